@@ -1,0 +1,15 @@
+/*
+ * assert.h - invariants, checked in debug builds only.
+ */
+#ifndef QUIRE_BASE_ASSERT_H
+#define QUIRE_BASE_ASSERT_H
+
+#include <quire/port.h>
+
+#ifdef QUIRE_DEBUG
+#define quire_assert(condition) ((condition) ? (void)0 : quire_port_panic(__FILE__, __LINE__, #condition))
+#else
+#define quire_assert(condition) ((void)sizeof(condition))
+#endif
+
+#endif

@@ -1,0 +1,15 @@
+/*
+ * object.h - small objects from the port, counted, so that a leak shows at the end.
+ */
+#ifndef QUIRE_BASE_OBJECT_H
+#define QUIRE_BASE_OBJECT_H
+
+#include "instance.h"
+
+#include <quire/port.h>
+
+/* Zeroed, 64-byte aligned; NULL when memory is out. Does not sleep. */
+void *object_alloc(struct quire_cpu *cpu, size_t bytes);
+void object_free(struct quire_cpu *cpu, void *object, size_t bytes);
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * as.h - an address space as the hardware sees it: a root table, who runs it, and how far flushed it is.
+ *
+ * An mm contains one; a reverse-mapping node points to one. RSS is not counted here but in each table's own metadata, under
+ * that table's lock: faults in different tables then share no line (VMA-6), and a table with several sharers counts for
+ * each (SPT-9). Reading it is a walk over the tables.
+ */
+#ifndef QUIRE_TABLE_AS_H
+#define QUIRE_TABLE_AS_H
+
+#include "../base/instance.h"
+#include "../base/sync.h"
+#include "../phys/phys.h"
+#include "entry.h"
+
+#include <quire/notifier.h>
+
+struct quire_as {
+	struct quire *quire;
+	struct folio *root; /* the top table; fixed until as_destroy() */
+	uint64_t id;	    /* never used twice in an instance */
+	_Alignas(64) _Atomic uint64_t generation; /* moves at every flush; see tlb.c */
+	struct quire_cpu_mask cpus;		  /* CPUs that have the root loaded, lazy ones too */
+	_Alignas(64) struct rwlock notifiers_lock; /* order: outside every other lock of table/ */
+	struct quire_notifier *_Atomic notifiers;
+};
+
+/* Instance set-up: the empty root, what idle CPUs run. */
+int tables_create(struct quire_cpu *cpu);
+void tables_destroy(struct quire_cpu *cpu);
+int tables_cpu_create(struct quire_cpu *boot, struct quire_cpu *cpu); /* cpu->tlb; loads the empty root when cpu runs it */
+void tables_cpu_destroy(struct quire_cpu *boot, struct quire_cpu *cpu);
+
+int as_create(struct quire_cpu *cpu, struct quire_as *as); /* an empty root; -ENOMEM */
+
+/* SLEEPS. Every entry is clear. Evicts lazy CPUs, frees the tables that are left and the root. */
+void as_destroy(struct quire_cpu **cpu, struct quire_as *as);
+
+/* The CPU switches: the table/ half of quire_cpu_run(), _idle() and _leave(). */
+void as_run(struct quire_cpu *cpu, struct quire_as *as);
+void as_idle(struct quire_cpu *cpu);
+void as_leave(struct quire_cpu *cpu);
+
+struct as_counts {
+	uint64_t rss[RSS_KINDS]; /* pages */
+	uint64_t tables;	 /* pages, the root too */
+	uint64_t entries;	 /* leaves present */
+};
+
+/* Walks all tables under their locks, one at a time. Exact when nobody changes them. */
+void as_counts(struct quire_cpu *cpu, struct quire_as *as, struct as_counts *out);
+
+/* Debug: every table's counts against its entries. False and *what on a violation. */
+bool as_check(struct quire_cpu *cpu, struct quire_as *as, const char **what);
+
+struct tlb_counts {
+	uint64_t pages, full, shootdowns, ipis, tables_freed;
+};
+void tlb_counts(struct quire *quire, struct tlb_counts *out);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * gather.h - the flush that an operation owes, and the frames that wait for it.
+ *
+ *	gather_begin	tells secondary MMUs to let go of the range		(sleeps)
+ *	cursor ops	clear entries: range, frames and tables go into the gather
+ *	gather_flush	every CPU that may cache them has flushed; frames are put	(waits for CPUs)
+ *	gather_end	gather_flush, then secondary MMUs may come back		(sleeps)
+ *
+ * Between the clear and the flush a CPU may still reach the frame through its TLB, so the frame cannot be free yet.
+ * A gather lives on its operation's stack.
+ */
+#ifndef QUIRE_TABLE_GATHER_H
+#define QUIRE_TABLE_GATHER_H
+
+#include "as.h"
+
+struct gather {
+	struct quire_as *as;
+	quire_vaddr from, to;	 /* what secondary MMUs were told */
+	quire_vaddr start, end;	 /* to flush; start >= end: nothing */
+	bool tables;		 /* tables were taken out: lazy CPUs leave, upper-level caches go */
+	unsigned count;
+	struct folio *frames[QUIRE_GATHER_FRAMES]; /* a reference each */
+	struct folio *dead;	 /* tables taken out, linked by table.rcu.next */
+};
+
+/* SLEEPS. [from, to) is all that will change. */
+void gather_begin(struct quire_cpu **cpu, struct gather *gather, struct quire_as *as, quire_vaddr from, quire_vaddr to);
+
+/* May be called under table locks (it waits for other CPUs' flush, which takes none), or none. */
+void gather_flush(struct quire_cpu *cpu, struct gather *gather);
+
+/* SLEEPS. */
+void gather_end(struct quire_cpu **cpu, struct gather *gather);
+
+static inline bool gather_is_full(const struct gather *gather)
+{
+	return gather->count == QUIRE_GATHER_FRAMES;
+}
+
+#endif
