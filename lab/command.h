@@ -1,0 +1,18 @@
+/*
+ * command.h - the subcommands of `quire`. Each takes its own argc and argv (argv[0] its name) and returns an exit status.
+ */
+#ifndef LAB_COMMAND_H
+#define LAB_COMMAND_H
+
+enum {
+	EXIT_HELD = 0,	   /* what was to be shown holds */
+	EXIT_VIOLATED = 1, /* it does not: a difference, a divergence, a violation */
+	EXIT_USAGE = 2,	   /* bad options or bad input */
+	EXIT_MISSING = 3,  /* something that this computer lacks */
+};
+
+int command_record(int argc, char **argv);
+int command_replay(int argc, char **argv);
+int command_fuzz(int argc, char **argv);
+
+#endif
