@@ -13,7 +13,7 @@
  *
  * Locks: R  node's file side: file->rmap_lock, written to change, read to walk; anon side: the root anon_vma's lock
  *        S  the VMA's own serialisation (its door, or the mm's lock): who may change the node at all
- *        To change start, end or pgoff both S and every R that the node hangs in are needed: rmap_node_detach()/_attach().
+ *        To change start, end or pgoff both S and every R that the node hangs in are needed: rmap_node_resize().
  */
 #ifndef QUIRE_STORE_RMAP_H
 #define QUIRE_STORE_RMAP_H
@@ -29,9 +29,11 @@ struct rmap_node {
 	uint64_t pgoff;		/* R and S; page offset of start, in the file or the anonymous numbering */
 	struct quire_file *file; /* fixed; NULL when anonymous. The node does not hold the reference, its VMA does */
 	bool shared;		/* fixed; a private file node can have both sides */
+	bool attached;		/* S: its file's tree has it */
 	struct interval in_file; /* R */
 	struct anon_vma *_Atomic anon; /* S; set once, by anon_prepare(), release: where new pages belong */
-	struct list chains;	/* S and the root's lock: struct anon_chain, oldest ancestor last */
+	struct list chains;	/* S: struct anon_chain, oldest ancestor last */
+	_Atomic uint32_t chain_count; /* S; read without it by anon_is_single() */
 };
 
 static inline uint64_t rmap_index(const struct rmap_node *node, quire_vaddr va)
@@ -47,11 +49,24 @@ static inline quire_vaddr rmap_address(const struct rmap_node *node, uint64_t in
 void rmap_node_init(struct rmap_node *node, struct quire_as *as); /* all else zero; chains empty */
 
 /*
- * Hang the node in its file's tree and its chains' trees by its present bounds, or take it out of them while the bounds change. SLEEP.
- * A node with neither side may be detached and attached too: nothing happens.
+ * Hang the node in its file's tree and its chains' trees by its present bounds, or take it out of them. SLEEP. What is done
+ * already is not done again; a node with neither side may be attached and detached too: nothing happens.
  */
 void rmap_node_attach(struct quire_cpu **cpu, struct rmap_node *node);
 void rmap_node_detach(struct quire_cpu **cpu, struct rmap_node *node);
+
+/*
+ * Give the node other bounds. SLEEPS. In one step for every walk: a truncation that comes meanwhile meets the node with its old
+ * bounds or its new ones, never without any. Whatever is not attached stays so.
+ */
+void rmap_node_resize(struct quire_cpu **cpu, struct rmap_node *node, quire_vaddr start, quire_vaddr end, uint64_t pgoff);
+
+/*
+ * Keep every walk out of the node's file and lineage, for moves and copies of entries that a walk could otherwise miss: it had
+ * passed the place where they are now, and comes too late to where they were. SLEEPS; walks and changes of nodes wait.
+ */
+void rmap_node_hold(struct quire_cpu **cpu, struct rmap_node *node);
+void rmap_node_release(struct quire_cpu *cpu, struct rmap_node *node);
 
 /*
  * The anonymous side. All SLEEP (the root's lock is an rwlock). -ENOMEM changes nothing.
