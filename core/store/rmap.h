@@ -56,6 +56,16 @@ void rmap_node_attach(struct quire_cpu **cpu, struct rmap_node *node);
 void rmap_node_detach(struct quire_cpu **cpu, struct rmap_node *node);
 
 /*
+ * Give an attached node other bounds, all of its locks held over the whole change: a walk sees it before or after, never out of
+ * the trees. SLEEPS.
+ */
+void rmap_node_move(struct quire_cpu **cpu, struct rmap_node *node, quire_vaddr start, quire_vaddr end, uint64_t pgoff);
+
+/* Hold all walks off while pages move between two nodes (mremap): the file's lock and the root's, for writing. SLEEP. */
+void rmap_node_lock(struct quire_cpu **cpu, struct rmap_node *node);
+void rmap_node_unlock(struct quire_cpu **cpu, struct rmap_node *node);
+
+/*
  * Give the node other bounds. SLEEPS. In one step for every walk: a truncation that comes meanwhile meets the node with its old
  * bounds or its new ones, never without any. Whatever is not attached stays so.
  */
