@@ -1,0 +1,19 @@
+# What a consumer gets: libquire.a, the headers, a CMake package (find_package(quire), quire::quire) and quire.pc.
+
+include(CMakePackageConfigHelpers)
+
+install(TARGETS quire quire_interface EXPORT quire ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(DIRECTORY include/quire DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+install(EXPORT quire NAMESPACE quire:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/quire FILE quire-targets.cmake)
+if(TARGET quire_command)
+	install(TARGETS quire_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+
+file(WRITE ${PROJECT_BINARY_DIR}/quire-config.cmake
+	"include(\"\${CMAKE_CURRENT_LIST_DIR}/quire-targets.cmake\")\n")
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/quire-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/quire-config.cmake ${PROJECT_BINARY_DIR}/quire-config-version.cmake
+	DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/quire)
+
+configure_file(cmake/quire.pc.in ${PROJECT_BINARY_DIR}/quire.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/quire.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,0 +1,17 @@
+#!/bin/sh
+# soak.sh - the long forms of the tests: hours rather than minutes.
+set -eu
+cd "$(dirname "$0")/.."
+scripts/build.sh release
+QUIRE_SOAK=1
+export QUIRE_SOAK
+echo "== differential fuzzing, ten million operations"
+build/quire fuzz --ops 10000000
+for trace in traces/*.quire; do
+	for cpus in 1 2 4 16; do
+		echo "== $trace at $cpus CPUs"
+		build/quire replay --cpus $cpus "$trace"
+	done
+done
+echo "== all tests, long forms"
+scripts/test.sh release asan tsan
