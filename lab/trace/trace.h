@@ -154,7 +154,7 @@ enum trace_limit { TRACE_LIMIT_AS, TRACE_LIMIT_DATA, TRACE_LIMIT_STACK, TRACE_LI
 struct trace_event {
 	enum trace_kind kind;
 	uint32_t thread;      /* TRACE_NONE for FILE_SIZE and LOST */
-	uint32_t mm;	      /* the thread's when the event begins; EXEC and LAYOUT: the new one; else TRACE_NONE */
+	uint32_t mm;	      /* the thread's as the event begins; the new one for EXEC and LAYOUT; else TRACE_NONE */
 	uint64_t time;	      /* nanoseconds since the recording began; never decreases */
 	uint64_t entry, exit; /* of CALL and CLONE; both equal `time` elsewhere */
 	uint64_t index;	      /* 0, 1, 2, ... of all events: for messages */
