@@ -1,1 +1,38 @@
-# Tests of the source and the objects themselves, and of the tools that the other tests rely on.
+# Tests of the source and of the objects themselves, and of the tools that the other tests rely on.
+
+function(quire_structure_test name)
+	if(Python3_FOUND)
+		add_test(NAME structure.${name}
+			COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tests/structure/${name}.py ${ARGN}
+			COMMAND_EXPAND_LISTS)
+		quire_test_properties(structure.${name})
+	endif()
+endfunction()
+
+# They say the same in every preset: once is enough. And sanitizers' own symbols are none of ours.
+if(NOT QUIRE_SANITIZE AND NOT QUIRE_COVERAGE)
+	quire_structure_test(symbols ${QUIRE_OBJECT})
+	quire_structure_test(layers $<TARGET_OBJECTS:quire_core>)
+	quire_structure_test(includes)
+	quire_structure_test(freestanding)
+	quire_structure_test(warnings)
+	quire_structure_test(habits)
+	quire_structure_test(documents)
+endif()
+
+if(QUIRE_SANITIZE STREQUAL "thread")
+	quire_test_executable(race_control ${PROJECT_SOURCE_DIR}/tests/structure/race_control.c)
+	add_test(NAME structure.race_control
+		COMMAND sh ${PROJECT_SOURCE_DIR}/tests/structure/race_control.sh $<TARGET_FILE:race_control>)
+	quire_test_properties(structure.race_control)
+endif()
+
+# The examples: built against the library as a user has it, and run.
+file(GLOB examples CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/examples/*.c)
+foreach(source ${examples})
+	get_filename_component(name ${source} NAME_WE)
+	add_executable(${name} ${source})
+	target_link_libraries(${name} PRIVATE quire_flags_host quire)
+	add_test(NAME example.${name} COMMAND ${name})
+	quire_test_properties(example.${name})
+endforeach()
