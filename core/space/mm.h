@@ -9,6 +9,7 @@
 #ifndef QUIRE_SPACE_MM_H
 #define QUIRE_SPACE_MM_H
 
+#include "../base/bits.h"
 #include "../base/rangetree.h"
 #include "../store/file.h"
 #include "../store/rmap.h"
@@ -122,6 +123,8 @@ void commit_uncharge(struct quire *quire, uint64_t pages);
 /* Instance set-up. */
 int spaces_create(struct quire_cpu *cpu);
 void spaces_destroy(struct quire_cpu *cpu);
+int spaces_cpu_create(struct quire_cpu *boot, struct quire_cpu *cpu);
+void spaces_cpu_destroy(struct quire_cpu *boot, struct quire_cpu *cpu);
 
 /* Fault statistics, one word each, relaxed: see quire_stats. Per CPU, so that faults share no line. */
 struct fault_counts {
@@ -136,5 +139,6 @@ static inline void count(_Atomic uint64_t *word)
 }
 
 uint64_t commit_now(struct quire *quire);
+quire_pfn zero_page(struct quire *quire);
 
 #endif

@@ -1,0 +1,162 @@
+/*
+ * cow.c - anonymous pages: the first touch, and the write that must copy or may reuse.
+ *
+ * Whether a page may be written in place rests on its exclusive mark alone, which says that no other mm's entry leads to it (PIN-1). The
+ * mark is set when a page is born and cleared, under the leaf table's lock, when fork shares it. Counts decide only one thing: a
+ * page without the mark whose one mapping and one reference are the entry in our hands has no other owner left, and gets it back.
+ * That is sound because every way to a further reference leads through an entry's table lock, and the only entry is ours; a
+ * reference that somebody holds already, to read what was once shared, makes the count greater and so makes us copy
+ * (CVE-2020-29374).
+ *
+ * Order:   mm->lock (read) > reverse-map locks (anon_prepare) ; > a leaf table's lock.
+ * Rules:   BASE-1, BASE-3 (no two CPUs see two pages: cursor_replace), PIN-1.
+ */
+#include "fault.h"
+
+#include "../base/assert.h"
+#include "lineage.h"
+
+bool fault_get_fresh(struct fault *fault)
+{
+	if (!fault->fresh)
+		fault->fresh = folio_alloc(*fault->cpu, FOLIO_ANON, 0);
+	return fault->fresh != NULL;
+}
+
+struct folio *fault_take_fresh(struct fault *fault)
+{
+	struct folio *folio = fault->fresh;
+	fault->fresh = NULL;
+	folio->index = rmap_index(&fault->vma->rmap, fault->va);
+	atomic_store_explicit(&folio->owner, vma_anon(fault->vma), memory_order_relaxed);
+	folio_set(folio, FOLIO_EXCLUSIVE);
+	return folio;
+}
+
+quire_entry fault_anon_bits(const struct fault *fault)
+{
+	quire_entry bits = vma_entry_bits(fault->vma);
+	if ((fault->vma->flags & VMA_WRITE) && (fault->flags & FAULT_WRITE))
+		bits |= ENTRY_WRITE | ENTRY_DIRTY;
+	return bits;
+}
+
+static quire_entry folio_entry(struct fault *fault, struct folio *folio, quire_entry bits)
+{
+	return entry_make(folio_pfn(fault->mm->quire, folio), bits);
+}
+
+/* Nothing is mapped at va in an anonymous mapping. */
+static enum fault_step first_touch(struct fault *fault, struct cursor *cursor)
+{
+	struct fault_counts *counts = fault_counts_of(*fault->cpu);
+	if (fault->flags & FAULT_WRITE) {
+		quire_entry bits = fault_anon_bits(fault);
+		struct folio *folio = fault_take_fresh(fault);
+		cursor_set(cursor, folio_entry(fault, folio, bits), folio);
+		count(&counts->anon);
+	} else {
+		quire_entry bits = vma_entry_bits(fault->vma) | ENTRY_SPECIAL;
+		cursor_set(cursor, entry_make(zero_page(fault->mm->quire), bits), NULL);
+		count(&counts->zero);
+	}
+	cursor_close(cursor);
+	return STEP_DONE;
+}
+
+enum fault_step fault_anonymous(struct fault *fault)
+{
+	if (fault->flags & FAULT_WRITE) {
+		if (vma_prepare_anon(fault->cpu, fault->vma) || !fault_get_fresh(fault))
+			return STEP_NO_MEMORY;
+		quire_port_zero(folio_memory(fault->mm->quire, fault->fresh), QUIRE_PAGE_SIZE);
+	}
+	struct cursor cursor;
+	if (cursor_open(&cursor, *fault->cpu, &fault->mm->as, fault->va, CURSOR_FILL, NULL, NULL))
+		return STEP_NO_MEMORY;
+	if (!cursor.entry)
+		return first_touch(fault, &cursor);
+	return fault_break_cow(fault, &cursor);
+}
+
+/* Is this entry the page's only owner? Under the table lock, see the head comment. */
+static bool is_sole_owner(const struct folio *folio)
+{
+	return atomic_load_explicit(&folio->refs, memory_order_acquire) == 1 && /* pairs with folio_put()'s release */
+	       atomic_load_explicit(&folio->maps, memory_order_relaxed) == 1;
+}
+
+static enum fault_step reuse(struct fault *fault, struct cursor *cursor)
+{
+	if (fault->vma->flags & VMA_WRITE)
+		cursor_protect(cursor, 0, ENTRY_WRITE | ENTRY_DIRTY | ENTRY_ACCESSED);
+	cursor_close(cursor);
+	count(&fault_counts_of(*fault->cpu)->reuse);
+	return STEP_DONE;
+}
+
+/*
+ * Copy @old, which the entry @seen maps, with no table locked; then see whether the entry is still the same. @old is referenced, or NULL for
+ * the zero page.
+ */
+static enum fault_step copy_and_replace(struct fault *fault, struct folio *old, quire_entry seen)
+{
+	struct quire *quire = fault->mm->quire;
+	void *to = folio_memory(quire, fault->fresh);
+	if (old)
+		quire_port_copy(to, frame_memory(quire, entry_pfn(seen)), QUIRE_PAGE_SIZE);
+	else
+		quire_port_zero(to, QUIRE_PAGE_SIZE);
+
+	enum fault_step step = STEP_AGAIN;
+	struct gather gather;
+	gather_begin(fault->cpu, &gather, &fault->mm->as, fault->va, fault->va + QUIRE_PAGE_SIZE);
+	struct cursor cursor;
+	if (!cursor_open(&cursor, *fault->cpu, &fault->mm->as, fault->va, CURSOR_MM, &gather, NULL)) {
+		if (entry_pfn(cursor.entry) == entry_pfn(seen) && entry_is_mapped(cursor.entry) &&
+		    !entry_is_writable(cursor.entry)) {
+			quire_entry bits = fault_anon_bits(fault);
+			struct folio *folio = fault_take_fresh(fault);
+			cursor_replace(&cursor, folio_entry(fault, folio, bits), folio);
+			count(&fault_counts_of(*fault->cpu)->cow);
+			step = STEP_DONE;
+		}
+		cursor_close(&cursor);
+	}
+	gather_end(fault->cpu, &gather);
+	if (old)
+		folio_put(*fault->cpu, old);
+	return step;
+}
+
+enum fault_step fault_break_cow(struct fault *fault, struct cursor *cursor)
+{
+	quire_entry seen = cursor->entry;
+	quire_assert(cursor->level == 0);
+	bool satisfied = !(fault->flags & FAULT_WRITE) || entry_is_writable(seen);
+	if (satisfied) {
+		cursor_protect(cursor, 0, ENTRY_ACCESSED);
+		cursor_close(cursor);
+		count(&fault_counts_of(*fault->cpu)->spurious);
+		return STEP_DONE;
+	}
+
+	struct folio *old = entry_folio(fault->mm->quire, seen);
+	if (old && old->kind == FOLIO_ANON) {
+		if (folio_flags(old) & FOLIO_EXCLUSIVE)
+			return reuse(fault, cursor);
+		if (is_sole_owner(old)) {
+			folio_set(old, FOLIO_EXCLUSIVE);
+			return reuse(fault, cursor);
+		}
+	}
+	if (old)
+		folio_get(old);
+	cursor_close(cursor);
+	if (vma_prepare_anon(fault->cpu, fault->vma) || !fault_get_fresh(fault)) {
+		if (old)
+			folio_put(*fault->cpu, old);
+		return STEP_NO_MEMORY;
+	}
+	return copy_and_replace(fault, old, seen);
+}

@@ -1,0 +1,349 @@
+/*
+ * door.c - the VMA door: linking, cutting, resizing and retiring VMAs.
+ *
+ * Every change of the tree is one range_tree_replace(), so that a search sees the space before it or after it. What a change allocates is
+ * taken before the first visible step; from there on nothing fails.
+ *
+ * Order:   mm->lock for writing (door_close) > the reverse map's locks. Nothing here holds a table lock.
+ * Errors:  -ENOMEM with nothing changed.
+ * Rules:   VMA-3, BASE-8 (a file's last reference is dropped after the lock is).
+ */
+#include "door.h"
+
+#include "../base/assert.h"
+
+void door_close(struct door *door, struct quire_cpu **cpu, struct quire_mm *mm)
+{
+	*door = (struct door){.cpu = cpu, .mm = mm};
+	list_init(&door->retired);
+	rwlock_write(cpu, &mm->lock);
+}
+
+static void vma_free_after_grace(struct quire_cpu *cpu, struct quire_rcu *head)
+{
+	object_free(cpu, container_of(head, struct vma, rcu), sizeof(struct vma));
+}
+
+void vma_destroy(struct quire_cpu **cpu, struct vma *vma)
+{
+	quire_assert(list_empty(&vma->rmap.chains));
+	if (vma->rmap.file)
+		quire_file_put(cpu, vma->rmap.file);
+	vma->rcu.done = vma_free_after_grace;
+	quire_port_rcu_call(*cpu, &vma->rcu);
+}
+
+void door_open(struct door *door)
+{
+	range_stock_drain(*door->cpu, &door->stock);
+	rwlock_write_done(*door->cpu, &door->mm->lock);
+	list_for_each_safe(at, after, &door->retired)
+	{
+		struct vma *vma = container_of(at, struct vma, rmap.chains);
+		list_remove(at);
+		vma_destroy(door->cpu, vma);
+	}
+}
+
+struct vma *vma_create(struct quire_cpu *cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end, uint32_t flags,
+		       uint64_t pgoff, struct quire_file *file)
+{
+	struct vma *vma = object_alloc(cpu, sizeof(*vma));
+	if (!vma)
+		return NULL;
+	rmap_node_init(&vma->rmap, &mm->as);
+	vma->rmap.start = start;
+	vma->rmap.end = end;
+	vma->rmap.pgoff = pgoff;
+	vma->rmap.file = file ? quire_file_get(file) : NULL;
+	vma->rmap.shared = (flags & VMA_MAY_SHARE) != 0;
+	vma->mm = mm;
+	vma->flags = flags;
+	return vma;
+}
+
+struct vma *vma_duplicate(struct quire_cpu *cpu, const struct vma *vma)
+{
+	struct vma *copy = vma_create(cpu, vma->mm, vma->rmap.start, vma->rmap.end, vma->flags, vma->rmap.pgoff,
+				      vma->rmap.file);
+	if (copy) {
+		copy->access = vma->access;
+		copy->opened = vma->opened;
+	}
+	return copy;
+}
+
+int door_reserve(struct door *door, unsigned changes)
+{
+	return range_stock_fill(*door->cpu, &door->stock, &door->mm->vmas, changes);
+}
+
+static struct range range_of(struct vma *vma)
+{
+	return (struct range){vma->rmap.start, vma->rmap.end, vma};
+}
+
+static void replace(struct door *door, quire_vaddr start, quire_vaddr end, struct vma *first, struct vma *second)
+{
+	struct range ranges[2];
+	unsigned n = 0;
+	if (first)
+		ranges[n++] = range_of(first);
+	if (second)
+		ranges[n++] = range_of(second);
+	range_tree_replace(*door->cpu, &door->mm->vmas, &door->stock, start, end, ranges, n);
+}
+
+int door_link(struct door *door, struct vma *vma, struct vma *from)
+{
+	int err = door_reserve(door, 1);
+	if (err)
+		return err;
+	rmap_node_attach(door->cpu, &vma->rmap);
+	if (from) {
+		err = anon_clone(door->cpu, &vma->rmap, &from->rmap);
+		if (err) {
+			rmap_node_detach(door->cpu, &vma->rmap);
+			return err;
+		}
+	}
+	replace(door, vma->rmap.start, vma->rmap.end, vma, NULL);
+	return 0;
+}
+
+/* The new VMA covers its half before the old one lets go of it. */
+static int split(struct door *door, struct vma *vma, struct vma *fresh, quire_vaddr addr)
+{
+	quire_vaddr start = vma->rmap.start, end = vma->rmap.end;
+	int err = door_reserve(door, 1);
+	if (err)
+		return err;
+	rmap_node_attach(door->cpu, &fresh->rmap);
+	err = anon_clone(door->cpu, &fresh->rmap, &vma->rmap);
+	if (err) {
+		rmap_node_detach(door->cpu, &fresh->rmap);
+		return err;
+	}
+	if (fresh->rmap.start == addr) {
+		rmap_node_move(door->cpu, &vma->rmap, start, addr, vma->rmap.pgoff);
+		replace(door, start, end, vma, fresh);
+	} else {
+		rmap_node_move(door->cpu, &vma->rmap, addr, end, vma->rmap.pgoff + page_of(addr - start));
+		replace(door, start, end, fresh, vma);
+	}
+	return 0;
+}
+
+static int split_with(struct door *door, struct vma *vma, quire_vaddr addr, quire_vaddr start, quire_vaddr end)
+{
+	quire_assert(addr > vma->rmap.start && addr < vma->rmap.end);
+	struct vma *fresh = vma_duplicate(*door->cpu, vma);
+	if (!fresh)
+		return -QUIRE_ENOMEM;
+	fresh->rmap.pgoff = rmap_index(&vma->rmap, start);
+	fresh->rmap.start = start;
+	fresh->rmap.end = end;
+	int err = split(door, vma, fresh, addr);
+	if (err)
+		list_add(&door->retired, &fresh->rmap.chains);
+	return err;
+}
+
+int door_split(struct door *door, struct vma *vma, quire_vaddr addr)
+{
+	return split_with(door, vma, addr, addr, vma->rmap.end);
+}
+
+int door_split_below(struct door *door, struct vma *vma, quire_vaddr addr)
+{
+	return split_with(door, vma, addr, vma->rmap.start, addr);
+}
+
+/* Out of the reverse map, and freed when the door is open again; the tree forgets it by the caller's replace(). */
+static void retire(struct door *door, struct vma *vma)
+{
+	anon_unlink(door->cpu, &vma->rmap);
+	rmap_node_detach(door->cpu, &vma->rmap);
+	list_add(&door->retired, &vma->rmap.chains);
+}
+
+void door_unlink(struct door *door, struct vma *vma)
+{
+	replace(door, vma->rmap.start, vma->rmap.end, NULL, NULL);
+	retire(door, vma);
+}
+
+void door_set_flags(struct door *door, struct vma *vma, uint32_t flags)
+{
+	quire_assert(rwlock_is_write_held(&door->mm->lock));
+	(void)door;
+	vma->flags = flags;
+}
+
+int door_resize(struct door *door, struct vma *vma, quire_vaddr start, quire_vaddr end, uint64_t pgoff)
+{
+	int err = door_reserve(door, 1);
+	if (err)
+		return err;
+	quire_vaddr from = min_u64(start, vma->rmap.start), to = max_u64(end, vma->rmap.end);
+	rmap_node_move(door->cpu, &vma->rmap, start, end, pgoff);
+	replace(door, from, to, vma, NULL);
+	return 0;
+}
+
+/*
+ * Merging. Two VMAs may become one when nothing tells them apart: flags, file, opening of the file, consecutive page offsets, and
+ * anonymous lineage. For the last, Linux's rule: both have the same anon_vma; or only one has, and it never went through a fork
+ * (its chain is single), so that nobody else's pages become findable in a wider range than before.
+ */
+static bool is_fork_child(const struct vma *vma)
+{
+	return vma && vma_anon(vma) && !anon_is_single(&vma->rmap);
+}
+
+static bool attributes_match(const struct vma *neighbour, const struct vma_new *fresh)
+{
+	return neighbour->flags == fresh->flags && neighbour->rmap.file == fresh->file &&
+	       neighbour->opened == fresh->opened;
+}
+
+/* @source is the VMA whose range it is, NULL for a new range; then fresh->copied_from may lend its anon_vma. */
+static bool lineage_matches(const struct vma *target, const struct vma *source, const struct vma_new *fresh)
+{
+	const struct vma *lender = source ? source : fresh->copied_from;
+	struct anon_vma *theirs = vma_anon(target), *ours = lender ? vma_anon(lender) : NULL;
+	if (!theirs && ours)
+		return !is_fork_child(source) && !is_fork_child(fresh->copied_from);
+	if (theirs && !ours)
+		return !is_fork_child(target);
+	return theirs == ours;
+}
+
+static bool fits_after(const struct vma *before, const struct vma *source, const struct vma_new *fresh)
+{
+	return before && before->rmap.end == fresh->start && attributes_match(before, fresh) &&
+	       lineage_matches(before, source, fresh) && before->rmap.pgoff + vma_pages(before) == fresh->pgoff;
+}
+
+static bool fits_before(const struct vma *after, const struct vma *source, const struct vma_new *fresh)
+{
+	return after && after->rmap.start == fresh->end && attributes_match(after, fresh) &&
+	       lineage_matches(after, source, fresh) &&
+	       after->rmap.pgoff == fresh->pgoff + page_of(fresh->end - fresh->start);
+}
+
+/* Each may fit the middle and not each other. */
+static bool sides_match(const struct vma *before, const struct vma *after)
+{
+	struct anon_vma *a = vma_anon(before), *b = vma_anon(after);
+	return !a || !b || a == b;
+}
+
+/* A VMA that grows over pages of @from must be findable from them. */
+static int inherit(struct door *door, struct vma *target, struct vma *from)
+{
+	if (vma_anon(target) || !from || !vma_anon(from))
+		return 0;
+	return anon_clone(door->cpu, &target->rmap, &from->rmap);
+}
+
+static struct vma *grow_neighbours(struct door *door, const struct vma_new *fresh, struct vma *before, struct vma *after)
+{
+	struct vma *target = before ? before : after;
+	struct vma *from = before && after && vma_anon(after) ? after : fresh->copied_from;
+	quire_vaddr start = before ? before->rmap.start : fresh->start;
+	quire_vaddr end = after ? after->rmap.end : fresh->end;
+	if (door_reserve(door, 1) || inherit(door, target, from))
+		return NULL;
+	rmap_node_move(door->cpu, &target->rmap, start, end, before ? before->rmap.pgoff : fresh->pgoff);
+	replace(door, start, end, target, NULL);
+	if (before && after)
+		retire(door, after);
+	return target;
+}
+
+struct vma *door_merge_new(struct door *door, const struct vma_new *fresh)
+{
+	if (fresh->flags & VMA_SPECIAL)
+		return NULL;
+	struct vma *before = vma_prev(door->mm, fresh->start);
+	struct vma *after = vma_next(door->mm, fresh->start);
+	if (!fits_after(before, NULL, fresh))
+		before = NULL;
+	if (!fits_before(after, NULL, fresh) || (before && !sides_match(before, after)))
+		after = NULL;
+	return before || after ? grow_neighbours(door, fresh, before, after) : NULL;
+}
+
+struct vma *door_extend(struct door *door, const struct vma_new *fresh)
+{
+	struct vma *before = vma_prev(door->mm, fresh->start);
+	return fits_after(before, NULL, fresh) ? grow_neighbours(door, fresh, before, NULL) : NULL;
+}
+
+/*
+ * The range is all of @vma or one end of it, and goes to its neighbours:
+ *
+ *	before vma after  ->  before..........	both, vma and after go
+ *	before vma        ->  before...[vma]	vma goes, or shrinks from the left
+ *	       vma after  ->  [vma]....after	vma goes, or shrinks from the right
+ */
+static int merge_into(struct door *door, struct vma *vma, struct vma_new *part, struct vma *before, struct vma *after)
+{
+	struct vma *target = before ? before : after;
+	bool whole = part->start == vma->rmap.start && part->end == vma->rmap.end;
+	quire_vaddr from = min_u64(target->rmap.start, vma->rmap.start);
+	quire_vaddr to = max_u64(after ? after->rmap.end : vma->rmap.end, vma->rmap.end);
+	int err = door_reserve(door, 1);
+	if (!err)
+		err = inherit(door, target, before && after && vma_anon(after) ? after : vma);
+	if (err)
+		return err;
+
+	if (before)
+		rmap_node_move(door->cpu, &target->rmap, target->rmap.start, after ? after->rmap.end : part->end,
+			       target->rmap.pgoff);
+	else
+		rmap_node_move(door->cpu, &target->rmap, part->start, target->rmap.end, part->pgoff);
+	if (whole) {
+		replace(door, from, to, target, NULL);
+		retire(door, vma);
+		if (before && after)
+			retire(door, after);
+	} else if (before) {
+		rmap_node_move(door->cpu, &vma->rmap, part->end, vma->rmap.end, rmap_index(&vma->rmap, part->end));
+		replace(door, from, to, target, vma);
+	} else {
+		rmap_node_move(door->cpu, &vma->rmap, vma->rmap.start, part->start, vma->rmap.pgoff);
+		replace(door, from, to, vma, target);
+	}
+	return 0;
+}
+
+int door_modify(struct door *door, struct vma *vma, quire_vaddr start, quire_vaddr end, uint32_t flags, struct vma **out)
+{
+	struct vma_new part = {start, end, rmap_index(&vma->rmap, start), flags, vma->rmap.file, vma->opened, NULL};
+	bool left = start == vma->rmap.start, right = end == vma->rmap.end;
+	bool may_merge = !(flags & VMA_SPECIAL);
+	struct vma *before = may_merge && left ? vma_prev(door->mm, start) : NULL;
+	struct vma *after = may_merge && right ? vma_next(door->mm, end) : NULL;
+	if (!fits_after(before, vma, &part))
+		before = NULL;
+	if (!fits_before(after, vma, &part) || (before && !sides_match(before, after)))
+		after = NULL;
+	if (before || after) {
+		*out = before ? before : after;
+		return merge_into(door, vma, &part, before, after);
+	}
+
+	int err = 0;
+	if ((!left || !right) && door->mm->vmas.count >= door->mm->quire->config.max_map_count)
+		return -QUIRE_ENOMEM;
+	if (!left)
+		err = door_split_below(door, vma, start);
+	if (!err && !right)
+		err = door->mm->vmas.count >= door->mm->quire->config.max_map_count ? -QUIRE_ENOMEM
+										     : door_split(door, vma, end);
+	*out = vma;
+	return err;
+}

@@ -1,0 +1,171 @@
+/*
+ * fault.c - the fault handler: find the VMA, check its rights, let the right part make the entry; prepare what was missing and restart.
+ *
+ * fault.h draws the states. Rules: BASE-1 (signals are Linux's), BASE-8.
+ */
+#include "fault.h"
+
+#include "../base/assert.h"
+#include "grow.h"
+
+/* Give back what the last try wanted or what was prepared for it. */
+static void drop_file(struct fault *fault)
+{
+	if (fault->file)
+		quire_file_put(fault->cpu, fault->file);
+	fault->file = NULL;
+}
+
+static void drop_page(struct fault *fault)
+{
+	if (!fault->page)
+		return;
+	folio_unlock(*fault->cpu, fault->page);
+	folio_put(*fault->cpu, fault->page);
+	fault->page = NULL;
+}
+
+static bool access_allowed(const struct fault *fault)
+{
+	uint32_t have = fault->vma->flags;
+	if (fault->flags & FAULT_FORCE) {
+		if (fault->flags & FAULT_WRITE)
+			return (have & VMA_WRITE) || vma_is_private(fault->vma);
+		return (have & VMA_MAY_READ) != 0;
+	}
+	if (fault->flags & FAULT_WRITE)
+		return (have & VMA_WRITE) != 0;
+	if (fault->flags & FAULT_EXEC)
+		return (have & VMA_EXEC) != 0;
+	return (have & VMA_ACCESS) != 0;
+}
+
+/* What was prepared is for a page of a file; is it still the one that the address maps? */
+static bool prepared_fits(const struct fault *fault)
+{
+	return fault->file == fault->vma->rmap.file && fault->index == rmap_index(&fault->vma->rmap, fault->va);
+}
+
+static enum fault_step try_once(struct fault *fault)
+{
+	struct vma *vma = vma_next(fault->mm, fault->va);
+	if (!vma)
+		return STEP_SEGV_MAP;
+	if (vma->rmap.start > fault->va)
+		return vma->flags & VMA_GROWSDOWN ? STEP_GROW : STEP_SEGV_MAP;
+	fault->vma = vma;
+	if (!access_allowed(fault))
+		return STEP_SEGV_ACCESS;
+	if (fault->page && !prepared_fits(fault))
+		drop_page(fault);
+	return vma_is_anonymous(vma) ? fault_anonymous(fault) : fault_file(fault);
+}
+
+/*
+ * One try under the lock. The file's reference of the step before is dropped only afterwards, with nothing held: the last one may write
+ * pages back.
+ */
+static enum fault_step locked_try(struct fault *fault)
+{
+	struct quire_file *prepared = fault->file;
+	rwlock_read(fault->cpu, &fault->mm->lock);
+	enum fault_step step = try_once(fault);
+	rwlock_read_done(*fault->cpu, &fault->mm->lock);
+	drop_page(fault); /* the mapping changed, and the try had no use for it */
+	if (prepared) {
+		if (fault->file == prepared && step != STEP_READ && step != STEP_WRITABLE)
+			fault->file = NULL;
+		quire_file_put(fault->cpu, prepared);
+	}
+	return step;
+}
+
+/* Nothing is held. Brings the page locked, with the store's leave if that is what was missing. */
+static enum fault_step prepare_page(struct fault *fault, enum fault_step step)
+{
+	bool read = false;
+	int err = file_page(fault->cpu, fault->file, fault->index, &fault->page, &read);
+	if (read)
+		count(&fault_counts_of(*fault->cpu)->read);
+	if (err)
+		return err == -QUIRE_ENOMEM ? STEP_NO_MEMORY : STEP_BUS;
+	folio_lock(fault->cpu, fault->page);
+	if (!file_may_map(fault->file, fault->page)) { /* truncated meanwhile: look again */
+		drop_page(fault);
+		return STEP_AGAIN;
+	}
+	if (step == STEP_WRITABLE) {
+		err = file_make_writable(fault->cpu, fault->file, fault->page);
+		if (err) {
+			drop_page(fault);
+			return err == -QUIRE_ENOMEM ? STEP_NO_MEMORY : STEP_BUS;
+		}
+	}
+	return STEP_AGAIN;
+}
+
+static enum fault_step prepare(struct fault *fault, enum fault_step step)
+{
+	switch (step) {
+	case STEP_READ:
+	case STEP_WRITABLE:
+		return prepare_page(fault, step);
+	case STEP_GROW:
+		return grow_stack(fault->cpu, fault->mm, fault->va) ? STEP_SEGV_MAP : STEP_AGAIN;
+	default:
+		return step;
+	}
+}
+
+static int finish(struct fault *fault, enum fault_step step, struct quire_fault *out)
+{
+	drop_page(fault);
+	drop_file(fault);
+	if (fault->fresh)
+		folio_put(*fault->cpu, fault->fresh);
+	*out = (struct quire_fault){0};
+	switch (step) {
+	case STEP_DONE:
+		return 0;
+	case STEP_NO_MEMORY:
+		return -QUIRE_ENOMEM;
+	case STEP_BUS:
+		*out = (struct quire_fault){QUIRE_SIGBUS, QUIRE_BUS_ADRERR};
+		break;
+	case STEP_SEGV_ACCESS:
+		*out = (struct quire_fault){QUIRE_SIGSEGV, QUIRE_SEGV_ACCERR};
+		break;
+	default:
+		*out = (struct quire_fault){QUIRE_SIGSEGV, QUIRE_SEGV_MAPERR};
+		break;
+	}
+	count(&fault_counts_of(*fault->cpu)->failed);
+	return -QUIRE_EFAULT;
+}
+
+int fault_in(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr va, unsigned flags, struct quire_fault *out)
+{
+	struct fault fault = {.cpu = cpu, .mm = mm, .va = align_down(va, QUIRE_PAGE_SIZE), .flags = flags};
+	enum fault_step step;
+	for (;;) {
+		step = locked_try(&fault);
+		if (step != STEP_AGAIN)
+			step = prepare(&fault, step);
+		if (step != STEP_AGAIN)
+			break;
+		count(&fault_counts_of(*cpu)->restarts);
+		fault.restarts++;
+	}
+	return finish(&fault, step, out);
+}
+
+int quire_fault(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, unsigned access, struct quire_fault *out)
+{
+	unsigned flags = 0;
+	if (access == QUIRE_ACCESS_WRITE)
+		flags = FAULT_WRITE;
+	else if (access == QUIRE_ACCESS_EXEC)
+		flags = FAULT_EXEC;
+	count(&fault_counts_of(*cpu)->faults);
+	return fault_in(cpu, mm, addr, flags, out);
+}

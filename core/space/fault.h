@@ -1,0 +1,75 @@
+/*
+ * fault.h - one fault's state, carried from one try to the next.
+ *
+ * A try runs with mm->lock held for reading and waits for nothing but reverse-map locks. What it misses it names (enum fault_step), lets go
+ * of everything, prepares it holding nothing, and tries again from the tree with it in hand (BASE-8):
+ *
+ *	try ---> done
+ *	 |  \--> failed: signal, or out of memory
+ *	 |
+ *	 +--> needs a page of the file: read it, lock it, keep it ------> try
+ *	 +--> needs the store's leave to write the page: ask, keep it --> try
+ *	 +--> needs more stack: close the space, grow it ---------------> try
+ *
+ * The page is carried locked, so the next try cannot miss it again unless the mapping itself has changed: every restart but those is
+ * progress. Taking mm->lock under a folio lock is in order, for nobody who holds mm->lock waits for a folio lock (docs/locking.md).
+ */
+#ifndef QUIRE_SPACE_FAULT_H
+#define QUIRE_SPACE_FAULT_H
+
+#include "mm.h"
+
+enum { /* fault->flags */
+	FAULT_WRITE = 1u << 0,
+	FAULT_EXEC = 1u << 1,
+	FAULT_FORCE = 1u << 2, /* ptrace: past the VMA's protection, as far as its VMA_MAY_* go; a write breaks COW only */
+};
+
+enum fault_step {
+	STEP_DONE,
+	STEP_AGAIN,    /* the translation changed under us: try again at once */
+	STEP_READ,     /* fault->file, fault->index: get the page, locked */
+	STEP_WRITABLE, /* the same, and the store's leave to write it */
+	STEP_GROW,     /* the stack, down to fault->va */
+	STEP_SEGV_MAP, /* failures */
+	STEP_SEGV_ACCESS,
+	STEP_BUS,
+	STEP_NO_MEMORY,
+};
+
+struct fault {
+	struct quire_cpu **cpu;
+	struct quire_mm *mm;
+	quire_vaddr va; /* page aligned */
+	unsigned flags;
+
+	struct vma *vma;	  /* of this try */
+	struct folio *fresh;	  /* a page of our own to install, not yet used; contents arbitrary */
+	struct quire_file *file;  /* what STEP_READ and STEP_WRITABLE want: referenced */
+	uint64_t index;
+	struct folio *page;	  /* prepared: of file at index, referenced and locked */
+	unsigned restarts;
+};
+
+/* A try's parts. mm->lock held for reading, fault->vma found and its protection checked. */
+enum fault_step fault_anonymous(struct fault *fault);
+enum fault_step fault_file(struct fault *fault);
+
+/* The entry @entry is present and does not allow the write of a private mapping. The cursor is open on it and is closed on return. */
+enum fault_step fault_break_cow(struct fault *fault, struct cursor *cursor);
+
+/* Get fault->fresh if there is none. False: no memory. */
+bool fault_get_fresh(struct fault *fault);
+
+/* Turn fault->fresh into an anonymous page of fault->vma at fault->va, exclusive; anon_vma prepared. Gives it away. */
+struct folio *fault_take_fresh(struct fault *fault);
+
+/* Bits of an entry for such a page. */
+quire_entry fault_anon_bits(const struct fault *fault);
+
+/*
+ * The whole of it: make @va accessible as @flags say. SLEEPS; nothing held. 0; -EFAULT with *signal and *code; -ENOMEM.
+ */
+int fault_in(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr va, unsigned flags, struct quire_fault *out);
+
+#endif

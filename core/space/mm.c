@@ -1,0 +1,201 @@
+/*
+ * mm.c - searches, accounting and limits of an address space.
+ *
+ * Order:   the caller holds mm->lock; nothing here takes a lock.
+ * Rules:   BASE-1 (limits and overcommit policy are Linux's), BASE-4 (accounting is exact).
+ */
+#include "mm.h"
+
+#include "../base/assert.h"
+
+/* Commit accounting is one word for the instance; fault counters one line or two a CPU. */
+struct spaces {
+	_Atomic uint64_t committed; /* pages */
+	struct folio *zero;	    /* the page that reads of untouched anonymous memory find; never written */
+	struct fault_counts *_Atomic counts[QUIRE_MAX_CPUS];
+};
+
+struct vma *vma_find(struct quire_mm *mm, quire_vaddr addr)
+{
+	struct range range;
+	return range_tree_find(&mm->vmas, addr, &range) ? range.item : NULL;
+}
+
+struct vma *vma_next(struct quire_mm *mm, quire_vaddr addr)
+{
+	struct range range;
+	return range_tree_next(&mm->vmas, addr, &range) ? range.item : NULL;
+}
+
+struct vma *vma_prev(struct quire_mm *mm, quire_vaddr addr)
+{
+	struct range range;
+	return range_tree_prev(&mm->vmas, addr, &range) ? range.item : NULL;
+}
+
+struct vma *vma_meets(struct quire_mm *mm, quire_vaddr start, quire_vaddr end)
+{
+	struct vma *vma = vma_next(mm, start);
+	return vma && vma->rmap.start < end ? vma : NULL;
+}
+
+/*
+ * As on x86-64: what may be written or executed may be read; without any right the page stays mapped for software alone. A private
+ * mapping's entries begin read-only, because a store must be noticed to copy; so do a shared one's where the store must hear of
+ * the first write.
+ */
+quire_entry vma_entry_bits(const struct vma *vma)
+{
+	if (!vma_is_accessible(vma))
+		return ENTRY_NONE | ENTRY_USER | ENTRY_NX;
+	quire_entry bits = ENTRY_PRESENT | ENTRY_USER | ENTRY_ACCESSED;
+	if (!(vma->flags & VMA_EXEC))
+		bits |= ENTRY_NX;
+	if ((vma->flags & (VMA_SHARED | VMA_WRITE)) == (VMA_SHARED | VMA_WRITE) && vma->rmap.file &&
+	    !file_tracks_writes(vma->rmap.file))
+		bits |= ENTRY_WRITE;
+	return bits;
+}
+
+bool flags_are_data(uint32_t flags)
+{
+	return (flags & (VMA_WRITE | VMA_SHARED | VMA_GROWSDOWN)) == VMA_WRITE;
+}
+
+void mm_account(struct quire_mm *mm, uint32_t flags, int64_t pages)
+{
+	mm->mapped += (uint64_t)pages;
+	if ((flags & (VMA_EXEC | VMA_WRITE | VMA_GROWSDOWN)) == VMA_EXEC)
+		mm->exec += (uint64_t)pages;
+	else if (flags & VMA_GROWSDOWN)
+		mm->stack += (uint64_t)pages;
+	else if (flags_are_data(flags))
+		mm->data += (uint64_t)pages;
+}
+
+bool mm_may_expand(struct quire_mm *mm, uint32_t flags, uint64_t pages)
+{
+	if (mm->mapped + pages > page_of(mm->limits.address_space))
+		return false;
+	return !flags_are_data(flags) || mm->data + pages <= page_of(mm->limits.data);
+}
+
+bool mm_may_lock(struct quire_mm *mm, uint32_t flags, uint64_t bytes)
+{
+	if (!(flags & VMA_LOCKED) || mm->limits.may_lock_any)
+		return true;
+	return page_of(bytes) + mm->locked <= page_of(mm->limits.memlock);
+}
+
+bool mm_can_lock(struct quire_mm *mm)
+{
+	return mm->limits.may_lock_any || mm->limits.memlock != 0;
+}
+
+static uint64_t commit_limit(struct quire *quire)
+{
+	const struct quire_config *config = &quire->config;
+	switch (config->overcommit) {
+	case QUIRE_OVERCOMMIT_ALWAYS:
+		return UINT64_MAX;
+	case QUIRE_OVERCOMMIT_NEVER:
+		return config->frames / 100 * config->overcommit_ratio;
+	default:
+		return config->frames;
+	}
+}
+
+/* GUESS refuses one request that could never be met, NEVER a sum that cannot be. */
+int commit_charge(struct quire *quire, uint64_t pages)
+{
+	uint64_t before = atomic_fetch_add_explicit(&quire->spaces->committed, pages, memory_order_relaxed);
+	uint64_t asked = quire->config.overcommit == QUIRE_OVERCOMMIT_NEVER ? before + pages : pages;
+	if (asked <= commit_limit(quire))
+		return 0;
+	commit_uncharge(quire, pages);
+	return -QUIRE_ENOMEM;
+}
+
+void commit_uncharge(struct quire *quire, uint64_t pages)
+{
+	atomic_fetch_sub_explicit(&quire->spaces->committed, pages, memory_order_relaxed);
+}
+
+uint64_t commit_now(struct quire *quire)
+{
+	return atomic_load_explicit(&quire->spaces->committed, memory_order_relaxed);
+}
+
+int spaces_create(struct quire_cpu *cpu)
+{
+	struct spaces *spaces = object_alloc(cpu, sizeof(*spaces));
+	if (!spaces)
+		return -QUIRE_ENOMEM;
+	spaces->zero = folio_alloc_zeroed(cpu, FOLIO_RESERVED, 0);
+	if (!spaces->zero) {
+		object_free(cpu, spaces, sizeof(*spaces));
+		return -QUIRE_ENOMEM;
+	}
+	cpu->quire->spaces = spaces;
+	return 0;
+}
+
+quire_pfn zero_page(struct quire *quire)
+{
+	return folio_pfn(quire, quire->spaces->zero);
+}
+
+void spaces_destroy(struct quire_cpu *cpu)
+{
+	folio_put(cpu, cpu->quire->spaces->zero);
+	object_free(cpu, cpu->quire->spaces, sizeof(struct spaces));
+	cpu->quire->spaces = NULL;
+}
+
+int spaces_cpu_create(struct quire_cpu *boot, struct quire_cpu *cpu)
+{
+	struct fault_counts *counts = object_alloc(boot, sizeof(*counts));
+	if (!counts)
+		return -QUIRE_ENOMEM;
+	/* Release pairs with the acquire in fault_counts_sum(). */
+	atomic_store_explicit(&cpu->quire->spaces->counts[cpu->id], counts, memory_order_release);
+	return 0;
+}
+
+void spaces_cpu_destroy(struct quire_cpu *boot, struct quire_cpu *cpu)
+{
+	object_free(boot, fault_counts_of(cpu), sizeof(struct fault_counts));
+	atomic_store_explicit(&cpu->quire->spaces->counts[cpu->id], NULL, memory_order_relaxed);
+}
+
+struct fault_counts *fault_counts_of(struct quire_cpu *cpu)
+{
+	return atomic_load_explicit(&cpu->quire->spaces->counts[cpu->id], memory_order_relaxed);
+}
+
+static uint64_t read_count(_Atomic uint64_t *word)
+{
+	return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+void fault_counts_sum(struct quire *quire, struct quire_stats *out)
+{
+	for (unsigned id = 0; id < QUIRE_MAX_CPUS; id++) {
+		/* Acquire pairs with the release in spaces_cpu_create(). */
+		struct fault_counts *counts =
+			atomic_load_explicit(&quire->spaces->counts[id], memory_order_acquire);
+		if (!counts)
+			continue;
+		out->faults += read_count(&counts->faults);
+		out->faults_anon += read_count(&counts->anon);
+		out->faults_zero += read_count(&counts->zero);
+		out->faults_file += read_count(&counts->file);
+		out->faults_around += read_count(&counts->around);
+		out->faults_read += read_count(&counts->read);
+		out->faults_cow += read_count(&counts->cow);
+		out->faults_reuse += read_count(&counts->reuse);
+		out->faults_spurious += read_count(&counts->spurious);
+		out->faults_failed += read_count(&counts->failed);
+		out->faults_restarts += read_count(&counts->restarts);
+	}
+}

@@ -1,0 +1,98 @@
+/*
+ * search.c - where a new mapping goes when the caller does not say: Linux's top-down search.
+ *
+ * A gap must keep its distance from a stack above it that may grow (QUIRE_STACK_GAP). Anonymous mappings that are a multiple of a huge page
+ * long go to a multiple of one, if there is room, so that huge pages fit.
+ *
+ * Rules:   BASE-1 (addresses are those that Linux chooses).
+ */
+#include "search.h"
+
+#define NOWHERE UINT64_MAX
+#define LOW_START 0x40000000ul /* where Linux puts MAP_32BIT */
+#define LOW_END 0x80000000ul
+
+static quire_vaddr space_end(const struct quire_mm *mm)
+{
+	return mm->layout.end;
+}
+
+/* The highest address of a gap of @length in [low, high) that keeps clear of stacks. */
+static quire_vaddr highest(struct quire_mm *mm, quire_vaddr low, quire_vaddr high, quire_vaddr length)
+{
+	low = max_u64(low, mm->quire->config.mmap_min_addr);
+	while (low < high && high - low >= length) {
+		quire_vaddr at = range_tree_gap_down(&mm->vmas, low, high, length);
+		if (at == NOWHERE)
+			return NOWHERE;
+		struct vma *above = vma_next(mm, at + length - 1);
+		if (!above || vma_start_with_gap(above) >= at + length)
+			return at;
+		high = vma_start_with_gap(above);
+	}
+	return NOWHERE;
+}
+
+static quire_vaddr lowest(struct quire_mm *mm, quire_vaddr low, quire_vaddr high, quire_vaddr length)
+{
+	low = max_u64(low, mm->quire->config.mmap_min_addr);
+	while (low < high && high - low >= length) {
+		quire_vaddr at = range_tree_gap_up(&mm->vmas, low, high, length);
+		if (at == NOWHERE)
+			return NOWHERE;
+		struct vma *above = vma_next(mm, at + length - 1);
+		if (!above || vma_start_with_gap(above) >= at + length)
+			return at;
+		low = above->rmap.end;
+	}
+	return NOWHERE;
+}
+
+static bool is_free(struct quire_mm *mm, quire_vaddr addr, quire_vaddr length)
+{
+	if (addr > space_end(mm) - length || addr < mm->quire->config.mmap_min_addr)
+		return false;
+	if (vma_find(mm, addr))
+		return false;
+	struct vma *above = vma_next(mm, addr);
+	return !above || addr + length <= vma_start_with_gap(above);
+}
+
+static quire_vaddr search(struct quire_mm *mm, quire_vaddr hint, quire_vaddr length, unsigned how)
+{
+	hint = align_down(hint, QUIRE_PAGE_SIZE);
+	if (hint && is_free(mm, hint, length))
+		return hint;
+	if (how & SEARCH_LOW)
+		return lowest(mm, LOW_START, LOW_END, length);
+	quire_vaddr at = highest(mm, QUIRE_PAGE_SIZE, mm->layout.mmap_base, length);
+	return at != NOWHERE ? at : lowest(mm, mm->layout.mmap_bottom, space_end(mm), length);
+}
+
+/* Look for more than is needed and take the aligned part at its end. */
+static quire_vaddr search_huge(struct quire_mm *mm, quire_vaddr length, unsigned how)
+{
+	quire_vaddr at = search(mm, 0, length + QUIRE_HUGE_SIZE, how);
+	if (at == NOWHERE)
+		return NOWHERE;
+	quire_vaddr up = align_up(at, QUIRE_HUGE_SIZE);
+	return up == at ? at + QUIRE_HUGE_SIZE : up;
+}
+
+int64_t search_unmapped(struct quire_mm *mm, quire_vaddr hint, quire_vaddr length, unsigned how)
+{
+	if (length > space_end(mm))
+		return -QUIRE_ENOMEM;
+	if (how & SEARCH_FIXED) {
+		if (hint > space_end(mm) - length)
+			return -QUIRE_ENOMEM;
+		return is_aligned(hint, QUIRE_PAGE_SIZE) ? (int64_t)hint : -QUIRE_EINVAL;
+	}
+	quire_vaddr at = NOWHERE;
+	if (!(how & (SEARCH_FILE | SEARCH_LOW)) && !hint && is_aligned(length, QUIRE_HUGE_SIZE) &&
+	    length + QUIRE_HUGE_SIZE > length)
+		at = search_huge(mm, length, how);
+	if (at == NOWHERE)
+		at = search(mm, hint, length, how);
+	return at == NOWHERE ? -QUIRE_ENOMEM : (int64_t)at;
+}

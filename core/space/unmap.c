@@ -1,0 +1,91 @@
+/*
+ * unmap.c - taking mappings away.
+ *
+ *	cut at the ends		may fail
+ *	reserve tree nodes	may fail
+ *	tell secondary MMUs, clear entries, flush, free the frames
+ *	retire the VMAs		their reverse-map nodes stay until the entries are gone, so that truncate finds what is mapped
+ *
+ * Order:   the door is closed.
+ * Rules:   BASE-1, BASE-3, BASE-4, BASE-7.
+ */
+#include "unmap.h"
+
+#include "../store/zap.h"
+
+void unmap_sum(struct quire_mm *mm, quire_vaddr start, quire_vaddr end, struct unmap_sums *out)
+{
+	*out = (struct unmap_sums){0};
+	for (struct vma *vma = vma_meets(mm, start, end); vma; vma = vma_meets(mm, vma->rmap.end, end)) {
+		uint64_t pages = page_of(min_u64(end, vma->rmap.end) - max_u64(start, vma->rmap.start));
+		out->pages += pages;
+		if (vma->flags & VMA_ACCOUNT)
+			out->accounted += pages;
+		if (vma->rmap.end >= end)
+			break;
+	}
+}
+
+/* Linux lets the count of maps pass its limit by one for a moment when an unmap cuts a hole, not when it would stay past it. */
+int unmap_cut(struct door *door, quire_vaddr start, quire_vaddr end)
+{
+	struct quire_mm *mm = door->mm;
+	struct vma *first = vma_meets(mm, start, end);
+	if (!first)
+		return 0;
+	if (first->rmap.start < start) {
+		if (first->rmap.end > end && mm->vmas.count >= mm->quire->config.max_map_count)
+			return -QUIRE_ENOMEM;
+		int err = door_split_below(door, first, start);
+		if (err)
+			return err;
+	}
+	struct vma *last = vma_find(mm, end - 1);
+	if (last && last->rmap.end > end) {
+		int err = door_split(door, last, end);
+		if (err)
+			return err;
+	}
+	unsigned count = 0;
+	for (struct vma *vma = vma_meets(mm, start, end); vma; vma = vma_meets(mm, vma->rmap.end, end)) {
+		count++;
+		if (vma->rmap.end >= end)
+			break;
+	}
+	return door_reserve(door, count);
+}
+
+static void retire_range(struct door *door, quire_vaddr start, quire_vaddr end)
+{
+	struct quire_mm *mm = door->mm;
+	struct vma *vma;
+	while ((vma = vma_meets(mm, start, end))) {
+		uint64_t pages = vma_pages(vma);
+		mm_account(mm, vma->flags, -(int64_t)pages);
+		if (vma->flags & VMA_LOCKED)
+			mm->locked -= pages;
+		if (vma->flags & VMA_ACCOUNT)
+			commit_uncharge(mm->quire, pages);
+		door_unlink(door, vma);
+	}
+}
+
+void unmap_cut_out(struct door *door, quire_vaddr start, quire_vaddr end)
+{
+	if (!vma_meets(door->mm, start, end))
+		return;
+	struct gather gather;
+	gather_begin(door->cpu, &gather, &door->mm->as, start, end);
+	zap_range(*door->cpu, &door->mm->as, start, end, ZAP_ALL, CURSOR_MM, &gather, NULL);
+	gather_end(door->cpu, &gather);
+	retire_range(door, start, end);
+}
+
+int unmap_range(struct door *door, quire_vaddr start, quire_vaddr end)
+{
+	int err = unmap_cut(door, start, end);
+	if (err)
+		return err;
+	unmap_cut_out(door, start, end);
+	return 0;
+}
