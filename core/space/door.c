@@ -173,6 +173,15 @@ void door_unlink(struct door *door, struct vma *vma)
 	retire(door, vma);
 }
 
+void door_unlink_all(struct door *door)
+{
+	struct range_tree *tree = &door->mm->vmas;
+	for (struct vma *vma = vma_next(door->mm, 0); vma; vma = vma_next(door->mm, vma->rmap.end))
+		retire(door, vma);
+	range_tree_destroy(*door->cpu, tree);
+	range_tree_init(tree);
+}
+
 void door_set_flags(struct door *door, struct vma *vma, uint32_t flags)
 {
 	quire_assert(rwlock_is_write_held(&door->mm->lock));

@@ -51,6 +51,9 @@ int door_split_below(struct door *door, struct vma *vma, quire_vaddr addr);
 int door_reserve(struct door *door, unsigned changes);
 void door_unlink(struct door *door, struct vma *vma);
 
+/* Every VMA at once, and the tree's nodes with them: exit and exec. Nobody else searches this mm any more. */
+void door_unlink_all(struct door *door);
+
 /* Same range, other flags. */
 void door_set_flags(struct door *door, struct vma *vma, uint32_t flags);
 

@@ -55,30 +55,42 @@ int unmap_cut(struct door *door, quire_vaddr start, quire_vaddr end)
 	return door_reserve(door, count);
 }
 
-static void retire_range(struct door *door, quire_vaddr start, quire_vaddr end)
+/* The counts that go with a mapping. */
+static void discount(struct quire_mm *mm, const struct vma *vma)
 {
-	struct quire_mm *mm = door->mm;
-	struct vma *vma;
-	while ((vma = vma_meets(mm, start, end))) {
-		uint64_t pages = vma_pages(vma);
-		mm_account(mm, vma->flags, -(int64_t)pages);
-		if (vma->flags & VMA_LOCKED)
-			mm->locked -= pages;
-		if (vma->flags & VMA_ACCOUNT)
-			commit_uncharge(mm->quire, pages);
-		door_unlink(door, vma);
-	}
+	uint64_t pages = vma_pages(vma);
+	mm_account(mm, vma->flags, -(int64_t)pages);
+	if (vma->flags & VMA_LOCKED)
+		mm->locked -= pages;
+	if (vma->flags & VMA_ACCOUNT)
+		commit_uncharge(mm->quire, pages);
 }
 
-void unmap_cut_out(struct door *door, quire_vaddr start, quire_vaddr end)
+static void clear_range(struct door *door, quire_vaddr start, quire_vaddr end)
 {
-	if (!vma_meets(door->mm, start, end))
-		return;
 	struct gather gather;
 	gather_begin(door->cpu, &gather, &door->mm->as, start, end);
 	zap_range(*door->cpu, &door->mm->as, start, end, ZAP_ALL, CURSOR_MM, &gather, NULL);
 	gather_end(door->cpu, &gather);
-	retire_range(door, start, end);
+}
+
+void unmap_cut_out(struct door *door, quire_vaddr start, quire_vaddr end)
+{
+	struct vma *vma = vma_meets(door->mm, start, end);
+	if (vma)
+		clear_range(door, start, end);
+	for (; vma; vma = vma_meets(door->mm, start, end)) {
+		discount(door->mm, vma);
+		door_unlink(door, vma);
+	}
+}
+
+void unmap_all(struct door *door)
+{
+	clear_range(door, 0, QUIRE_USER_END);
+	for (struct vma *vma = vma_next(door->mm, 0); vma; vma = vma_next(door->mm, vma->rmap.end))
+		discount(door->mm, vma);
+	door_unlink_all(door);
 }
 
 int unmap_range(struct door *door, quire_vaddr start, quire_vaddr end)

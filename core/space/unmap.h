@@ -22,4 +22,7 @@ void unmap_sum(struct quire_mm *mm, quire_vaddr start, quire_vaddr end, struct u
 int unmap_cut(struct door *door, quire_vaddr start, quire_vaddr end);
 void unmap_cut_out(struct door *door, quire_vaddr start, quire_vaddr end);
 
+/* Everything, for exit and exec: cannot fail. The tree is empty afterwards. */
+void unmap_all(struct door *door);
+
 #endif

@@ -1,0 +1,138 @@
+/*
+ * life.c - address spaces come and go: creation, fork, the last reference.
+ *
+ * fork closes the parent for the whole copy, so no fault changes a page that has been looked at, and flushes before it opens it again: no
+ * CPU writes through an old translation to a page that the child now shares.
+ *
+ * Order:   the parent's mm->lock > the child's. The child is not known to anybody yet.
+ * Rules:   BASE-1, BASE-4.
+ */
+#include "life.h"
+
+#include "../base/assert.h"
+#include "copy.h"
+#include "unmap.h"
+
+static void lay_out_whole(struct quire_mm *mm)
+{
+	mm->layout = (struct quire_layout){
+		.mmap_base = QUIRE_USER_END,
+		.mmap_bottom = align_down(QUIRE_USER_END / 3, QUIRE_PAGE_SIZE),
+		.end = QUIRE_USER_END,
+	};
+	mm->limits = (struct quire_limits){QUIRE_UNLIMITED, QUIRE_UNLIMITED, QUIRE_UNLIMITED, QUIRE_UNLIMITED, true};
+}
+
+int mm_create(struct quire_cpu **cpu, struct quire *quire, struct quire_mm **out)
+{
+	struct quire_mm *mm = object_alloc(*cpu, sizeof(*mm));
+	if (!mm)
+		return -QUIRE_ENOMEM;
+	mm->quire = quire;
+	atomic_store_explicit(&mm->refs, 1, memory_order_relaxed);
+	range_tree_init(&mm->vmas);
+	lay_out_whole(mm);
+	int err = as_create(*cpu, &mm->as);
+	if (err) {
+		object_free(*cpu, mm, sizeof(*mm));
+		return err;
+	}
+	*out = mm;
+	return 0;
+}
+
+int quire_mm_create(struct quire_cpu **cpu, struct quire_mm **out)
+{
+	return mm_create(cpu, (*cpu)->quire, out);
+}
+
+struct quire_mm *quire_mm_get(struct quire_mm *mm)
+{
+	atomic_fetch_add_explicit(&mm->refs, 1, memory_order_relaxed);
+	return mm;
+}
+
+void quire_mm_put(struct quire_cpu **cpu, struct quire_mm *mm)
+{
+	/* Release: what this user did; acquire, by the last one: what all others did. */
+	if (atomic_fetch_sub_explicit(&mm->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	struct door door;
+	door_close(&door, cpu, mm);
+	unmap_all(&door);
+	door_open(&door);
+	quire_assert(mm->mapped == 0 && mm->locked == 0 && mm->data == 0 && mm->stack == 0 && mm->exec == 0);
+	as_destroy(cpu, &mm->as);
+	object_free(*cpu, mm, sizeof(*mm));
+}
+
+/* The child's copy of one VMA: linked, its pages not yet there. It counts for nothing before it is linked. */
+static int copy_vma(struct door *child, struct vma *vma, struct vma **out)
+{
+	uint32_t flags = vma->flags & ~VMA_LOCK_MASK;
+	uint64_t charge = flags & VMA_ACCOUNT ? vma_pages(vma) : 0;
+	if (commit_charge(child->mm->quire, charge))
+		return -QUIRE_ENOMEM;
+	struct vma *copy = vma_create(*child->cpu, child->mm, vma->rmap.start, vma->rmap.end, flags, vma->rmap.pgoff,
+				      vma->rmap.file);
+	if (!copy) {
+		commit_uncharge(child->mm->quire, charge);
+		return -QUIRE_ENOMEM;
+	}
+	copy->access = vma->access;
+	copy->opened = vma->opened;
+	int err = door_link(child, copy, NULL);
+	if (err) {
+		list_add(&child->retired, &copy->rmap.chains);
+		commit_uncharge(child->mm->quire, charge);
+		return err;
+	}
+	mm_account(child->mm, flags, (int64_t)vma_pages(copy));
+	*out = copy;
+	return 0;
+}
+
+static int fork_vma(struct door *child, struct vma *vma, struct gather *gather)
+{
+	struct vma *copy;
+	if (vma->flags & VMA_DONT_FORK)
+		return 0;
+	int err = copy_vma(child, vma, &copy);
+	if (err || (vma->flags & VMA_WIPE_ON_FORK) || !vma_anon(vma))
+		return err;
+	err = anon_fork(child->cpu, &copy->rmap, &vma->rmap);
+	return err ? err : copy_pages(*child->cpu, vma, copy, gather);
+}
+
+static int fork_vmas(struct door *child, struct quire_mm *mm)
+{
+	int err = 0;
+	struct gather gather;
+	gather_begin(child->cpu, &gather, &mm->as, 0, QUIRE_USER_END);
+	for (struct vma *vma = vma_next(mm, 0); vma && !err; vma = vma_next(mm, vma->rmap.end))
+		err = fork_vma(child, vma, &gather);
+	gather_end(child->cpu, &gather);
+	return err;
+}
+
+int mm_fork(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_mm **out)
+{
+	struct quire_mm *copy;
+	int err = mm_create(cpu, mm->quire, &copy);
+	if (err)
+		return err;
+	struct door parent, child;
+	door_close(&parent, cpu, mm);
+	door_close(&child, cpu, copy);
+	copy->layout = mm->layout;
+	copy->limits = mm->limits;
+	copy->brk = mm->brk;
+	err = fork_vmas(&child, mm);
+	door_open(&child);
+	door_open(&parent);
+	if (err)
+		quire_mm_put(cpu, copy);
+	else
+		*out = copy;
+	return err;
+}
