@@ -1,19 +1,22 @@
 /*
  * anon.c - anonymous lineages: who owns the pages born in a VMA, through splits, merges and forks.
  *
- * A VMA's first anonymous page gives it an anon_vma. A split or a move copies the chains, so that both parts share it. A fork copies
- * the chains and adds an anon_vma below the parent's, for pages that the child makes for itself:
+ * A VMA's first anonymous page gives it an anon_vma. A split or a move copies the chains, so that both
+ * parts share it. A fork copies the chains and adds an anon_vma below the parent's, for pages that the
+ * child makes for itself:
  *
  *	P: [a]  --fork-->  P: [a]        C: [c a]  --fork-->  G: [g c a]
  *	                   a: P C G      c: C G               g: G
  *
- * The counts decide two things that are visible from outside, so they are kept exactly as Linux keeps them. num_active_vmas, nodes that
- * make new pages here, and num_children: when a fork finds an ancestor with no active node and fewer than two children, the
- * child makes its pages there instead of below, or a long line of forks, each parent gone by then, would grow a chain for ever. And a
- * node with a single chain has inherited nothing: only such a one shares its anon_vma with a neighbour, or merges with one that
- * has none.
+ * The counts decide two things that are visible from outside, so they are kept exactly as Linux keeps them.
+ * num_active_vmas, nodes that make new pages here, and num_children: when a fork finds an ancestor with no
+ * active node and fewer than two children, the child makes its pages there instead of below, or a long line
+ * of forks, each parent gone by then, would grow a chain for ever. And a node with a single chain has
+ * inherited nothing: only such a one shares its anon_vma with a neighbour, or merges with one that has
+ * none.
  *
- * Lifetime. A folio points to its anon_vma without a reference: one a page would cost every fault. What holds instead:
+ * Lifetime. A folio points to its anon_vma without a reference: one a page would cost every fault. What
+ * holds instead:
  *
  *	1. A node that maps a folio has a chain to the folio's owner: chains are copied before entries are.
  *	2. A node's entries are cleared before anon_unlink() takes its chains away.
@@ -26,11 +29,13 @@
  *	raise refs unless it is 0		free
  *	leave RCU
  *
- * Had the grace period ended before the walk entered RCU, the walk would see what came before it: maps == 0, and would stop. If it
- * has not, the memory is still there, and refs tells whether the anon_vma lives. Without the look at maps inside RCU the owner could
- * be memory freed long ago. That maps may be raised by another entry meanwhile does no harm: its node has a chain too, by 1.
+ * Had the grace period ended before the walk entered RCU, the walk would see what came before it: maps is
+ * 0, and would stop. If it has not, the memory is still there, and refs tells whether the anon_vma lives.
+ * Without the look at maps inside RCU the owner could be memory freed long ago. That maps may be raised by
+ * another entry meanwhile does no harm: its node has a chain too, by 1.
  *
- * Order:   the root's lock is inside folio locks and the file's rmap_lock, outside table locks. A chain is under its node's S too.
+ * Order:   the root's lock is inside folio locks and the file's rmap_lock, outside table locks. A chain is
+ *          under its node's S too.
  * Errors:  -ENOMEM, before anything was changed.
  * Rules:   BASE-1 (merging), BASE-4.
  */
@@ -63,13 +68,13 @@ struct anon_vma *anon_get_of(struct quire_cpu *cpu, struct folio *folio)
 	quire_port_rcu_lock(cpu);
 	/* Acquire pairs with the release that set the owner before the folio was first mapped. */
 	struct anon_vma *owner = atomic_load_explicit(&folio->owner, memory_order_acquire);
-	/* Acquire pairs with the release half of the change that cursor_set() makes. See the head of this file. */
+	/* Acquire pairs with the release in the cursor's change of it. See the head of this file. */
 	if (owner != NULL && atomic_load_explicit(&folio->maps, memory_order_acquire) != 0) {
 		uint32_t refs = atomic_load_explicit(&owner->refs, memory_order_relaxed);
 		/* Acquire pairs with the release in anon_put(). */
 		while (refs != 0 && anon == NULL) {
-			if (atomic_compare_exchange_weak_explicit(&owner->refs, &refs, refs + 1, memory_order_acquire,
-								  memory_order_relaxed))
+			if (atomic_compare_exchange_weak_explicit(&owner->refs, &refs, refs + 1,
+								  memory_order_acquire, memory_order_relaxed))
 				anon = owner;
 		}
 	}
@@ -173,7 +178,7 @@ struct rwlock *anon_lock_of(const struct rmap_node *node)
 
 bool anon_is_single(const struct rmap_node *node)
 {
-	/* Relaxed: a node whose count may change under us is one that no caller trusts with more than a hint. */
+	/* Relaxed: a count that may change under the caller is a hint, and only a hint. */
 	return atomic_load_explicit(&node->chain_count, memory_order_relaxed) == 1;
 }
 
@@ -183,8 +188,7 @@ bool anon_is_single(const struct rmap_node *node)
 
 static void spare_drain(struct quire_cpu *cpu, struct list *spare)
 {
-	list_for_each_safe(at, after, spare)
-	{
+	list_for_each_safe(at, after, spare) {
 		list_remove(at);
 		object_free(cpu, chain_of(at), sizeof(struct anon_chain));
 	}
@@ -216,9 +220,10 @@ static struct anon_chain *spare_take(struct list *spare)
 /*
  * The node's first anonymous page.
  *
- * Two threads that fault at once may both come here. Each has its own anon_vma in hand, perhaps of different lineages, so no lock of
- * theirs decides between them: the exchange does. The chain is in the tree before it, so that a page of whoever sees the new
- * anon_vma is found; the node's list, which faults do not read, follows.
+ * Two threads that fault at once may both come here. Each has its own anon_vma in hand, perhaps of
+ * different lineages, so no lock of theirs decides between them: the exchange does. The chain is in the
+ * tree before it, so that a page of whoever sees the new anon_vma is found; the node's list, which faults
+ * do not read, follows.
  */
 int anon_prepare(struct quire_cpu **cpu, struct rmap_node *node, struct anon_vma *reuse)
 {
@@ -258,7 +263,10 @@ int anon_prepare(struct quire_cpu **cpu, struct rmap_node *node, struct anon_vma
 	return 0;
 }
 
-/* Copy @from's chains to @to, oldest first, so that they end up in the same order. Under the lineage's lock, written. */
+/*
+ * Copy @from's chains to @to, oldest first, so that they end up in the same order. Under the lineage's
+ * lock, written.
+ */
 static void chains_copy(struct rmap_node *to, struct rmap_node *from, struct list *spare)
 {
 	for (struct list *at = from->chains.prev; at != &from->chains; at = at->prev)
@@ -279,14 +287,18 @@ int anon_clone(struct quire_cpu **cpu, struct rmap_node *to, struct rmap_node *f
 	rwlock_write(cpu, lock);
 	chains_copy(to, from, &spare);
 	struct anon_vma *anon = atomic_load_explicit(&from->anon, memory_order_relaxed); /* S */
-	atomic_store_explicit(&to->anon, anon, memory_order_release); /* pairs with the acquire of whoever makes pages */
+	/* Release pairs with the acquire of whoever makes pages. */
+	atomic_store_explicit(&to->anon, anon, memory_order_release);
 	if (anon)
 		anon->num_active_vmas++;
 	rwlock_write_done(*cpu, lock);
 	return 0;
 }
 
-/* The oldest ancestor whose place is free: nobody makes pages there, and at most one line of descendants goes on from it. */
+/*
+ * The oldest ancestor whose place is free: nobody makes pages there, and at most one line of descendants
+ * goes on from it.
+ */
 static struct anon_vma *free_ancestor(const struct rmap_node *node)
 {
 	for (struct list *at = node->chains.prev; at != &node->chains; at = at->prev) {
@@ -333,11 +345,13 @@ int anon_fork(struct quire_cpu **cpu, struct rmap_node *to, struct rmap_node *fr
 	return 0;
 }
 
-/* Take all chains of @node from their anon_vmas; the chains of those that nothing leads to any more are left on the list. */
+/*
+ * Take all chains of @node from their anon_vmas; the chains of those that nothing leads to any more are
+ * left on the list.
+ */
 static void chains_cut(struct quire_cpu *cpu, struct rmap_node *node)
 {
-	list_for_each_safe(at, after, &node->chains)
-	{
+	list_for_each_safe(at, after, &node->chains) {
 		struct anon_chain *chain = chain_of(at);
 		struct anon_vma *anon = chain->anon;
 
@@ -367,8 +381,7 @@ void anon_unlink(struct quire_cpu **cpu, struct rmap_node *node)
 	rwlock_write_done(*cpu, lock);
 
 	/* Only now: the lock is in an anon_vma that may go. */
-	list_for_each_safe(at, after, &node->chains)
-	{
+	list_for_each_safe(at, after, &node->chains) {
 		struct anon_chain *chain = chain_of(at);
 
 		anon_put(*cpu, chain->anon);

@@ -14,10 +14,10 @@
  */
 struct anon_vma {
 	struct anon_vma *root;	/* P: of the lineage; itself for the first. Referenced when another */
-	struct anon_vma *parent; /* P: itself for the root. Alive as long as any chain leads to this one, since that node's chains
-				    lead to the parent too */
+	struct anon_vma *parent; /* P: itself for the root. Lives as long as chains lead here, since their nodes
+				    have chains to it too */
 	struct rwlock lock;	/* the root's serves the whole lineage */
-	_Atomic uint32_t refs;	/* C: one for all chains together, one for each walk under way, on a root one for each descendant */
+	_Atomic uint32_t refs;	/* C: one for all chains together, one a walk; on a root one a descendant */
 	uint64_t chain_count;	/* L: chains that lead here */
 	uint64_t num_children;	/* L: anon_vmas with this parent that have chains; a root counts itself */
 	uint64_t num_active_vmas; /* L: nodes whose ->anon this is */
@@ -37,7 +37,10 @@ struct anon_chain {
 /* The lock of the lineage that the node hangs in; NULL when it hangs in none. S. */
 struct rwlock *anon_lock_of(const struct rmap_node *node);
 
-/* Under that lock, written: put the node's chains into their trees by its present bounds, or take them out. */
+/*
+ * Under that lock, written: put the node's chains into their trees by its present bounds, or take them
+ * out.
+ */
 void anon_chains_insert(struct rmap_node *node);
 void anon_chains_remove(struct rmap_node *node);
 

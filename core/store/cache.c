@@ -1,21 +1,22 @@
 /*
  * cache.c - the page cache: finding a page, reading it in, taking it out.
  *
- * Searches hold nothing but RCU. The page found may leave the cache and be freed, even used again for something else, between the
- * look and the reference, so the slot is read again after it:
+ * Searches hold nothing but RCU. The page found may leave the cache and be freed, even used again for
+ * something else, between the look and the reference, so the slot is read again after it:
  *
  *	search						removal
  *	slot -> folio					slot = NULL
  *	refs += 1, unless it is 0			refs -= 1; at 0 the frame goes to its next owner
  *	slot still -> folio?
  *
- * The reference keeps the frame from changing its owner, and the slot, read after that, says whose it is: if the folio is in the
- * slot now, then it was this page when the reference was taken, or has become it again, which is the same. (The folio's own
- * fields would not do: in a frame that has become a page table they mean something else.)
+ * The reference keeps the frame from changing its owner, and the slot, read after that, says whose it is:
+ * if the folio is in the slot now, then it was this page when the reference was taken, or has become it
+ * again, which is the same. (The folio's own fields would not do: in a frame that has become a page table
+ * they mean something else.)
  *
- * A page that is read in is locked and in the cache before the store is asked, so that whoever wants it too finds it and waits for its
- * lock instead of reading it once more. If the store fails, the page leaves the cache before it is unlocked: those who waited find
- * that it has no owner, and ask the store themselves.
+ * A page that is read in is locked and in the cache before the store is asked, so that whoever wants it too
+ * finds it and waits for its lock instead of reading it once more. If the store fails, the page leaves the
+ * cache before it is unlocked: those who waited find that it has no owner, and ask the store themselves.
  *
  * Order:   resize_lock -> folio lock -> pages_lock. No page is read in under a lock of the mm's.
  * Rules:   BASE-5, BASE-8.
@@ -62,7 +63,8 @@ bool cache_lock(struct quire_cpu **cpu, struct quire_file *file, struct folio *f
 }
 
 /* Insert under pages_lock, with nodes from @stock. False when the place is taken. */
-static bool insert(struct quire_cpu *cpu, struct quire_file *file, struct radix_stock *stock, struct folio *folio)
+static bool insert(struct quire_cpu *cpu, struct quire_file *file, struct radix_stock *stock,
+		   struct folio *folio)
 {
 	quire_spin_lock(cpu, &file->pages_lock);
 	bool vacant = radix_find(&file->pages, folio->index) == NULL;
@@ -126,7 +128,7 @@ static int fill(struct quire_cpu **cpu, struct quire_file *file, struct folio *f
 	uint64_t size = file_bytes(file);
 	char *page = folio_memory(file->quire, folio);
 
-	int err = file->store->read(file, file->data, folio->index, page);
+	int err = file->store->read(cpu, file, file->data, folio->index, page);
 	if (err) {
 		cache_remove(*cpu, file, folio);
 		return err;
@@ -140,7 +142,8 @@ static int fill(struct quire_cpu **cpu, struct quire_file *file, struct folio *f
 }
 
 /* One try: 0 and *out, an error, or -EAGAIN when the cache changed under us. */
-static int read_once(struct quire_cpu **cpu, struct quire_file *file, uint64_t index, struct folio **out, bool *read)
+static int read_once(struct quire_cpu **cpu, struct quire_file *file, uint64_t index, struct folio **out,
+		     bool *read)
 {
 	int err = 0;
 	struct folio *folio = file_find(*cpu, file, index);
@@ -171,7 +174,8 @@ drop:
 	return err;
 }
 
-int cache_read(struct quire_cpu **cpu, struct quire_file *file, uint64_t index, struct folio **out, bool *read)
+int cache_read(struct quire_cpu **cpu, struct quire_file *file, uint64_t index, struct folio **out,
+	       bool *read)
 {
 	int err;
 

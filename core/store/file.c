@@ -1,11 +1,13 @@
 /*
  * file.c - a file's life, and read() and write() through its page cache.
  *
- * write() copies into the cached page under its lock, so shared mappings see it at once. It holds resize_lock, for reading where
- * the length stays, for writing where it grows. A page that is overwritten whole, or lies past the old end, is not read in first. The
- * length follows page by page, each after its data: nobody sees bytes inside the length that were not written yet.
+ * write() copies into the cached page under its lock, so shared mappings see it at once. It holds
+ * resize_lock, for reading where the length stays, for writing where it grows. A page that is overwritten
+ * whole, or lies past the old end, is not read in first. The length follows page by page, each after its
+ * data: nobody sees bytes inside the length that were not written yet.
  *
- * Errors:  after some bytes were moved, their number is returned and the error is lost, as on Linux; the next call meets it again.
+ * Errors:  after some bytes were moved, their number is returned and the error is lost, as on Linux; the
+ *          next call meets it again.
  * Rules:   BASE-5.
  */
 #include "cache.h"
@@ -47,7 +49,7 @@ static void empty(struct quire_cpu **cpu, struct quire_file *file)
 
 	for (uint64_t index = 0; (folio = cache_next(*cpu, file, &index, UINT64_MAX)); index++) {
 		if (cache_lock(cpu, file, folio)) {
-			cache_write_back(cpu, file, folio); /* the error is in the file, where nobody asks any more */
+			cache_write_back(cpu, file, folio); /* nobody is left to ask for the error */
 			cache_remove(*cpu, file, folio);
 			folio_unlock(*cpu, folio);
 		}
@@ -62,7 +64,7 @@ void quire_file_put(struct quire_cpu **cpu, struct quire_file *file)
 		return;
 	empty(cpu, file);
 	if (file->store->release)
-		file->store->release(file, file->data);
+		file->store->release(cpu, file, file->data);
 	object_free(*cpu, file, sizeof(*file));
 }
 
@@ -110,7 +112,8 @@ static int64_t read_part(struct quire_cpu **cpu, struct quire_file *file, uint64
 	return (int64_t)bytes;
 }
 
-int64_t quire_file_read(struct quire_cpu **cpu, struct quire_file *file, uint64_t at, void *buffer, size_t bytes)
+int64_t quire_file_read(struct quire_cpu **cpu, struct quire_file *file, uint64_t at, void *buffer,
+			size_t bytes)
 {
 	int64_t done = 0;
 
@@ -130,8 +133,12 @@ int64_t quire_file_read(struct quire_cpu **cpu, struct quire_file *file, uint64_
 	return done;
 }
 
-/* A page that nothing of is kept: the cached one, or a new one, which is zero unless @whole of it is about to be written. */
-static int blank_page(struct quire_cpu **cpu, struct quire_file *file, uint64_t index, bool whole, struct folio **out)
+/*
+ * A page that nothing of is kept: the cached one, or a new one, which is zero unless @whole of it is
+ * about to be written.
+ */
+static int blank_page(struct quire_cpu **cpu, struct quire_file *file, uint64_t index, bool whole,
+		      struct folio **out)
 {
 	*out = file_find(*cpu, file, index);
 	if (*out)
@@ -155,7 +162,8 @@ static int filled_page(struct quire_cpu **cpu, struct quire_file *file, uint64_t
 }
 
 /* The page at @index to write into, locked, with a reference. Under resize_lock. */
-static int page_to_write(struct quire_cpu **cpu, struct quire_file *file, uint64_t index, bool whole, struct folio **out)
+static int page_to_write(struct quire_cpu **cpu, struct quire_file *file, uint64_t index, bool whole,
+			 struct folio **out)
 {
 	int err;
 
@@ -173,7 +181,8 @@ static int page_to_write(struct quire_cpu **cpu, struct quire_file *file, uint64
 }
 
 /* Write inside one page. Under resize_lock, written where the length grows. */
-static int write_part(struct quire_cpu **cpu, struct quire_file *file, uint64_t at, const char *from, size_t bytes)
+static int write_part(struct quire_cpu **cpu, struct quire_file *file, uint64_t at, const char *from,
+		      size_t bytes)
 {
 	struct folio *folio;
 
@@ -189,7 +198,8 @@ static int write_part(struct quire_cpu **cpu, struct quire_file *file, uint64_t 
 	return 0;
 }
 
-static int64_t write_parts(struct quire_cpu **cpu, struct quire_file *file, uint64_t at, const char *from, size_t bytes)
+static int64_t write_parts(struct quire_cpu **cpu, struct quire_file *file, uint64_t at, const char *from,
+			   size_t bytes)
 {
 	int64_t done = 0;
 
@@ -204,31 +214,33 @@ static int64_t write_parts(struct quire_cpu **cpu, struct quire_file *file, uint
 }
 
 /* The same, growing the file. Under resize_lock, written. */
-static int64_t write_growing(struct quire_cpu **cpu, struct quire_file *file, uint64_t at, const char *from, size_t bytes)
+static int64_t write_growing(struct quire_cpu **cpu, struct quire_file *file, uint64_t at, const char *from,
+			     size_t bytes)
 {
 	uint64_t old = file_bytes(file);
-	int (*resize)(struct quire_file *, void *, uint64_t) = file->store->resize;
+	int (*resize)(struct quire_cpu **, struct quire_file *, void *, uint64_t) = file->store->resize;
 
 	if (resize && at + bytes > old) {
-		int err = resize(file, file->data, at + bytes);
+		int err = resize(cpu, file, file->data, at + bytes);
 		if (err)
 			return err;
 	}
-	/* What a mapping wrote past the end does not become part of the file; RAM files keep it (truncate.c). */
+	/* What a mapping wrote past the end does not enter the file; RAM files keep it (truncate.c). */
 	if (at > old && file->store->write && !is_aligned(old, QUIRE_PAGE_SIZE))
 		cache_zero(cpu, file, old, min_u64(at, align_up(old, QUIRE_PAGE_SIZE)));
 
 	int64_t done = write_parts(cpu, file, at, from, bytes);
 	uint64_t size = file_bytes(file);
 	if (resize && size < at + bytes) { /* fell short */
-		int err = resize(file, file->data, size);
+		int err = resize(cpu, file, file->data, size);
 		if (err)
-			atomic_store_explicit(&file->error, err, memory_order_relaxed); /* for the next sync */
+			atomic_store_explicit(&file->error, err, memory_order_relaxed); /* to report */
 	}
 	return done;
 }
 
-int64_t quire_file_write(struct quire_cpu **cpu, struct quire_file *file, uint64_t at, const void *buffer, size_t bytes)
+int64_t quire_file_write(struct quire_cpu **cpu, struct quire_file *file, uint64_t at, const void *buffer,
+			 size_t bytes)
 {
 	int64_t done;
 

@@ -1,10 +1,11 @@
 /*
  * rmap.c - reverse mapping: nodes in their trees, and walks from a page to the addresses that map it.
  *
- * A walk reads the tree under its lock and calls the visitor for every node that covers the page, whether the page is mapped
- * there or not: the visitor looks at the entry. A walk goes by rising page offset, and nodes of the same first page come in the order in
- * which they were inserted; so a forked child's node comes after its parent's, and a walk that overtakes the fork finds the entry in
- * one of them. Entries that move otherwise are moved under rmap_node_hold().
+ * A walk reads the tree under its lock and calls the visitor for every node that covers the page, whether
+ * the page is mapped there or not: the visitor looks at the entry. A walk goes by rising page offset, and
+ * nodes of the same first page come in the order in which they were inserted; so a forked child's node
+ * comes after its parent's, and a walk that overtakes the fork finds the entry in one of them. Entries that
+ * move otherwise are moved under rmap_node_lock().
  *
  *	walk:   folio lock  ->  rmap_lock or the root's lock, read   ->  table locks
  *	change: S (the mm's lock)  ->  rmap_lock, written  ->  the root's lock, written
@@ -26,7 +27,7 @@ void rmap_node_init(struct rmap_node *node, struct quire_as *as)
 	list_init(&node->chains);
 }
 
-void rmap_node_hold(struct quire_cpu **cpu, struct rmap_node *node)
+void rmap_node_lock(struct quire_cpu **cpu, struct rmap_node *node)
 {
 	struct rwlock *lineage = anon_lock_of(node);
 
@@ -36,14 +37,14 @@ void rmap_node_hold(struct quire_cpu **cpu, struct rmap_node *node)
 		rwlock_write(cpu, lineage);
 }
 
-void rmap_node_release(struct quire_cpu *cpu, struct rmap_node *node)
+void rmap_node_unlock(struct quire_cpu **cpu, struct rmap_node *node)
 {
 	struct rwlock *lineage = anon_lock_of(node);
 
 	if (lineage)
-		rwlock_write_done(cpu, lineage);
+		rwlock_write_done(*cpu, lineage);
 	if (node->file)
-		rwlock_write_done(cpu, &node->file->rmap_lock);
+		rwlock_write_done(*cpu, &node->file->rmap_lock);
 }
 
 static void file_insert(struct rmap_node *node)
@@ -66,23 +67,24 @@ static void file_remove(struct rmap_node *node)
 
 void rmap_node_attach(struct quire_cpu **cpu, struct rmap_node *node)
 {
-	rmap_node_hold(cpu, node);
+	rmap_node_lock(cpu, node);
 	file_insert(node);
 	anon_chains_insert(node);
-	rmap_node_release(*cpu, node);
+	rmap_node_unlock(cpu, node);
 }
 
 void rmap_node_detach(struct quire_cpu **cpu, struct rmap_node *node)
 {
-	rmap_node_hold(cpu, node);
+	rmap_node_lock(cpu, node);
 	file_remove(node);
 	anon_chains_remove(node);
-	rmap_node_release(*cpu, node);
+	rmap_node_unlock(cpu, node);
 }
 
-void rmap_node_resize(struct quire_cpu **cpu, struct rmap_node *node, quire_vaddr start, quire_vaddr end, uint64_t pgoff)
+void rmap_node_move(struct quire_cpu **cpu, struct rmap_node *node, quire_vaddr start, quire_vaddr end,
+		    uint64_t pgoff)
 {
-	rmap_node_hold(cpu, node);
+	rmap_node_lock(cpu, node);
 	bool attached = node->attached;
 	file_remove(node);
 	anon_chains_remove(node);
@@ -92,12 +94,12 @@ void rmap_node_resize(struct quire_cpu **cpu, struct rmap_node *node, quire_vadd
 	if (attached)
 		file_insert(node);
 	anon_chains_insert(node);
-	rmap_node_release(*cpu, node);
+	rmap_node_unlock(cpu, node);
 }
 
 /* The part of @node that meets pages [first, last]. False when the visitor wants no more. */
-static bool visit_node(struct rmap_visit *visit, struct quire_cpu **cpu, struct rmap_node *node, uint64_t first,
-		       uint64_t last)
+static bool visit_node(struct rmap_visit *visit, struct quire_cpu **cpu, struct rmap_node *node,
+		       uint64_t first, uint64_t last)
 {
 	uint64_t from = max_u64(first, node->pgoff);
 	uint64_t to = min_u64(last, rmap_index(node, node->end) - 1);
@@ -126,7 +128,8 @@ void rmap_walk_anon(struct quire_cpu **cpu, struct folio *folio, struct rmap_vis
 	if (!anon)
 		return;
 	rwlock_read(cpu, &anon->root->lock);
-	for (struct interval *at = interval_first(&anon->nodes, first, last); at; at = interval_next(at, first, last)) {
+	for (struct interval *at = interval_first(&anon->nodes, first, last); at;
+	     at = interval_next(at, first, last)) {
 		struct anon_chain *chain = container_of(at, struct anon_chain, interval);
 		if (!visit_node(visit, cpu, chain->node, first, last))
 			break;

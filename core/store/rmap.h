@@ -1,19 +1,21 @@
 /*
  * rmap.h - reverse mapping: from a page to every address that maps it (BASE-4).
  *
- * A VMA embeds one struct rmap_node. A file VMA hangs in its file's interval tree by it. A VMA that has, or had, anonymous pages
- * has an anon_vma, and hangs by chains in the interval trees of it and of the anon_vmas that it descends from:
+ * A VMA embeds one struct rmap_node. A file VMA hangs in its file's interval tree by it. A VMA that has, or
+ * had, anonymous pages has an anon_vma, and hangs by chains in the interval trees of it and of the
+ * anon_vmas that it descends from:
  *
  *	parent's VMA --chain--> anon_vma P <--chain-- child's VMA --chain--> anon_vma C
- *	  pages from before the fork: owner P, found in both     pages the child made after it: owner C, found in it alone
+ *	  pages from before the fork: owner P, in both	pages the child made after it: owner C, in it alone
  *
- * So a search for a child's own page never visits its siblings: the cost does not grow with unrelated processes. The shapes
- * are Linux's exactly, reuse of an anon_vma by a grandchild included, because whether two VMAs may merge depends on them and
- * the result is visible in /proc/PID/maps.
+ * So a search for a child's own page never visits its siblings: the cost does not grow with unrelated
+ * processes. The shapes are Linux's exactly, reuse of an anon_vma by a grandchild included, because whether
+ * two VMAs may merge depends on them and the result is visible in /proc/PID/maps.
  *
- * Locks: R  node's file side: file->rmap_lock, written to change, read to walk; anon side: the root anon_vma's lock
+ * Locks: R  file side: file->rmap_lock, written to change, read to walk; anon side: the root anon_vma's lock
  *        S  the VMA's own serialisation (its door, or the mm's lock): who may change the node at all
- *        To change start, end or pgoff both S and every R that the node hangs in are needed: rmap_node_resize().
+ *        To change start, end or pgoff both S and every R that the node hangs in are needed:
+ *        rmap_node_move().
  */
 #ifndef QUIRE_STORE_RMAP_H
 #define QUIRE_STORE_RMAP_H
@@ -27,7 +29,7 @@ struct rmap_node {
 	struct quire_as *as;	/* fixed */
 	quire_vaddr start, end; /* R and S; page aligned */
 	uint64_t pgoff;		/* R and S; page offset of start, in the file or the anonymous numbering */
-	struct quire_file *file; /* fixed; NULL when anonymous. The node does not hold the reference, its VMA does */
+	struct quire_file *file; /* fixed; NULL when anonymous. The reference is the VMA's, not the node's */
 	bool shared;		/* fixed; a private file node can have both sides */
 	bool attached;		/* S: its file's tree has it */
 	struct interval in_file; /* R */
@@ -49,60 +51,63 @@ static inline quire_vaddr rmap_address(const struct rmap_node *node, uint64_t in
 void rmap_node_init(struct rmap_node *node, struct quire_as *as); /* all else zero; chains empty */
 
 /*
- * Hang the node in its file's tree and its chains' trees by its present bounds, or take it out of them. SLEEP. What is done
- * already is not done again; a node with neither side may be attached and detached too: nothing happens.
+ * Hang the node in its file's tree and its chains' trees by its present bounds, or take it out of them.
+ * SLEEP. What is done already is not done again; a node with neither side may be attached and detached too:
+ * nothing happens.
  */
 void rmap_node_attach(struct quire_cpu **cpu, struct rmap_node *node);
 void rmap_node_detach(struct quire_cpu **cpu, struct rmap_node *node);
 
 /*
- * Give an attached node other bounds, all of its locks held over the whole change: a walk sees it before or after, never out of
- * the trees. SLEEPS.
+ * Give the node other bounds. SLEEPS. In one step for every walk: a truncation that comes meanwhile meets
+ * the node with its old bounds or its new ones, never without any. A node that is not attached stays so.
  */
-void rmap_node_move(struct quire_cpu **cpu, struct rmap_node *node, quire_vaddr start, quire_vaddr end, uint64_t pgoff);
+void rmap_node_move(struct quire_cpu **cpu, struct rmap_node *node, quire_vaddr start, quire_vaddr end,
+		    uint64_t pgoff);
 
-/* Hold all walks off while pages move between two nodes (mremap): the file's lock and the root's, for writing. SLEEP. */
+/*
+ * Hold all walks off the node's file and lineage while entries move (mremap): a walk that has passed the
+ * place where they are now, and comes too late to where they were, would miss them. SLEEP; no node of that
+ * file or lineage is changed meanwhile.
+ */
 void rmap_node_lock(struct quire_cpu **cpu, struct rmap_node *node);
 void rmap_node_unlock(struct quire_cpu **cpu, struct rmap_node *node);
-
-/*
- * Give the node other bounds. SLEEPS. In one step for every walk: a truncation that comes meanwhile meets the node with its old
- * bounds or its new ones, never without any. Whatever is not attached stays so.
- */
-void rmap_node_resize(struct quire_cpu **cpu, struct rmap_node *node, quire_vaddr start, quire_vaddr end, uint64_t pgoff);
-
-/*
- * Keep every walk out of the node's file and lineage, for moves and copies of entries that a walk could otherwise miss: it had
- * passed the place where they are now, and comes too late to where they were. SLEEPS; walks and changes of nodes wait.
- */
-void rmap_node_hold(struct quire_cpu **cpu, struct rmap_node *node);
-void rmap_node_release(struct quire_cpu *cpu, struct rmap_node *node);
 
 /*
  * The anonymous side. All SLEEP (the root's lock is an rwlock). -ENOMEM changes nothing.
  */
 
-/* Give the node an anon_vma to own new pages: @reuse, a neighbour's that it may share, or a new one. Serialised against
- * itself (two faulting threads); a second call returns 0 at once. */
+/*
+ * Give the node an anon_vma to own new pages: @reuse, a neighbour's that it may share, or a new one.
+ * Serialised against itself (two faulting threads); a second call returns 0 at once.
+ */
 int anon_prepare(struct quire_cpu **cpu, struct rmap_node *node, struct anon_vma *reuse);
 
-/* @to, with no chains, gets all of @from's chains and its anon_vma: the other half of a split, a moved copy, a merge.
- * @to's bounds are set; its chains are in the trees afterwards. */
+/*
+ * @to, with no chains, gets all of @from's chains and its anon_vma: the other half of a split, a moved
+ * copy, a merge. @to's bounds are set; its chains are in the trees afterwards.
+ */
 int anon_clone(struct quire_cpu **cpu, struct rmap_node *to, struct rmap_node *from);
 
-/* fork: like a clone, then an anon_vma of the child's own (or a reused childless one, as Linux does: an ancestor with
- * fewer than two children and no VMA of its own). @from without anon_vma: nothing to do. */
+/*
+ * fork: like a clone, then an anon_vma of the child's own (or a reused childless one, as Linux does: an
+ * ancestor with fewer than two children and no VMA of its own). @from without anon_vma: nothing to do.
+ */
 int anon_fork(struct quire_cpu **cpu, struct rmap_node *to, struct rmap_node *from);
 
-/* Take the node out of all chains; anon_vmas that nobody needs any more go (zoo 18: not while a page can lead to them). */
+/*
+ * Take the node out of all chains; anon_vmas that nobody needs any more go (zoo 18: not while a page can
+ * lead to them).
+ */
 void anon_unlink(struct quire_cpu **cpu, struct rmap_node *node);
 
 /* Are the node's chains exactly one? What Linux's merge rule asks ("not cloned from a parent"). */
 bool anon_is_single(const struct rmap_node *node);
 
 /*
- * Walks. @visit is called for every node that may map the pages, under the lock that keeps it there (rmap_lock or the root's, read);
- * it may sleep, may open cursors, must not attach or detach. It returns false to end the walk.
+ * Walks. @visit is called for every node that may map the pages, under the lock that keeps it there
+ * (rmap_lock or the root's, read); it may sleep, may open cursors, must not attach or detach. It returns
+ * false to end the walk.
  */
 struct rmap_visit {
 	bool (*node)(struct rmap_visit *visit, struct quire_cpu **cpu, struct rmap_node *node, quire_vaddr va,

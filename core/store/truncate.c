@@ -1,20 +1,21 @@
 /*
  * truncate.c - what takes pages out of a file: a new length, a hole, and news that the store has changed.
  *
- * All three hold resize_lock for writing, so that nothing is read in, written by write() or written back meanwhile. Mappings are not
- * held off. A page goes out under its folio lock, unmapped there; whoever faults on it waits for that lock and then finds that it has no
- * owner (file.h).
+ * All three hold resize_lock for writing, so that nothing is read in, written by write() or written back
+ * meanwhile. Mappings are not held off. A page goes out under its folio lock, unmapped there; whoever
+ * faults on it waits for that lock and then finds that it has no owner (file.h).
  *
  *	truncate			punch				invalidate
  *	the store, which may refuse	the store, which may refuse	-
  *	size = new			-				-
  *	unmap all, copies too		unmap cache pages		unmap cache pages
- *	page by page: lock, unmap, out	page by page: lock, unmap, out	page by page: lock, unmap, write back, out
+ *	each page: lock, unmap, out	each page: lock, unmap, out	each page: lock, unmap, write, out
  *	unmap all, copies too		-				-
  *	zero the last page's rest	zero the ends (before)		-
  *
- * The first unmapping is for speed: most pages are then mapped nowhere when their turn comes. The second one of a truncation is for
- * private copies: a fault that had found its page inside the old length may finish its copy after the first.
+ * The first unmapping is for speed: most pages are then mapped nowhere when their turn comes. The second
+ * one of a truncation is for private copies: a fault that had found its page inside the old length may
+ * finish its copy after the first.
  *
  * Order:   resize_lock -> folio lock -> rmap_lock -> tables.
  * Rules:   BASE-4, BASE-5.
@@ -27,10 +28,12 @@
 #define LARGEST_FILE ((uint64_t)INT64_MAX)
 
 /*
- * Unmap a locked page for good. No fault maps it again, since that needs the folio lock; but a walk can miss an entry that fork or mremap
- * copies from where the walk comes later to where it has been. Then the count says so.
+ * Unmap a locked page for good. No fault maps it again, since that needs the folio lock; but a walk can
+ * miss an entry that fork or mremap copies from where the walk comes later to where it has been. Then the
+ * count says so.
  */
-static void unmap_locked(struct quire_cpu **cpu, struct quire_file *file, struct folio *folio, enum zap_what what)
+static void unmap_locked(struct quire_cpu **cpu, struct quire_file *file, struct folio *folio,
+			 enum zap_what what)
 {
 	/* Acquire pairs with the release half of the change that takes an entry away. */
 	while (atomic_load_explicit(&folio->maps, memory_order_acquire) != 0) {
@@ -59,8 +62,9 @@ static void drop_pages(struct quire_cpu **cpu, struct quire_file *file, uint64_t
 }
 
 /*
- * The bytes between the end and the end of its page, which a mapping may have written, become part of the file: they read as
- * zeroes. Linux does so for files with a store behind them and leaves them as they are in RAM files; so do we.
+ * The bytes between the end and the end of its page, which a mapping may have written, become part of the
+ * file: they read as zeroes. Linux does so for files with a store behind them and leaves them as they are
+ * in RAM files; so do we.
  */
 static void zero_tail(struct quire_cpu **cpu, struct quire_file *file, uint64_t from)
 {
@@ -74,7 +78,7 @@ static int set_size(struct quire_cpu **cpu, struct quire_file *file, uint64_t by
 	uint64_t old = file_bytes(file);
 
 	if (file->store->resize) {
-		int err = file->store->resize(file, file->data, bytes);
+		int err = file->store->resize(cpu, file, file->data, bytes);
 		if (err)
 			return err;
 	}
@@ -125,7 +129,7 @@ int quire_file_punch(struct quire_cpu **cpu, struct quire_file *file, uint64_t a
 	uint64_t past = page_of(end);
 
 	rwlock_write(cpu, &file->resize_lock);
-	int err = file->store->punch(file, file->data, at, end);
+	int err = file->store->punch(cpu, file, file->data, at, end);
 	if (!err) {
 		zero_ends(cpu, file, at, end);
 		if (first < past)
@@ -136,8 +140,8 @@ int quire_file_punch(struct quire_cpu **cpu, struct quire_file *file, uint64_t a
 }
 
 /*
- * A page whose only copy is here, dirty with no way to write it, stays. Unmapped before it is written: no store comes in
- * between the write and the removal.
+ * A page whose only copy is here, dirty with no way to write it, stays. Unmapped before it is written: no
+ * store comes in between the write and the removal.
  */
 static int invalidate_page(struct quire_cpu **cpu, struct quire_file *file, struct folio *folio)
 {
@@ -153,7 +157,8 @@ static int invalidate_page(struct quire_cpu **cpu, struct quire_file *file, stru
 	return err;
 }
 
-int quire_file_invalidate(struct quire_cpu **cpu, struct quire_file *file, uint64_t first_page, uint64_t last_page)
+int quire_file_invalidate(struct quire_cpu **cpu, struct quire_file *file, uint64_t first_page,
+			  uint64_t last_page)
 {
 	struct folio *folio;
 	int first_error = 0;

@@ -1,8 +1,9 @@
 /*
  * writeback.c - dirty pages: how a page becomes dirty through a mapping, and how it becomes clean.
  *
- * A store that wants to know before a clean page changes (it allocates the blocks, or writes pages back) has its shared mappings begin
- * read-only. The first store faults and comes to file_make_writable(); writing back takes the right away again:
+ * A store that wants to know before a clean page changes (it allocates the blocks, or writes pages back)
+ * has its shared mappings begin read-only. The first store faults and comes to file_make_writable();
+ * writing back takes the right away again:
  *
  *	store through a mapping				write back
  *	fault: lock folio				lock folio
@@ -10,11 +11,11 @@
  *	entry writable					folio not DIRTY
  *	unlock folio					hand the page to the store; unlock
  *
- * So a writable entry means a DIRTY folio, a folio that is not DIRTY needs no look at its mappings, and the store sees a page
- * that nobody changes under it.
+ * So a writable entry means a DIRTY folio, a folio that is not DIRTY needs no look at its mappings, and the
+ * store sees a page that nobody changes under it.
  *
- * A page that could not be written stays dirty: its data is not lost, and the next sync tries again. The error stays in the file until a
- * sync reports it, once.
+ * A page that could not be written stays dirty: its data is not lost, and the next sync tries again. The
+ * error stays in the file until a sync reports it, once.
  *
  * Order:   resize_lock (read) -> folio lock -> the store, or rmap_lock.
  * Rules:   BASE-5, BASE-8.
@@ -29,11 +30,10 @@ bool file_tracks_writes(const struct quire_file *file)
 
 int file_make_writable(struct quire_cpu **cpu, struct quire_file *file, struct folio *folio)
 {
-	(void)cpu;
 	if (folio_flags(folio) & FOLIO_DIRTY)
 		return 0;
 	if (file->store->make_writable) {
-		int err = file->store->make_writable(file, file->data, folio->index);
+		int err = file->store->make_writable(cpu, file, file->data, folio->index);
 		if (err)
 			return err;
 	}
@@ -60,7 +60,7 @@ int cache_write_back(struct quire_cpu **cpu, struct quire_file *file, struct fol
 	folio_clear(folio, FOLIO_DIRTY);
 	folio_set(folio, FOLIO_WRITEBACK);
 	zero_past_end(file, folio);
-	int err = file->store->write(file, file->data, folio->index, folio_memory(file->quire, folio));
+	int err = file->store->write(cpu, file, file->data, folio->index, folio_memory(file->quire, folio));
 	folio_clear(folio, FOLIO_WRITEBACK);
 	if (err) {
 		folio_set(folio, FOLIO_DIRTY);
@@ -76,7 +76,8 @@ int quire_file_sync(struct quire_cpu **cpu, struct quire_file *file, uint64_t fi
 
 	if (file->store->write) {
 		rwlock_read(cpu, &file->resize_lock); /* the store's end stays where it is */
-		for (uint64_t index = first_page; (folio = cache_next(*cpu, file, &index, last_page)); index++) {
+		for (uint64_t index = first_page; (folio = cache_next(*cpu, file, &index, last_page));
+		     index++) {
 			if (cache_lock(cpu, file, folio)) {
 				cache_write_back(cpu, file, folio); /* the error is collected below */
 				folio_unlock(*cpu, folio);

@@ -1,10 +1,11 @@
 /*
- * zap.c - takes pages out of page tables: by address, by file range, and their right to be written without notice.
+ * zap.c - takes pages out of page tables: by address, by file range, and their right to be written without
+ * notice.
  *
  * All three are short loops over the cursor, which keeps the counts and the flush.
  *
- * Order:   zap_range() under whatever its caller holds, no table lock. The other two take the file's rmap_lock for reading and
- *          do the table work inside it, one node after another.
+ * Order:   zap_range() under whatever its caller holds, no table lock. The other two take the file's
+ *          rmap_lock for reading and do the table work inside it, one node after another.
  * Rules:   BASE-3, BASE-4, BASE-5.
  */
 #include "zap.h"
@@ -21,8 +22,9 @@ static bool maps_cache(struct quire *quire, quire_entry entry)
 	return folio && folio->kind == FOLIO_FILE;
 }
 
-void zap_range(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr start, quire_vaddr end, enum zap_what what,
-	       enum cursor_intent intent, struct gather *gather, struct table_stock *stock)
+void zap_range(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr start, quire_vaddr end,
+	       enum zap_what what, enum cursor_intent intent, struct gather *gather,
+	       struct table_stock *stock)
 {
 	struct cursor cursor;
 
@@ -58,7 +60,8 @@ static bool zap_node(struct rmap_visit *visit, struct quire_cpu **cpu, struct rm
 	return true;
 }
 
-void zap_file(struct quire_cpu **cpu, struct quire_file *file, uint64_t first, uint64_t last, enum zap_what what)
+void zap_file(struct quire_cpu **cpu, struct quire_file *file, uint64_t first, uint64_t last,
+	      enum zap_what what)
 {
 	struct zap_visit zap = { .visit.node = zap_node, .what = what };
 
@@ -71,8 +74,8 @@ struct clean_visit {
 	bool dirty;
 };
 
-static bool clean_node(struct rmap_visit *visit, struct quire_cpu **cpu, struct rmap_node *node, quire_vaddr va,
-		       uint64_t pages)
+static bool clean_node(struct rmap_visit *visit, struct quire_cpu **cpu, struct rmap_node *node,
+		       quire_vaddr va, uint64_t pages)
 {
 	struct clean_visit *clean = container_of(visit, struct clean_visit, visit);
 	struct gather gather;

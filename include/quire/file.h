@@ -7,26 +7,27 @@
 #include <quire/types.h>
 
 /*
- * The store behind a file. All calls may sleep and are made with no lock held but the page's own folio
- * lock, and never with a VMA or an mm held, so that a store may itself allocate, wait, or fault (BASE-8).
+ * The store behind a file. All calls may sleep, and hand back in *cpu the CPU they end on. They are made
+ * with no lock held but the page's own and the one that keeps this file's length, and never with a VMA or
+ * an mm held, so that a store may itself allocate, wait, or fault (BASE-8): on other files than its own.
  * @page is QUIRE_PAGE_SIZE bytes of the instance's memory. Results are 0 or a negative errno.
  */
 struct quire_store {
 	/* Fill @page with page @index of the file; what lies past the end is zero. */
-	int (*read)(struct quire_file *file, void *data, uint64_t index, void *page);
+	int (*read)(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index, void *page);
 
-	/* Write @page back. NULL: nothing is ever written back; the page cache is the only copy (RAM). */
-	int (*write)(struct quire_file *file, void *data, uint64_t index, const void *page);
+	/* Write @page back; what lies past the end of the file is zero, and not to be kept. NULL: nothing is ever written back; the page cache is the only copy (RAM). */
+	int (*write)(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index, const void *page);
 
 	/* A clean page is about to become writable through a mapping. May refuse (-ENOSPC: SIGBUS). Or NULL. */
-	int (*make_writable)(struct quire_file *file, void *data, uint64_t index);
+	int (*make_writable)(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index);
 
 	/* The file's length is now @bytes; or [start, end) of it was punched out. Either may be NULL. */
-	int (*resize)(struct quire_file *file, void *data, uint64_t bytes);
-	int (*punch)(struct quire_file *file, void *data, uint64_t start, uint64_t end);
+	int (*resize)(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t bytes);
+	int (*punch)(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t start, uint64_t end);
 
 	/* The last reference is gone, the cache is empty: free @data. Or NULL. */
-	void (*release)(struct quire_file *file, void *data);
+	void (*release)(struct quire_cpu **cpu, struct quire_file *file, void *data);
 };
 
 enum {
