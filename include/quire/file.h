@@ -16,8 +16,12 @@ struct quire_store {
 	/* Fill @page with page @index of the file; what lies past the end is zero. */
 	int (*read)(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index, void *page);
 
-	/* Write @page back; what lies past the end of the file is zero, and not to be kept. NULL: nothing is ever written back; the page cache is the only copy (RAM). */
-	int (*write)(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index, const void *page);
+	/*
+	 * Write @page back; what lies past the end of the file is zero and not to be kept. NULL: nothing is ever
+	 * written back; the page cache is the only copy (RAM).
+	 */
+	int (*write)(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index,
+		     const void *page);
 
 	/* A clean page is about to become writable through a mapping. May refuse (-ENOSPC: SIGBUS). Or NULL. */
 	int (*make_writable)(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index);
