@@ -37,7 +37,7 @@ endif()
 add_library(quire_flags_host INTERFACE)
 target_link_libraries(quire_flags_host INTERFACE quire_flags)
 target_compile_options(quire_flags_host INTERFACE -std=gnu11)
-target_compile_definitions(quire_flags_host INTERFACE _GNU_SOURCE)
+target_compile_definitions(quire_flags_host INTERFACE _GNU_SOURCE=)
 
 # What whoever includes a public header must agree on with the library.
 add_library(quire_interface INTERFACE)

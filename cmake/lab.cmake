@@ -4,6 +4,7 @@ pkg_check_modules(jansson REQUIRED IMPORTED_TARGET jansson)
 
 file(GLOB_RECURSE QUIRE_LAB_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/lab/*.c)
 list(REMOVE_ITEM QUIRE_LAB_SOURCES ${PROJECT_SOURCE_DIR}/lab/main.c)
+list(FILTER QUIRE_LAB_SOURCES EXCLUDE REGEX "/lab/fuzz/agent/")
 quire_sources(QUIRE_LAB_SOURCES)
 
 add_library(quire_lab STATIC ${QUIRE_LAB_SOURCES})
@@ -11,6 +12,21 @@ set_target_properties(quire_lab PROPERTIES LINKER_LANGUAGE C)
 target_include_directories(quire_lab PUBLIC ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/lab)
 target_compile_definitions(quire_lab PRIVATE QUIRE_VERSION="${PROJECT_VERSION}")
 target_link_libraries(quire_lab PRIVATE quire_flags_host PUBLIC quire_hosted PkgConfig::jansson)
+
+# The differential fuzzer's agent: a program without a library, at addresses of its own, carried inside the command.
+set(agent ${PROJECT_SOURCE_DIR}/lab/fuzz/agent)
+set(QUIRE_FUZZ_AGENT ${PROJECT_BINARY_DIR}/fuzz-agent)
+add_custom_command(
+	OUTPUT ${QUIRE_FUZZ_AGENT}
+	COMMAND ${CMAKE_C_COMPILER} -std=gnu11 -O2 -Wall -Wextra -ffreestanding -fno-stack-protector -fno-pic -fno-pie
+		-fno-asynchronous-unwind-tables -fcf-protection=none -mgeneral-regs-only -nostdlib -static -no-pie
+		-Wl,-T,${agent}/agent.lds -Wl,--build-id=none -Wl,-z,noseparate-code
+		-o ${QUIRE_FUZZ_AGENT} ${agent}/agent.c
+	DEPENDS ${agent}/agent.c ${agent}/agent.lds ${PROJECT_SOURCE_DIR}/lab/fuzz/wire.h
+	COMMENT "Building the fuzzer's agent"
+	VERBATIM)
+set_source_files_properties(${PROJECT_SOURCE_DIR}/lab/fuzz/oracle.c PROPERTIES
+	OBJECT_DEPENDS ${QUIRE_FUZZ_AGENT} COMPILE_DEFINITIONS QUIRE_FUZZ_AGENT="${QUIRE_FUZZ_AGENT}")
 
 if(EXISTS ${PROJECT_SOURCE_DIR}/lab/main.c)
 	add_executable(quire_command lab/main.c)
