@@ -18,6 +18,9 @@ if(NOT QUIRE_SANITIZE AND NOT QUIRE_COVERAGE)
 	quire_structure_test(warnings)
 	quire_structure_test(habits)
 	quire_structure_test(documents)
+	add_test(NAME structure.install COMMAND sh ${PROJECT_SOURCE_DIR}/tests/structure/install.sh
+		${CMAKE_COMMAND} ${PROJECT_BINARY_DIR} ${PROJECT_SOURCE_DIR})
+	quire_test_properties(structure.install)
 endif()
 
 if(QUIRE_SANITIZE STREQUAL "thread")
