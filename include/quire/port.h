@@ -109,8 +109,14 @@ bool quire_port_is_here(struct quire_cpu *cpu);
  * A full fence. One name for it, because ThreadSanitizer does not understand fences: builds under it use a
  * read-modify-write of one shared word instead, which it does.
  */
-#if defined(__SANITIZE_THREAD__) && !defined(QUIRE_PORT_OWN_FENCE)
+#ifndef QUIRE_PORT_OWN_FENCE
+#if defined(__SANITIZE_THREAD__) /* gcc */
 #define QUIRE_PORT_OWN_FENCE
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) /* clang */
+#define QUIRE_PORT_OWN_FENCE
+#endif
+#endif
 #endif
 #ifdef QUIRE_PORT_OWN_FENCE
 void quire_port_fence(void);
