@@ -1,0 +1,218 @@
+/*
+ * proc.c - what /proc and /sys say about the program and the computer.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "capture.h"
+
+static const uint64_t USER_END = UINT64_C(1) << 56;
+
+static enum trace_region region_of(const char *name, uint64_t inode)
+{
+	if (inode)
+		return TRACE_REGION_FILE;
+	if (!strcmp(name, "[heap]"))
+		return TRACE_REGION_HEAP;
+	if (!strcmp(name, "[stack]"))
+		return TRACE_REGION_STACK;
+	if (!strcmp(name, "[vdso]"))
+		return TRACE_REGION_VDSO;
+	if (!strncmp(name, "[vvar", 5))
+		return TRACE_REGION_VVAR;
+	if (name[0] == '[' && strncmp(name, "[anon", 5))
+		return TRACE_REGION_SPECIAL;
+	return TRACE_REGION_ANON;
+}
+
+/* One line of /proc/PID/maps as a LAYOUT event. False for a line that is none, or is the vsyscall page. */
+static bool parse_mapping(struct capture *c, pid_t pid, char *line, struct trace_event *event)
+{
+	char prot[5];
+	unsigned major, minor;
+	uint64_t inode;
+	int name = 0;
+
+	*event = (struct trace_event){ .kind = TRACE_LAYOUT };
+	line[strcspn(line, "\n")] = 0;
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 " %n", &event->layout.start,
+		   &event->layout.end, prot, &event->layout.offset, &major, &minor, &inode, &name) < 7 ||
+	    event->layout.end > USER_END)
+		return false;
+	event->layout.prot = (prot[0] == 'r' ? PROT_READ : 0) | (prot[1] == 'w' ? PROT_WRITE : 0) |
+			     (prot[2] == 'x' ? PROT_EXEC : 0);
+	event->layout.flags = prot[3] == 's' ? MAP_SHARED : MAP_PRIVATE;
+	event->layout.region = region_of(line + name, inode);
+	event->layout.file = TRACE_NONE;
+	if (event->layout.region == TRACE_REGION_STACK)
+		event->layout.flags |= MAP_GROWSDOWN;
+	if (event->layout.region == TRACE_REGION_FILE) {
+		struct trace_file file = { .inode = inode, .path = line + name };
+		struct raw at = { .time = capture_now(), .pid = (uint32_t)pid, .tid = (uint32_t)pid };
+		file.device = (uint64_t)major << 32 | minor;
+		event->layout.file = capture_file(c, &file, GENERATION_UNKNOWN, NULL, &at);
+	} else {
+		event->layout.offset = 0; /* the vdso's and others' mean nothing */
+	}
+	return true;
+}
+
+/* start_brk: field 47 of /proc/PID/stat. */
+static uint64_t read_start_brk(pid_t pid)
+{
+	char path[64], line[2048];
+	uint64_t brk = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	FILE *in = fopen(path, "re");
+	if (!in)
+		return 0;
+	char *at = fgets(line, sizeof(line), in) ? strrchr(line, ')') : NULL;
+	fclose(in);
+	for (int field = 2; at && field < 47; field++) {
+		at = strchr(at, ' ');
+		at = at ? at + 1 : NULL;
+	}
+	if (at)
+		brk = strtoull(at, NULL, 10);
+	return brk;
+}
+
+static void read_limits(pid_t pid, uint64_t limits[TRACE_LIMITS])
+{
+	static const int resources[TRACE_LIMITS] = { RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_MEMLOCK };
+
+	for (int i = 0; i < TRACE_LIMITS; i++) {
+		struct rlimit limit;
+		bool known = !prlimit(pid, resources[i], NULL, &limit) && limit.rlim_cur != RLIM_INFINITY;
+		limits[i] = known ? limit.rlim_cur : TRACE_SIZE_UNKNOWN;
+	}
+}
+
+int proc_snapshot(struct capture *c, pid_t pid, struct snapshot *snapshot)
+{
+	char path[64], line[TRACE_STRING_MAX + 256];
+	uint32_t room = 0;
+
+	*snapshot = (struct snapshot){ .brk = read_start_brk(pid) };
+	read_limits(pid, snapshot->limits);
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	FILE *in = fopen(path, "re");
+	if (!in)
+		return capture_fail(c, "cannot read %s: %s", path, strerror(errno));
+	while (fgets(line, sizeof(line), in)) {
+		if (snapshot->count == room) {
+			room = room ? room * 2 : 32;
+			struct trace_event *grown = realloc(snapshot->layouts, room * sizeof(*grown));
+			if (!grown) {
+				fclose(in);
+				return capture_fail(c, "out of memory");
+			}
+			snapshot->layouts = grown;
+		}
+		snapshot->count += parse_mapping(c, pid, line, &snapshot->layouts[snapshot->count]);
+	}
+	fclose(in);
+	return 0;
+}
+
+void proc_usage(pid_t pid, pid_t tid, struct raw *raw)
+{
+	char path[80], line[2048];
+	uint64_t kb;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)pid, (int)tid);
+	FILE *in = fopen(path, "re");
+	if (in) {
+		char *at = fgets(line, sizeof(line), in) ? strrchr(line, ')') : NULL;
+		if (at)
+			sscanf(at + 2, "%*c %*d %*d %*d %*d %*d %*u %" SCNu64 " %*u %" SCNu64, &raw->usage.minor,
+			       &raw->usage.major);
+		fclose(in);
+	}
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", (int)pid, (int)tid);
+	in = fopen(path, "re");
+	while (in && fgets(line, sizeof(line), in)) {
+		if (sscanf(line, "VmHWM: %" SCNu64 " kB", &kb) == 1)
+			raw->usage.peak_rss_pages = kb * 1024 / (uint64_t)sysconf(_SC_PAGESIZE);
+		else if (sscanf(line, "VmPTE: %" SCNu64 " kB", &kb) == 1)
+			raw->usage.table_bytes = kb * 1024;
+	}
+	if (in)
+		fclose(in);
+}
+
+uint32_t proc_fd_file(struct capture *c, pid_t pid, int fd, const struct raw *at)
+{
+	char link[64], path[TRACE_STRING_MAX + 1];
+	struct stat st;
+
+	snprintf(link, sizeof(link), "/proc/%d/fd/%d", (int)pid, fd);
+	ssize_t size = readlink(link, path, sizeof(path) - 1);
+	if (size < 0 || stat(link, &st))
+		return TRACE_NONE;
+	path[size] = 0;
+	struct trace_file file = { .inode = st.st_ino, .path = path };
+	file.device = (uint64_t)major(st.st_dev) << 32 | minor(st.st_dev);
+	return capture_file(c, &file, GENERATION_UNKNOWN, link, at);
+}
+
+static uint64_t read_number(const char *path)
+{
+	uint64_t value = 0;
+	FILE *in = fopen(path, "re");
+	if (in) {
+		if (fscanf(in, "%" SCNu64, &value) != 1)
+			value = 0;
+		fclose(in);
+	}
+	return value;
+}
+
+static enum trace_thp read_thp(void)
+{
+	char line[128] = "";
+	FILE *in = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "re");
+	if (!in)
+		return TRACE_THP_NEVER; /* the kernel has none */
+	if (!fgets(line, sizeof(line), in))
+		line[0] = 0;
+	fclose(in);
+	if (strstr(line, "[never]"))
+		return TRACE_THP_NEVER;
+	if (strstr(line, "[madvise]"))
+		return TRACE_THP_MADVISE;
+	return strstr(line, "[always]") ? TRACE_THP_ALWAYS : TRACE_THP_UNKNOWN;
+}
+
+void proc_header(struct trace_header *header, char **argv)
+{
+	struct utsname name;
+	size_t at = 0;
+
+	*header = (struct trace_header){ .version = TRACE_VERSION };
+	header->page_size = (uint32_t)sysconf(_SC_PAGESIZE);
+	header->cpus = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+	header->thp = read_thp();
+	header->overcommit = (uint32_t)read_number("/proc/sys/vm/overcommit_memory");
+	header->max_map_count = read_number("/proc/sys/vm/max_map_count");
+	header->fault_around_bytes = read_number("/sys/kernel/debug/fault_around_bytes");
+	if (!uname(&name)) {
+		snprintf(header->kernel, sizeof(header->kernel), "%s", name.release);
+		snprintf(header->machine, sizeof(header->machine), "%.31s", name.machine);
+	}
+	for (; *argv && at < TRACE_STRING_MAX; argv++) {
+		int more = snprintf(header->command + at, sizeof(header->command) - at, "%s%s", at ? " " : "", *argv);
+		at += more > 0 ? (size_t)more : 0;
+	}
+}
