@@ -216,10 +216,10 @@ static bool attributes_match(const struct vma *neighbour, const struct vma_new *
 	       neighbour->opened == fresh->opened;
 }
 
-/* @source is the VMA whose range it is, NULL for a new range; then fresh->copied_from may lend its anon_vma. */
+/* @source is the VMA whose range it is, NULL for a new range; then fresh->copied_from or ->extends lends its anon_vma. */
 static bool lineage_matches(const struct vma *target, const struct vma *source, const struct vma_new *fresh)
 {
-	const struct vma *lender = source ? source : fresh->copied_from;
+	const struct vma *lender = source ? source : fresh->copied_from ? fresh->copied_from : fresh->extends;
 	struct anon_vma *theirs = vma_anon(target), *ours = lender ? vma_anon(lender) : NULL;
 	if (!theirs && ours)
 		return !is_fork_child(source) && !is_fork_child(fresh->copied_from);
@@ -331,7 +331,7 @@ static int merge_into(struct door *door, struct vma *vma, struct vma_new *part, 
 
 int door_modify(struct door *door, struct vma *vma, quire_vaddr start, quire_vaddr end, uint32_t flags, struct vma **out)
 {
-	struct vma_new part = {start, end, rmap_index(&vma->rmap, start), flags, vma->rmap.file, vma->opened, NULL};
+	struct vma_new part = {start, end, rmap_index(&vma->rmap, start), flags, vma->rmap.file, vma->opened, NULL, NULL};
 	bool left = start == vma->rmap.start, right = end == vma->rmap.end;
 	bool may_merge = !(flags & VMA_SPECIAL);
 	struct vma *before = may_merge && left ? vma_prev(door->mm, start) : NULL;

@@ -69,7 +69,8 @@ struct vma_new { /* a mapping that is about to be made */
 	uint32_t flags;
 	struct quire_file *file;
 	uint64_t opened;
-	struct vma *copied_from; /* mremap: the source; NULL */
+	struct vma *copied_from; /* mremap, moving: the source; NULL */
+	struct vma *extends;	 /* mremap, growing in place: the mapping that grows; NULL */
 };
 
 /* Grow a neighbour, or join both, to take @fresh in. NULL when neither fits, or memory is out: make a VMA then. */

@@ -121,6 +121,11 @@ void commit_uncharge(struct quire *quire, uint64_t pages)
 	atomic_fetch_sub_explicit(&quire->spaces->committed, pages, memory_order_relaxed);
 }
 
+void commit_restore(struct quire *quire, uint64_t pages)
+{
+	atomic_fetch_add_explicit(&quire->spaces->committed, pages, memory_order_relaxed);
+}
+
 uint64_t commit_now(struct quire *quire)
 {
 	return atomic_load_explicit(&quire->spaces->committed, memory_order_relaxed);

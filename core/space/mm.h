@@ -119,6 +119,7 @@ bool flags_are_data(uint32_t flags);
 /* Commit @pages, or -ENOMEM; give them back. */
 int commit_charge(struct quire *quire, uint64_t pages);
 void commit_uncharge(struct quire *quire, uint64_t pages);
+void commit_restore(struct quire *quire, uint64_t pages); /* what was given back too early: cannot fail */
 
 /* Instance set-up. */
 int spaces_create(struct quire_cpu *cpu);

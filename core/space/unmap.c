@@ -101,3 +101,12 @@ int unmap_range(struct door *door, quire_vaddr start, quire_vaddr end)
 	unmap_cut_out(door, start, end);
 	return 0;
 }
+
+int unmap_named(struct door *door, quire_vaddr start, quire_vaddr length)
+{
+	quire_vaddr space_end = door->mm->layout.end;
+	if (!is_aligned(start, QUIRE_PAGE_SIZE) || start > space_end || length > space_end - start)
+		return -QUIRE_EINVAL;
+	quire_vaddr end = start + align_up(length, QUIRE_PAGE_SIZE);
+	return end == start ? -QUIRE_EINVAL : unmap_range(door, start, end);
+}

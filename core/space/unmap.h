@@ -12,6 +12,9 @@
  */
 int unmap_range(struct door *door, quire_vaddr start, quire_vaddr end);
 
+/* munmap(): the same for [start, start + length) as a caller names it. -EINVAL for a range that makes no sense. */
+int unmap_named(struct door *door, quire_vaddr start, quire_vaddr length);
+
 /* What unmap_range() would give back, to judge limits before a replacement. */
 struct unmap_sums {
 	uint64_t pages, accounted;

@@ -42,10 +42,11 @@ int quire_fork(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_mm **ou
 /* exec(): unmap everything and lay out anew. Nobody else uses the mm. */
 int quire_exec(struct quire_cpu **cpu, struct quire_mm *mm, const struct quire_layout *layout);
 
-void quire_mm_set_layout(struct quire_mm *mm, const struct quire_layout *layout);
-void quire_mm_get_layout(struct quire_mm *mm, struct quire_layout *layout);
-void quire_mm_set_limits(struct quire_mm *mm, const struct quire_limits *limits);
-void quire_mm_get_limits(struct quire_mm *mm, struct quire_limits *limits);
+/* Setting the layout sets the break to its start, too. */
+void quire_mm_set_layout(struct quire_cpu **cpu, struct quire_mm *mm, const struct quire_layout *layout);
+void quire_mm_get_layout(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_layout *layout);
+void quire_mm_set_limits(struct quire_cpu **cpu, struct quire_mm *mm, const struct quire_limits *limits);
+void quire_mm_get_limits(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_limits *limits);
 
 /* ---- the calls ----------------------------------------------------------------------------------------- */
 
