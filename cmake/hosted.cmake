@@ -2,7 +2,7 @@
 
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
-pkg_check_modules(urcu REQUIRED IMPORTED_TARGET liburcu)
+pkg_check_modules(urcu REQUIRED IMPORTED_TARGET liburcu-memb)
 
 file(GLOB_RECURSE QUIRE_HOSTED_SOURCES CONFIGURE_DEPENDS
 	${PROJECT_SOURCE_DIR}/machines/softmmu/*.c ${PROJECT_SOURCE_DIR}/machines/hosted/*.c)

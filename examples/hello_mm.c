@@ -26,7 +26,7 @@ static void hello(struct quire_cpu **cpu)
 {
 	struct quire_mm *mm, *child;
 	CHECK(quire_mm_create(cpu, &mm) == 0);
-	quire_mm_set_layout(mm, &(struct quire_layout){ .mmap_base = 0x7ffff0000000, .mmap_bottom = 0x10000 });
+	quire_mm_set_layout(cpu, mm, &(struct quire_layout){ .mmap_base = 0x7ffff0000000, .mmap_bottom = 0x10000 });
 
 	struct quire_mmap map = {
 		.length = 16 * QUIRE_PAGE_SIZE,

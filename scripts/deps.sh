@@ -24,7 +24,7 @@ check()
 	need make command make
 	need cmake command cmake
 	need pkg-config command pkg-config
-	need liburcu-dev library liburcu
+	need liburcu-dev library liburcu-memb
 	need libjansson-dev library jansson
 	need libcmocka-dev library cmocka
 	case $what in
