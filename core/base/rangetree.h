@@ -2,9 +2,9 @@
  * rangetree.h - disjoint ranges [start, end) of 64-bit numbers, each with an item, searched under RCU.
  *
  * A B+tree with wide nodes. A published node is never changed but for one thing: an inner node's child pointer
- * is replaced by one store. So a change copies the nodes from the lowest one that covers all of it downwards, and
- * publishes the copy with a release store; a search sees the tree before or after, never between, and takes
- * no lock and writes nothing (VMA-1). Replaced nodes are freed after a grace period.
+ * is replaced by one store (and what stands beside it, for the gap search). So a change copies the nodes from the lowest
+ * one that covers all of it downwards, and publishes the copy with a release store; a search sees the tree before or
+ * after, never between, and takes no lock and writes nothing (VMA-1). Replaced nodes are freed after a grace period.
  *
  * Changes are serialised by the caller. What they allocate is reserved beforehand, so that a change cannot fail.
  */
@@ -38,6 +38,7 @@ void range_tree_destroy(struct quire_cpu *cpu, struct range_tree *tree);
 
 /*
  * Set aside enough for @changes calls of range_tree_replace(), whatever they are. -ENOMEM leaves the stock as it was.
+ * That is the worst case, a dozen nodes; a change mostly takes one. So keep the stock, and only top it up each time.
  * The caller has the changes' lock, or else the tree may grow meanwhile and need more.
  */
 int range_stock_fill(struct quire_cpu *cpu, struct range_stock *stock, const struct range_tree *tree, unsigned changes);
@@ -60,7 +61,8 @@ bool range_tree_prev(const struct range_tree *tree, uint64_t at, struct range *o
 /*
  * Gaps between ranges, for @size, inside [low, high): the highest address (down) or lowest (up) where a gap of
  * @size begins; -1 (all ones) when there is none. Only gaps matter that no range of the tree touches. Not linear in
- * the number of ranges where large gaps are rare: inner nodes keep an upper bound of the gaps below each child.
+ * the number of ranges where large gaps are rare: inner nodes know the widest gap below each child. Exact under the
+ * changes' lock; under RCU alone the answer is a hint.
  */
 uint64_t range_tree_gap_down(const struct range_tree *tree, uint64_t low, uint64_t high, uint64_t size);
 uint64_t range_tree_gap_up(const struct range_tree *tree, uint64_t low, uint64_t high, uint64_t size);

@@ -46,7 +46,7 @@ struct folio {
 	_Atomic uint32_t flags; /* C */
 	uint8_t kind;	       /* P, B: enum folio_kind */
 	uint8_t order;	       /* P, B */
-	uint16_t cpu_listed;   /* B: 1 while in a per-CPU cache; for checks */
+	uint16_t block;	       /* B: order + 1 while it heads a free block in the allocator's lists, else 0 */
 	union {
 		struct { /* ANON, FILE */
 			void *_Atomic owner; /* ANON: its struct anon_vma. FILE: its struct quire_file, NULL once out of the

@@ -1,0 +1,25 @@
+/*
+ * object.c - small objects from the port, counted.
+ *
+ * Everything in the core that is not a frame comes from here, so that after the last exit one number says whether
+ * anything was lost (BASE-4). The count says nothing about order between CPUs: relaxed adds are enough.
+ *
+ * Order:   callable under any lock; takes none. object_free() also in RCU callbacks.
+ * Errors:  object_alloc() returns NULL, with nothing counted.
+ */
+#include "object.h"
+
+void *object_alloc(struct quire_cpu *cpu, size_t bytes)
+{
+	void *object = quire_port_alloc(cpu, bytes);
+
+	if (object)
+		atomic_fetch_add_explicit(&cpu->quire->objects, 1, memory_order_relaxed);
+	return object;
+}
+
+void object_free(struct quire_cpu *cpu, void *object, size_t bytes)
+{
+	atomic_fetch_sub_explicit(&cpu->quire->objects, 1, memory_order_relaxed);
+	quire_port_free(cpu, object, bytes);
+}

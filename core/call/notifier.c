@@ -1,0 +1,44 @@
+/*
+ * notifier.c - secondary MMUs: registration, and what is behind an address.
+ *
+ * Rules: BASE-7. The protocol is drawn in <quire/notifier.h>.
+ */
+#include "../base/bits.h"
+#include "../space/access.h"
+#include "../table/as.h"
+
+#include <quire/notifier.h>
+
+int quire_notifier_register(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_notifier *notifier)
+{
+	notifier->mm = mm;
+	as_notifier_add(cpu, &mm->as, notifier);
+	return 0;
+}
+
+void quire_notifier_remove(struct quire_cpu **cpu, struct quire_notifier *notifier)
+{
+	as_notifier_remove(cpu, &notifier->mm->as, notifier);
+}
+
+int quire_translate(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, unsigned access, quire_pfn *out,
+		    bool *writable)
+{
+	quire_vaddr va = align_down(addr, QUIRE_PAGE_SIZE);
+	unsigned flags = access == QUIRE_ACCESS_WRITE ? FAULT_WRITE : access == QUIRE_ACCESS_EXEC ? FAULT_EXEC : 0;
+	for (;;) {
+		struct quire_fault fault;
+		int err = access_populate(cpu, mm, va, va + QUIRE_PAGE_SIZE, flags, &fault);
+		if (err)
+			return err;
+		struct cursor cursor;
+		if (cursor_open(&cursor, *cpu, &mm->as, va, CURSOR_READ, NULL, NULL))
+			continue;
+		quire_entry entry = cursor.entry;
+		*out = entry_pfn(entry) + page_of(va - cursor.va);
+		*writable = entry_is_writable(entry);
+		cursor_close(&cursor);
+		if (entry_is_live(entry) && (!(flags & FAULT_WRITE) || *writable))
+			return 0;
+	}
+}
