@@ -5,7 +5,7 @@
  * job of CPU 0. The others' threads start after it and end before it; until then, and from then on, they are CPUs asleep.
  *
  *	grace thread, CPU 0 start --> job: quire_create, quire_cpu_create... --> other CPUs start
- *	other CPUs end --> job: quire_destroy (its RCU barrier still needs the service CPU) --> service, CPU 0, grace end
+ *	other CPUs end --> job: quire_destroy (its RCU barrier still needs the service CPU) --> CPU 0, service, grace end
  *
  * Order:   called from any thread that is no CPU.
  * Errors:  -QUIRE_ENOMEM, -QUIRE_EINVAL; whatever was made is taken down again.

@@ -73,8 +73,8 @@ static void grace_period(struct hosted *machine)
 	tell_release(&machine->rcu);
 }
 
-/* Push the list @first to @last, which is newest first too. */
-static void push(_Atomic(struct quire_rcu *) *stack, struct quire_rcu *first, struct quire_rcu *last)
+/* Push the list @first to @last, which is newest first too. Returns whether nothing was there. */
+static bool push(_Atomic(struct quire_rcu *) *stack, struct quire_rcu *first, struct quire_rcu *last)
 {
 	struct quire_rcu *top = atomic_load_explicit(stack, memory_order_relaxed);
 
@@ -83,6 +83,7 @@ static void push(_Atomic(struct quire_rcu *) *stack, struct quire_rcu *first, st
 		last->next = top;
 	while (!atomic_compare_exchange_weak_explicit(stack, &top, first, memory_order_release,
 						      memory_order_relaxed));
+	return !top;
 }
 
 static struct quire_rcu *take(_Atomic(struct quire_rcu *) *stack)
@@ -94,9 +95,8 @@ void quire_port_rcu_call(struct quire_cpu *cpu, struct quire_rcu *head)
 {
 	struct rcu_queue *queue = &hosted_cpu_of(cpu)->machine->rcu;
 
-	push(&queue->handed_in, head, head);
-	/* A bell that has not been heard since its last ring need not be rung again. */
-	if (head->next)
+	/* Who found the stack empty rings; nobody has taken it since, or it would be empty again. */
+	if (!push(&queue->handed_in, head, head))
 		return;
 	atomic_fetch_add_explicit(&queue->bell, 1, memory_order_seq_cst);
 	futex_wake(&queue->bell, 1);
