@@ -1,0 +1,55 @@
+/*
+ * main.c - the `quire` command: finds the subcommand and hands over.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "lab/command.h"
+
+#ifndef QUIRE_VERSION
+#define QUIRE_VERSION "0.1"
+#endif
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *use, *what;
+} commands[] = {
+	{"record", command_record, "record -o TRACE -- COMMAND...", "record a program's memory life"},
+	{"replay", command_replay, "replay TRACE...", "let a recorded program live on Quire"},
+	{"fuzz", command_fuzz, "fuzz", "compare Quire with this computer's kernel, call by call"},
+};
+
+enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+
+static void help(void)
+{
+	printf("Usage: quire COMMAND [OPTION...]\n\n"
+	       "A virtual-memory subsystem with Linux's semantics, to link, record, replay and compare.\n\n");
+	for (int i = 0; i < COMMANDS; i++)
+		printf("  quire %-32s %s\n", commands[i].use, commands[i].what);
+	printf("\n`quire COMMAND --help` tells more; so does `man quire`.\n"
+	       "Exit status: 0 it holds, 1 it does not, 2 bad options or input, 3 something is missing here.\n");
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "";
+
+	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+		help();
+		return EXIT_HELD;
+	}
+	if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+		printf("quire %s\n", QUIRE_VERSION);
+		return EXIT_HELD;
+	}
+	for (int i = 0; i < COMMANDS; i++)
+		if (strcmp(name, commands[i].name) == 0)
+			return commands[i].run(argc - 1, argv + 1);
+	if (*name)
+		fprintf(stderr, "quire: unknown command '%s' (quire --help)\n", name);
+	else
+		fprintf(stderr, "quire: no command given (quire --help)\n");
+	return EXIT_USAGE;
+}

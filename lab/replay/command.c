@@ -1,0 +1,155 @@
+/*
+ * command.c - `quire replay`: options, then one trace after the other.
+ */
+#include <argp.h>
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lab/command.h"
+#include "lab/replay/replay.h"
+
+enum { KEY_WITHOUT = 256 };
+
+static const uint64_t memory_least = 1ull << 20, memory_most = 1ull << 44;
+
+struct arguments {
+	struct replay_options options;
+	char **traces;
+	int trace_count;
+};
+
+/* A size: a number, and K, M, G or T. 0 when it is none. */
+static uint64_t parse_size(const char *text)
+{
+	char *end;
+
+	errno = 0;
+	unsigned long long number = strtoull(text, &end, 0);
+	if (errno || end == text || *text == '-')
+		return 0;
+	const char *unit = *end ? strchr("KMGT", *end & ~0x20) : NULL;
+	if (*end && (!unit || (end[1] && strcmp(end + 1, "iB") != 0 && strcmp(end + 1, "B") != 0)))
+		return 0;
+	unsigned shift = unit ? 10 * (unsigned)(unit - "KMGT" + 1) : 0;
+	return number > UINT64_MAX >> shift ? 0 : number << shift;
+}
+
+static void set_without(struct argp_state *state, struct replay_options *options, const char *what)
+{
+	if (strcmp(what, "fault-around") == 0)
+		options->without_fault_around = true;
+	else if (strcmp(what, "speculation") == 0)
+		options->without_speculation = true;
+	else
+		argp_failure(state, EXIT_USAGE, 0, "--without %s: there is only fault-around and speculation", what);
+}
+
+static error_t parse(int key, char *text, struct argp_state *state)
+{
+	struct arguments *a = state->input;
+	char *end;
+
+	switch (key) {
+	case 'c':
+		a->options.cpus = (unsigned)strtoul(text, &end, 10);
+		if (*text < '0' || *text > '9' || *end || a->options.cpus < 1 || a->options.cpus >= QUIRE_MAX_CPUS)
+			argp_failure(state, EXIT_USAGE, 0, "--cpus %s: must be 1 to %u", text, QUIRE_MAX_CPUS - 1);
+		return 0;
+	case 'm':
+		a->options.memory_bytes = parse_size(text);
+		if (a->options.memory_bytes < memory_least || a->options.memory_bytes > memory_most)
+			argp_failure(state, EXIT_USAGE, 0, "--memory %s: must be a size from 1M to 16T", text);
+		return 0;
+	case 'j':
+		a->options.json = true;
+		return 0;
+	case KEY_WITHOUT:
+		set_without(state, &a->options, text);
+		return 0;
+	case ARGP_KEY_ARGS:
+		a->traces = state->argv + state->next;
+		a->trace_count = state->argc - state->next;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_failure(state, EXIT_USAGE, 0, "no trace is given (quire replay --help)");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static int conclude(struct replay *replay, int error)
+{
+	uint64_t differences = atomic_load_explicit(&replay->tally.differences, memory_order_relaxed);
+
+	if (error == -ENOMEM) {
+		fprintf(stderr, "quire replay: %s: out of memory: %llu MiB are not enough for this trace (--memory)\n",
+			replay->path, (unsigned long long)replay->options->memory_bytes >> 20);
+		return EXIT_USAGE;
+	}
+	if (error) {
+		fprintf(stderr, "quire replay: %s: %s\n", replay->path, strerror(-error));
+		return EXIT_USAGE;
+	}
+	return differences || report_leftover(replay) ? EXIT_VIOLATED : EXIT_HELD;
+}
+
+static int replay_trace(const char *path, const struct replay_options *options, json_t *array)
+{
+	char error[512];
+	struct replay replay = {.path = path, .options = options, .plan = plan_read(path, error, sizeof(error))};
+
+	if (!replay.plan) {
+		fprintf(stderr, "quire replay: %s\n", error);
+		return EXIT_USAGE;
+	}
+	int failed = replay_run(&replay);
+	if (!failed && options->json)
+		json_array_append_new(array, report_json(&replay));
+	else if (!failed)
+		report_table(&replay);
+	fflush(stdout);
+	int status = conclude(&replay, failed);
+	plan_free(replay.plan);
+	return status;
+}
+
+int command_replay(int argc, char **argv)
+{
+	static const struct argp_option options[] = {
+		{"cpus", 'c', "N", 0, "Replay on N emulated CPUs (default: 1)", 0},
+		{"memory", 'm', "SIZE", 0, "Physical memory, like 512M or 4G (default: 4G)", 0},
+		{"json", 'j', NULL, 0, "Print JSON instead of tables", 0},
+		{"without", KEY_WITHOUT, "M", 0, "Do without M: fault-around, or speculation of the emulated CPUs", 0},
+		{0},
+	};
+	static const struct argp argp = {
+		options, parse, "TRACE...",
+		"Replay recorded programs on Quire: their calls must give the recorded results, and their memory must "
+		"hold what a flat model of it holds.\v"
+		"Exit status: 0 no difference, 1 differences, 2 bad options or input.",
+		NULL, NULL, NULL};
+	struct arguments a = {.options = {.cpus = 1, .memory_bytes = 4ull << 30}};
+	char name[] = "quire replay";
+	int worst = EXIT_HELD;
+
+	argv[0] = name;
+	argp_err_exit_status = EXIT_USAGE;
+	argp_parse(&argp, argc, argv, 0, NULL, &a);
+
+	json_t *array = json_array();
+	for (int i = 0; i < a.trace_count; i++) {
+		int status = replay_trace(a.traces[i], &a.options, array);
+
+		if (status > worst)
+			worst = status;
+	}
+	if (a.options.json) {
+		json_dumpf(array, stdout, JSON_INDENT(2));
+		printf("\n");
+	}
+	json_decref(array);
+	return worst;
+}

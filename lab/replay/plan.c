@@ -1,0 +1,491 @@
+/*
+ * plan.c - reads a trace into steps and finds what must come before what.
+ *
+ * One pass. Threads and mms are numbered densely by the reader, so that what is known of each stands in arrays that grow.
+ */
+#include "lab/replay/plan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <quire/abi.h>
+#include <quire/geometry.h>
+
+enum { CHECK_EVERY = 8192 }; /* steps of an mm between two looks at all of it */
+
+struct thread {
+	uint32_t last;	/* its latest step, or the one that made it */
+	uint32_t fault; /* its latest touch */
+};
+
+struct build {
+	struct plan *plan;
+	struct thread *threads;
+	uint32_t thread_room, mm_room, file_room, barrier_room;
+	struct trace_event exec; /* whose LAYOUT events are being read */
+	bool failed;		 /* out of memory */
+};
+
+static const struct span everything = {0, UINT64_MAX};
+
+/* Make room for element @index of an array; false when memory is out. New elements are zero. */
+static bool reserve(void **array, uint32_t *room, uint32_t index, size_t bytes)
+{
+	if (index < *room)
+		return true;
+	uint64_t more = index < 32 ? 64 : (uint64_t)index * 2;
+	void *grown = more < UINT32_MAX ? realloc(*array, more * bytes) : NULL;
+
+	if (!grown)
+		return false;
+	memset((char *)grown + *room * bytes, 0, (more - *room) * bytes);
+	*array = grown;
+	*room = (uint32_t)more;
+	return true;
+}
+
+static struct thread *thread_of(struct build *b, uint32_t number)
+{
+	struct plan *plan = b->plan;
+
+	if (!reserve((void **)&b->threads, &b->thread_room, number, sizeof(*b->threads)))
+		return NULL;
+	for (; plan->threads <= number; plan->threads++)
+		b->threads[plan->threads] = (struct thread){PLAN_NONE, PLAN_NONE};
+	return &b->threads[number];
+}
+
+static struct plan_mm *mm_of(struct build *b, uint32_t number)
+{
+	struct plan *plan = b->plan;
+
+	if (!reserve((void **)&plan->mms, &b->mm_room, number, sizeof(*plan->mms)))
+		return NULL;
+	for (; plan->mm_count <= number; plan->mm_count++)
+		plan->mms[plan->mm_count] = (struct plan_mm){PLAN_NONE, PLAN_NONE, 0, PLAN_NONE};
+	return &plan->mms[number];
+}
+
+static struct plan_file *file_of(struct build *b, uint32_t number)
+{
+	struct plan *plan = b->plan;
+
+	if (number == TRACE_NONE)
+		return NULL;
+	if (!reserve((void **)&plan->files, &b->file_room, number, sizeof(*plan->files))) {
+		b->failed = true;
+		return NULL;
+	}
+	if (plan->file_count <= number)
+		plan->file_count = number + 1;
+	return &plan->files[number];
+}
+
+/* Hang step @number in the chain of its mm, and behind what its thread did last. */
+static bool link_step(struct build *b, uint32_t number)
+{
+	struct plan *plan = b->plan;
+	struct step *step = &plan->steps[number];
+	struct plan_mm *mm = mm_of(b, step->mm);
+
+	if (!mm)
+		return false;
+	if (mm->last == PLAN_NONE)
+		mm->first = number;
+	else
+		plan->steps[mm->last].next = number;
+	mm->last = number;
+	mm->steps++;
+	if (step->thread == TRACE_NONE)
+		return true;
+
+	struct thread *thread = thread_of(b, step->thread);
+	if (!thread)
+		return false;
+	if (thread->last != PLAN_NONE) {
+		struct step *before = &plan->steps[thread->last];
+
+		if (before->kind == STEP_TOUCH)
+			before->end = step->begin > before->begin ? step->begin : before->begin;
+		if (before->mm != step->mm || before->thread != step->thread) {
+			step->after = thread->last;
+			before->then = number;
+		}
+	}
+	thread->last = number;
+	if (step->kind == STEP_TOUCH)
+		thread->fault = number;
+	return true;
+}
+
+static struct step *add_step(struct build *b, enum step_kind kind, const struct trace_event *event, uint32_t mm,
+			     uint32_t thread)
+{
+	struct plan *plan = b->plan;
+
+	if (!reserve((void **)&plan->steps, &plan->room, plan->count, sizeof(*plan->steps))) {
+		b->failed = true;
+		return NULL;
+	}
+	struct step *step = &plan->steps[plan->count];
+
+	*step = (struct step){.event = *event, .kind = kind, .mm = mm, .thread = thread, .next = PLAN_NONE,
+			      .after = PLAN_NONE, .then = PLAN_NONE, .begin = event->entry, .end = event->exit};
+	if (mm != PLAN_NONE && !link_step(b, plan->count)) {
+		b->failed = true;
+		return NULL;
+	}
+	plan->count++;
+	return step;
+}
+
+static void add_check(struct build *b, const struct trace_event *event, uint32_t mm)
+{
+	struct step *step = add_step(b, STEP_CHECK, event, mm, TRACE_NONE);
+
+	if (!step)
+		return;
+	step->begin = step->end = event->time;
+	step->spans[0] = everything;
+}
+
+static void make_barrier(struct build *b, struct step *step)
+{
+	struct plan *plan = b->plan;
+
+	step->barrier = true;
+	if (!reserve((void **)&plan->barriers, &b->barrier_room, plan->barrier_count, sizeof(*plan->barriers))) {
+		b->failed = true;
+		return;
+	}
+	plan->barriers[plan->barrier_count++] = (uint32_t)(step - plan->steps);
+}
+
+/* ---- calls ---------------------------------------------------------------------------------------------- */
+
+static struct span span_of(uint64_t start, uint64_t length)
+{
+	uint64_t first = start & QUIRE_PAGE_MASK;
+	uint64_t end = start + length;
+
+	if (end < start || end + QUIRE_PAGE_SIZE < end)
+		return (struct span){first, UINT64_MAX};
+	return (struct span){first, (end + QUIRE_PAGE_SIZE - 1) & QUIRE_PAGE_MASK};
+}
+
+static void concern(struct step *step)
+{
+	const uint64_t *args = step->event.call.args;
+	int64_t result = step->event.call.result;
+
+	switch (step->event.call.nr) {
+	case TRACE_MMAP:
+		step->spans[0] = span_of(result < 0 ? args[0] : (uint64_t)result, args[1]);
+		return;
+	case TRACE_MREMAP:
+		step->spans[0] = span_of(args[0], args[1] > args[2] ? args[1] : args[2]);
+		if (result >= 0)
+			step->spans[1] = span_of((uint64_t)result, args[2]);
+		return;
+	case TRACE_MPROTECT:
+	case TRACE_PKEY_MPROTECT:
+		if (args[2] & (QUIRE_PROT_GROWSDOWN | QUIRE_PROT_GROWSUP))
+			break;
+		/* fall through */
+	case TRACE_MUNMAP:
+	case TRACE_MADVISE:
+	case TRACE_MLOCK:
+	case TRACE_MLOCK2:
+	case TRACE_MUNLOCK:
+	case TRACE_MSYNC:
+	case TRACE_MINCORE:
+		step->spans[0] = span_of(args[0], args[1]);
+		return;
+	default:
+		break;
+	}
+	step->spans[0] = everything;
+}
+
+static void note_file(struct build *b, const struct trace_event *event)
+{
+	struct plan_file *file = file_of(b, event->call.file);
+
+	if (!file || event->call.nr != TRACE_MMAP || event->call.result < 0)
+		return;
+	uint64_t end = event->call.args[5] + event->call.args[1];
+
+	if (end > file->extent && end > event->call.args[5])
+		file->extent = end;
+}
+
+static void add_call(struct build *b, const struct trace_event *event)
+{
+	struct step *step = add_step(b, STEP_CALL, event, event->mm, event->thread);
+
+	if (!step)
+		return;
+	b->plan->calls++;
+	concern(step);
+	note_file(b, event);
+
+	enum trace_call nr = event->call.nr;
+	int64_t result = event->call.result;
+	bool removes = nr == TRACE_MADVISE && event->call.args[2] == QUIRE_MADV_REMOVE;
+	if (nr == TRACE_FTRUNCATE || nr == TRACE_FALLOCATE || removes)
+		make_barrier(b, step);
+	bool locks = nr == TRACE_MLOCK || nr == TRACE_MLOCK2 || nr == TRACE_MLOCKALL ||
+		     (nr == TRACE_MMAP && (event->call.args[3] & QUIRE_MAP_LOCKED));
+	if (locks && (result == -EPERM || result == -EAGAIN || result == -ENOMEM))
+		b->plan->may_lock_any = false;
+}
+
+/* ---- the other events ----------------------------------------------------------------------------------- */
+
+static void add_exec(struct build *b, const struct trace_event *event)
+{
+	struct plan *plan = b->plan;
+
+	if (event->exec.old_mm != TRACE_NONE) {
+		if (event->exec.last)
+			add_check(b, event, event->exec.old_mm);
+		struct step *leave = add_step(b, STEP_LEAVE, event, event->exec.old_mm, event->thread);
+
+		if (leave) {
+			leave->last = event->exec.last;
+			leave->spans[0] = leave->last ? everything : (struct span){0, 0};
+		}
+	}
+	struct step *step = add_step(b, STEP_EXEC, event, event->mm, event->thread);
+
+	if (!step)
+		return;
+	step->layouts = plan->layout_count;
+	step->spans[0] = everything;
+	plan->mms[event->mm].birth = (uint32_t)(step - plan->steps);
+}
+
+static void add_layout(struct build *b, const struct trace_event *event)
+{
+	struct plan *plan = b->plan;
+
+	if (!reserve((void **)&plan->layouts, &plan->layout_room, plan->layout_count, sizeof(*plan->layouts))) {
+		b->failed = true;
+		return;
+	}
+	plan->layouts[plan->layout_count++] = *event;
+
+	struct plan_file *file = file_of(b, event->layout.file);
+	uint64_t end = event->layout.offset + (event->layout.end - event->layout.start);
+	if (file && end > file->extent)
+		file->extent = end;
+}
+
+static void add_clone(struct build *b, const struct trace_event *event)
+{
+	bool fork = event->clone.child_mm != event->mm;
+	struct step *step = add_step(b, fork ? STEP_FORK : STEP_SPAWN, event, event->mm, event->thread);
+	struct thread *child = thread_of(b, event->clone.child);
+	struct plan_mm *mm = mm_of(b, event->clone.child_mm);
+
+	if (!step || !child || !mm) {
+		b->failed = true;
+		return;
+	}
+	*child = (struct thread){(uint32_t)(step - b->plan->steps), PLAN_NONE};
+	if (fork) {
+		step->spans[0] = everything;
+		mm->birth = child->last;
+	}
+}
+
+static void add_exit(struct build *b, const struct trace_event *event)
+{
+	struct plan *plan = b->plan;
+
+	plan->minor += event->exited.minor;
+	plan->major += event->exited.major;
+	if (event->exited.last) {
+		plan->table_bytes += event->exited.table_bytes;
+		plan->peak_rss_pages += event->exited.peak_rss_pages;
+		add_check(b, event, event->mm);
+	}
+	struct step *step = add_step(b, STEP_EXIT, event, event->mm, event->thread);
+	if (!step)
+		return;
+	step->last = event->exited.last;
+	step->spans[0] = step->last ? everything : (struct span){0, 0};
+}
+
+static void add_fault(struct build *b, const struct trace_event *event)
+{
+	struct plan *plan = b->plan;
+	struct step *step = add_step(b, STEP_TOUCH, event, event->mm, event->thread);
+
+	plan->faults++;
+	plan->faults_kernel += event->fault.kernel;
+	plan->faults_present += event->fault.present;
+	plan->faults_by_access[event->fault.access]++;
+	if (step)
+		step->spans[0] = span_of(event->fault.address, 1);
+}
+
+static void add_signal(struct build *b, const struct trace_event *event)
+{
+	struct thread *thread = thread_of(b, event->thread);
+
+	if (!thread) {
+		b->failed = true;
+		return;
+	}
+	/* Codes up to 0 say that a process sent it. */
+	if (event->signal.code <= 0 || thread->fault == PLAN_NONE)
+		return;
+	b->plan->signals++;
+	b->plan->steps[thread->fault].signal = event->signal.signal;
+	b->plan->steps[thread->fault].code = event->signal.code;
+}
+
+static void add_event(struct build *b, const struct trace_event *event)
+{
+	struct plan *plan = b->plan;
+
+	plan->duration = event->time;
+	switch (event->kind) {
+	case TRACE_EXEC:
+		add_exec(b, event);
+		break;
+	case TRACE_LAYOUT:
+		add_layout(b, event);
+		return;
+	case TRACE_CLONE:
+		add_clone(b, event);
+		break;
+	case TRACE_EXIT:
+		add_exit(b, event);
+		return;
+	case TRACE_CALL:
+		add_call(b, event);
+		break;
+	case TRACE_FAULT:
+		add_fault(b, event);
+		break;
+	case TRACE_SIGNAL:
+		add_signal(b, event);
+		break;
+	case TRACE_FILE_SIZE: {
+		struct step *step = add_step(b, STEP_SIZE, event, PLAN_NONE, TRACE_NONE);
+
+		file_of(b, event->file_size.file);
+		if (step)
+			make_barrier(b, step);
+		return;
+	}
+	case TRACE_LOST:
+		plan->lost += event->lost.count;
+		return;
+	case TRACE_KIND_END:
+		return;
+	}
+	if (!b->failed && event->mm != TRACE_NONE && event->mm < plan->mm_count &&
+	    plan->mms[event->mm].steps % CHECK_EVERY == CHECK_EVERY - 1)
+		add_check(b, event, event->mm);
+}
+
+/* ---- reading -------------------------------------------------------------------------------------------- */
+
+static bool copy_files(struct build *b)
+{
+	struct plan *plan = b->plan;
+
+	for (uint32_t i = 0; i < plan->file_count; i++) {
+		const struct trace_file *file = trace_reader_file(plan->reader, i);
+
+		plan->files[i].file = *file;
+		plan->files[i].file.path = strdup(file->path ? file->path : "");
+		if (!plan->files[i].file.path)
+			return false;
+	}
+	return true;
+}
+
+static bool read_events(struct build *b, char *error, size_t error_size)
+{
+	struct plan *plan = b->plan;
+	struct trace_event event;
+	enum trace_status status;
+
+	while ((status = trace_reader_next(plan->reader, &event)) == TRACE_EVENT && !b->failed)
+		add_event(b, &event);
+	if (status == TRACE_ERROR) {
+		snprintf(error, error_size, "%s", trace_reader_error(plan->reader));
+		return false;
+	}
+	if (b->failed || !copy_files(b)) {
+		snprintf(error, error_size, "not enough memory on this computer for a trace of this length");
+		return false;
+	}
+	if (plan->count == 0) {
+		snprintf(error, error_size, "no events in it");
+		return false;
+	}
+	return true;
+}
+
+struct plan *plan_read(const char *path, char *error, size_t error_size)
+{
+	struct plan *plan = calloc(1, sizeof(*plan));
+	struct build b = {.plan = plan};
+
+	if (!plan) {
+		snprintf(error, error_size, "out of memory");
+		return NULL;
+	}
+	plan->may_lock_any = true;
+	plan->reader = trace_reader_open(path, error, error_size);
+	if (plan->reader)
+		plan->header = *trace_reader_header(plan->reader);
+	bool done = plan->reader && read_events(&b, error, error_size);
+	free(b.threads);
+	if (done) {
+		plan->lost += plan->header.lost;
+		return plan;
+	}
+	plan_free(plan);
+	return NULL;
+}
+
+void plan_free(struct plan *plan)
+{
+	if (!plan)
+		return;
+	for (uint32_t i = 0; i < plan->file_count; i++)
+		free((char *)plan->files[i].file.path);
+	if (plan->reader)
+		trace_reader_close(plan->reader);
+	free(plan->steps);
+	free(plan->layouts);
+	free(plan->mms);
+	free(plan->files);
+	free(plan->barriers);
+	free(plan);
+}
+
+static bool meet(struct span a, struct span b)
+{
+	return a.start < b.end && b.start < a.end;
+}
+
+bool plan_precedes(const struct step *earlier, const struct step *later)
+{
+	if (earlier->thread == later->thread && earlier->thread != TRACE_NONE)
+		return true;
+	if (earlier->end < later->begin)
+		return true;
+	for (int i = 0; i < 2; i++)
+		for (int j = 0; j < 2; j++)
+			if (meet(earlier->spans[i], later->spans[j]))
+				return true;
+	return false;
+}

@@ -1,0 +1,95 @@
+/*
+ * plan.h - a trace in memory, with what must come before what.
+ *
+ * Every event that does something becomes a step. Steps stand in the order of the recording and also hang in a chain per mm.
+ * A step must wait for an earlier one of its mm if
+ *
+ *	both are of one thread, or
+ *	the earlier one had ended in the recording before this one began, or
+ *	both touch the same addresses (then the recorded order decides, also where they overlapped),
+ *
+ * and for at most one step of another mm (`after`): the fork that made it, or what its thread did before exec. A touch
+ * lasts until its thread's next event, for that is all that the recording knows of its end. A barrier step waits for all earlier
+ * steps, and all later ones for it.
+ */
+#ifndef LAB_REPLAY_PLAN_H
+#define LAB_REPLAY_PLAN_H
+
+#include "lab/trace/trace.h"
+
+#define PLAN_NONE UINT32_MAX
+
+enum step_kind {
+	STEP_TOUCH,
+	STEP_CALL,
+	STEP_FORK,
+	STEP_SPAWN, /* a thread or vfork child in the same mm: nothing happens to memory */
+	STEP_LEAVE, /* a thread leaves an mm by exec */
+	STEP_EXEC,
+	STEP_EXIT,
+	STEP_CHECK, /* look at every page written so far: the model's own step */
+	STEP_SIZE,  /* a file was seen to change its size */
+};
+
+struct span {
+	uint64_t start, end; /* [start, end) */
+};
+
+struct step {
+	struct trace_event event;
+	enum step_kind kind;
+	uint32_t mm;	      /* whose chain it hangs in; PLAN_NONE for STEP_SIZE */
+	uint32_t thread;      /* TRACE_NONE for steps of nobody */
+	uint32_t next;	      /* in the mm's chain */
+	uint32_t after;	      /* a step of another mm, or PLAN_NONE */
+	uint32_t then;	      /* the step whose `after` this is, or PLAN_NONE */
+	uint32_t layouts;     /* STEP_EXEC: the first of event.exec.mappings in plan->layouts */
+	uint32_t signal;      /* STEP_TOUCH: the signal that followed, or 0 */
+	int32_t code;	      /* its si_code */
+	bool barrier;
+	bool last;	      /* STEP_LEAVE, STEP_EXIT: the mm dies */
+	struct span spans[2]; /* addresses it concerns */
+	uint64_t begin, end;  /* when it ran, in the recording */
+};
+
+struct plan_mm {
+	uint32_t first, last; /* its chain */
+	uint32_t steps;
+	uint32_t birth; /* the STEP_EXEC or STEP_FORK that makes it */
+};
+
+struct plan_file {
+	struct trace_file file; /* path is the plan's own */
+	uint64_t extent;	/* bytes up to the end of its furthest mapping */
+};
+
+struct plan {
+	struct trace_reader *reader; /* for names in messages */
+	struct trace_header header;
+	struct step *steps;
+	uint32_t count, room;
+	struct trace_event *layouts;
+	uint32_t layout_count, layout_room;
+	struct plan_mm *mms;
+	uint32_t mm_count;
+	struct plan_file *files;
+	uint32_t file_count;
+	uint32_t *barriers; /* step numbers, ascending */
+	uint32_t barrier_count;
+	uint32_t threads;
+	bool may_lock_any; /* no locking call failed for want of rights */
+
+	/* what the recording kernel did */
+	uint64_t faults, faults_kernel, faults_present, signals, lost;
+	uint64_t faults_by_access[TRACE_ACCESSES];
+	uint64_t minor, major, table_bytes, peak_rss_pages, calls, duration;
+};
+
+/* Read the trace at @path. NULL on failure, with one line in @error. */
+struct plan *plan_read(const char *path, char *error, size_t error_size);
+void plan_free(struct plan *plan);
+
+/* Must @earlier, of the same mm and before @later in the recording, be done before @later starts? */
+bool plan_precedes(const struct step *earlier, const struct step *later);
+
+#endif

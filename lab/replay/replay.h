@@ -1,0 +1,133 @@
+/*
+ * replay.h - one replay: a plan, a machine, the processes on it, the model beside it, and what came of it.
+ *
+ *	command.c   options, the traces one after the other, exit status
+ *	plan.c	    the trace as steps with their order		schedule.c  which step next
+ *	run.c	    workers: takes a step, does it, says so	calls.c	    system calls
+	life.c	    exec, fork, exit
+ *	touch.c	    loads, stores, fetches, looking at pages	files.c	    what is mapped
+ *	report.c    the table and the JSON			model.c	    what memory must contain
+ */
+#ifndef LAB_REPLAY_REPLAY_H
+#define LAB_REPLAY_REPLAY_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "lab/replay/model.h"
+#include "lab/replay/plan.h"
+#include "lab/replay/schedule.h"
+#include "machines/hosted/hosted.h"
+
+struct replay_options {
+	unsigned cpus;
+	uint64_t memory_bytes;
+	bool json;
+	bool without_fault_around, without_speculation;
+};
+
+struct file { /* of the trace */
+	struct quire_file *quire; /* NULL once it is put */
+	struct model_object *object;
+};
+
+struct process { /* an mm of the trace */
+	struct quire_mm *mm;	   /* referenced; NULL before its birth and after its death */
+	struct model_space *model;
+	uint64_t brk;		   /* the model's */
+};
+
+enum { STRIPES = 1024 };
+
+struct tally { /* what the replay counts; atomic, relaxed: only sums matter */
+	_Atomic uint64_t touches, touches_by[4]; /* by QUIRE_ACCESS_* */
+	_Atomic uint64_t touches_kernel, touches_bad;
+	_Atomic uint64_t calls, calls_unsupported, calls_left_out, calls_adapted;
+	_Atomic uint64_t pages_checked;
+	_Atomic uint64_t differences;
+	_Atomic uint64_t tables_peak;
+};
+
+struct replay;
+
+struct worker {
+	struct replay *replay;
+	unsigned index;
+	struct quire_mm *current; /* the mm that its CPU runs; referenced */
+};
+
+struct replay {
+	const char *path;
+	const struct replay_options *options;
+	struct plan *plan;
+	struct hosted *machine;
+	struct schedule *schedule;
+	struct worker *workers;
+	struct file *files;	   /* by file of the trace */
+	struct process *processes; /* by mm of the trace */
+	_Atomic uint32_t stripes[STRIPES]; /* who compares a shared page keeps others from it */
+	pthread_mutex_t talk;	   /* one message at a time */
+	struct tally tally;
+	uint32_t steps_done;
+	_Atomic int failed; /* 0, or the errno that ended it early: nothing can be concluded */
+	uint64_t objects_before; /* small objects of the machine itself */
+	uint64_t nanoseconds;
+	struct quire_stats stats; /* at the end */
+	struct hosted_counts counts;
+};
+
+/* ---- run.c ---------------------------------------------------------------------------------------------- */
+
+/* Replay replay->plan. 0; or a negative errno, when nothing can be concluded. */
+int replay_run(struct replay *replay);
+
+/* This worker's CPU runs @mm from now on. */
+void worker_enter(struct worker *worker, struct quire_cpu **cpu, struct quire_mm *mm);
+void worker_leave(struct worker *worker, struct quire_cpu **cpu);
+
+/* Nothing can be concluded: out of memory, mostly. */
+void replay_fail(struct replay *replay, int error);
+
+/* Is there next to none of Quire's memory left, so that an ENOMEM is no difference but our own want? */
+bool replay_memory_is_out(struct replay *replay);
+
+/* ---- life.c --------------------------------------------------------------------------------------------- */
+
+void fork_step(struct worker *worker, struct quire_cpu **cpu, const struct step *step);
+void exec_step(struct worker *worker, struct quire_cpu **cpu, const struct step *step);
+
+/* The last thread is gone: so is the memory. */
+void process_end(struct worker *worker, struct quire_cpu **cpu, struct process *process);
+
+/* ---- calls.c -------------------------------------------------------------------------------------------- */
+
+void call_step(struct worker *worker, struct quire_cpu **cpu, const struct step *step);
+void size_step(struct worker *worker, struct quire_cpu **cpu, const struct step *step);
+
+/* ---- touch.c -------------------------------------------------------------------------------------------- */
+
+void touch_step(struct worker *worker, struct quire_cpu **cpu, const struct step *step, uint32_t number);
+
+/* Compare all private pages of @process that were written, and the shared ones that nobody else can look at. */
+void check_process(struct worker *worker, struct quire_cpu **cpu, struct process *process, const struct step *step);
+
+/* ---- files.c -------------------------------------------------------------------------------------------- */
+
+int files_create(struct replay *replay, struct quire_cpu **cpu);
+void files_check(struct replay *replay, struct quire_cpu **cpu); /* against the model, at the end */
+void files_put(struct replay *replay, struct quire_cpu **cpu);
+
+/* ---- report.c ------------------------------------------------------------------------------------------- */
+
+/* A difference between Quire and the recording or the model, about @step (or NULL). The first few are printed. */
+void report_difference(struct replay *replay, const struct step *step, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+void report_table(const struct replay *replay);
+struct json_t;
+struct json_t *report_json(const struct replay *replay);
+
+/* What is not zero at the end, for the report: NULL if all is. */
+const char *report_leftover(const struct replay *replay);
+
+#endif
