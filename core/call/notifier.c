@@ -1,7 +1,10 @@
 /*
  * notifier.c - secondary MMUs: registration, and what is behind an address.
  *
- * Rules: BASE-7. The protocol is drawn in <quire/notifier.h>.
+ * Order:   mm->lock for writing > notifiers_lock for writing. Calls that hold mm->lock keep notifiers_lock read-locked while they take locks of
+ *          the reverse map; walks of the reverse map take it for reading inside those locks. A writer that waited for it without
+ *          mm->lock would hold the walk off, the walk the call, and the call the writer.
+ * Rules:   BASE-7. The protocol is drawn in <quire/notifier.h>.
  */
 #include "../base/bits.h"
 #include "../space/access.h"
@@ -12,13 +15,18 @@
 int quire_notifier_register(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_notifier *notifier)
 {
 	notifier->mm = mm;
+	rwlock_write(cpu, &mm->lock);
 	as_notifier_add(cpu, &mm->as, notifier);
+	rwlock_write_done(*cpu, &mm->lock);
 	return 0;
 }
 
 void quire_notifier_remove(struct quire_cpu **cpu, struct quire_notifier *notifier)
 {
-	as_notifier_remove(cpu, &notifier->mm->as, notifier);
+	struct quire_mm *mm = notifier->mm;
+	rwlock_write(cpu, &mm->lock);
+	as_notifier_remove(cpu, &mm->as, notifier);
+	rwlock_write_done(*cpu, &mm->lock);
 }
 
 int quire_translate(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, unsigned access, quire_pfn *out,
