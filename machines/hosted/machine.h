@@ -166,6 +166,7 @@ void cpu_stop(struct hosted_cpu *cpu); /* returns when the thread has ended */
 
 void waits_create(struct hosted *machine);
 void waits_destroy(struct hosted *machine);
+void waits_wake(struct hosted *machine, _Atomic uint32_t *word, unsigned most);
 
 /* ---- rcu.c ------------------------------------------------------------------------------------------------ */
 

@@ -164,12 +164,15 @@ struct barrier {
 
 static void barrier_done(struct quire_cpu *cpu, struct quire_rcu *head)
 {
-	struct barrier *barrier = (struct barrier *)(void *)head;
-	_Atomic uint32_t *passed = &barrier->passed;
+	struct hosted *machine = hosted_cpu_of(cpu)->machine;
+	_Atomic uint32_t *passed = &((struct barrier *)(void *)head)->passed;
 
-	/* Release pairs with the acquire in quire_port_rcu_barrier(). The barrier may be gone after it; its address is a name. */
+	/*
+	 * Release pairs with the acquire in quire_port_rcu_barrier(). From here on the barrier may be gone, whose address is
+	 * only a name, and so may the core's CPUs; the machine is not.
+	 */
 	atomic_store_explicit(passed, 1, memory_order_release);
-	quire_port_wake_all(cpu, passed);
+	waits_wake(machine, passed, QUIRE_MAX_CPUS);
 }
 
 void quire_port_rcu_barrier(struct quire_cpu **cpu)

@@ -93,7 +93,7 @@ void quire_port_wait(struct quire_cpu **cpu, _Atomic uint32_t *word, uint32_t se
 	for (;;) {
 		uint32_t rung = bell_read(me);
 
-		/* Pairs with the release in wake(). */
+		/* Pairs with the release in waits_wake(). */
 		if (atomic_load_explicit(&waiter.woken, memory_order_acquire))
 			return;
 		cpu_poll(me);
@@ -101,9 +101,9 @@ void quire_port_wait(struct quire_cpu **cpu, _Atomic uint32_t *word, uint32_t se
 	}
 }
 
-static void wake(struct quire_cpu *cpu, _Atomic uint32_t *word, unsigned most)
+void waits_wake(struct hosted *machine, _Atomic uint32_t *word, unsigned most)
 {
-	struct wait_bucket *bucket = bucket_of(hosted_cpu_of(cpu)->machine, word);
+	struct wait_bucket *bucket = bucket_of(machine, word);
 
 	if (!atomic_fetch_add_explicit(&bucket->waiters, 0, memory_order_seq_cst))
 		return;
@@ -130,10 +130,10 @@ static void wake(struct quire_cpu *cpu, _Atomic uint32_t *word, unsigned most)
 
 void quire_port_wake_one(struct quire_cpu *cpu, _Atomic uint32_t *word)
 {
-	wake(cpu, word, 1);
+	waits_wake(hosted_cpu_of(cpu)->machine, word, 1);
 }
 
 void quire_port_wake_all(struct quire_cpu *cpu, _Atomic uint32_t *word)
 {
-	wake(cpu, word, QUIRE_MAX_CPUS);
+	waits_wake(hosted_cpu_of(cpu)->machine, word, QUIRE_MAX_CPUS);
 }
