@@ -49,8 +49,10 @@ static const struct {
 	{ __NR_execveat, 0, -1 },
 	/* A descriptor means another file from here on. */
 	{ __NR_close, 0, -1 },
+	{ __NR_dup, 0, -1 },
 	{ __NR_dup2, 0, -1 },
 	{ __NR_dup3, 0, -1 },
+	{ __NR_fcntl, 0, -1 }, /* F_DUPFD */
 	{ __NR_close_range, 0, -1 },
 };
 

@@ -324,7 +324,7 @@ uint32_t capture_file(struct capture *c, const struct trace_file *identity, uint
 		 * Only growth is told: we look a moment after the mapping was made, and a size too large does no
 		 * harm where a size too small would turn good accesses into bad ones.
 		 */
-		if (entry->last_size != TRACE_SIZE_UNKNOWN && seen.size > entry->last_size) {
+		if (at && entry->last_size != TRACE_SIZE_UNKNOWN && seen.size > entry->last_size) {
 			struct raw grew = { .time = at->time, .pid = at->pid, .tid = at->tid, .kind = RAW_GREW };
 			grew.grew.file = (uint32_t)(entry - c->files);
 			grew.grew.size = seen.size;

@@ -109,6 +109,7 @@ struct snapshot {
 	uint32_t count;
 	uint64_t brk;
 	uint64_t limits[TRACE_LIMITS];
+	uint64_t minor, major; /* faults that the thread had taken before */
 };
 
 struct capture {
@@ -134,7 +135,7 @@ uint64_t capture_now(void);
 
 /*
  * The number of the file with this identity, looked at now: its size, kind and build-id when it is new; a RAW_GREW
- * when it is larger than it was. @look is a path at which it can be looked at (the path itself, /proc/PID/fd/N, ...),
+ * when it is larger than it was, unless @at is NULL. @look is a path at which it can be looked at (the path itself, /proc/PID/fd/N, ...),
  * tried before @path. TRACE_NONE when memory runs out.
  */
 uint32_t capture_file(struct capture *c, const struct trace_file *identity, uint64_t generation, const char *look,

@@ -7,9 +7,11 @@
  * its entry, and an exec at the moment when the old mm was left; then they are written.
  *
  * A descriptor is followed from the call that names it (ftruncate, fallocate) to the mmap that says which file it
- * is, before or after, as long as nothing closes it between: a "binding" is one such stretch.
+ * is, before or after, as long as nothing closes it between: a "binding" is one such stretch. A duplicate's binding
+ * points to the one that it was made from.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +26,7 @@ struct binding {
 	uint32_t pid;
 	int fd;
 	bool closed;
+	uint32_t same; /* the binding that knows the file: itself, or what it is a duplicate of */
 	uint32_t file; /* TRACE_NONE: not known (yet) */
 };
 
@@ -37,6 +40,7 @@ struct thread {
 	size_t clone;	  /* the event of the clone that it is in, or NO_EVENT */
 	uint64_t exec_at; /* when it left its old mm, 0 */
 	struct raw usage;
+	uint64_t minor_before, major_before; /* faults before the first exec: the recorder's own child's */
 	uint64_t brk; /* of its mm, as this thread saw it last */
 };
 
@@ -124,7 +128,8 @@ static uint32_t bind(struct conversion *v, uint32_t pid, int fd)
 		v->bindings = grown;
 		v->room_bindings = room;
 	}
-	v->bindings[v->nr_bindings] = (struct binding){ .pid = pid, .fd = fd, .file = TRACE_NONE };
+	struct binding *binding = &v->bindings[v->nr_bindings];
+	*binding = (struct binding){ .pid = pid, .fd = fd, .same = v->nr_bindings, .file = TRACE_NONE };
 	return v->nr_bindings++;
 }
 
@@ -137,32 +142,45 @@ static void unbind(struct conversion *v, uint32_t pid, int first, int last)
 	}
 }
 
+/* Descriptor @copy of process @to is now what @fd of process @from is. */
+static void duplicate(struct conversion *v, uint32_t from, int fd, uint32_t to, int copy)
+{
+	unbind(v, to, copy, copy);
+	uint32_t original = bind(v, from, fd), duplicate = bind(v, to, copy);
+	if (original != TRACE_NONE && duplicate != TRACE_NONE)
+		v->bindings[duplicate].same = v->bindings[original].same;
+}
+
 /* A fork's child has its parent's descriptors. */
 static void copy_bindings(struct conversion *v, uint32_t parent, uint32_t child)
 {
-	for (uint32_t i = 0, count = v->nr_bindings; i < count; i++) {
-		if (v->bindings[i].pid != parent || v->bindings[i].closed || v->bindings[i].file == TRACE_NONE)
-			continue;
-		uint32_t file = v->bindings[i].file, copy = bind(v, child, v->bindings[i].fd);
-		if (copy != TRACE_NONE)
-			v->bindings[copy].file = file;
-	}
+	for (uint32_t i = 0, count = v->nr_bindings; i < count; i++)
+		if (v->bindings[i].pid == parent && !v->bindings[i].closed)
+			duplicate(v, parent, v->bindings[i].fd, child, v->bindings[i].fd);
 }
 
-static void follow_descriptor(struct conversion *v, const struct thread *thread, const struct raw *enter)
+static void follow_descriptor(struct conversion *v, const struct thread *thread, const struct raw *enter,
+			      int64_t result)
 {
 	const uint64_t *args = enter->call.args;
+	uint32_t pid = thread->pid;
 
 	switch (enter->call.nr) {
 	case __NR_close:
-		unbind(v, thread->pid, (int)args[0], (int)args[0]);
+		unbind(v, pid, (int)args[0], (int)args[0]);
 		break;
+	case __NR_fcntl:
+		if (args[1] != F_DUPFD && args[1] != F_DUPFD_CLOEXEC)
+			break;
+		/* fall through */
+	case __NR_dup:
 	case __NR_dup2:
 	case __NR_dup3:
-		unbind(v, thread->pid, (int)args[1], (int)args[1]);
+		if (result >= 0 && result != (int64_t)args[0])
+			duplicate(v, pid, (int)args[0], pid, (int)result);
 		break;
 	case __NR_close_range:
-		unbind(v, thread->pid, (int)args[0], args[1] > INT32_MAX ? INT32_MAX : (int)args[1]);
+		unbind(v, pid, (int)args[0], args[1] > INT32_MAX ? INT32_MAX : (int)args[1]);
 		break;
 	}
 }
@@ -188,7 +206,7 @@ static void place_file(struct conversion *v, const struct thread *thread, const 
 		return;
 	uint32_t binding = bind(v, thread->pid, (int)event->call.args[argument]);
 	if (binding != TRACE_NONE && event->call.file != TRACE_NONE)
-		v->bindings[binding].file = event->call.file;
+		v->bindings[v->bindings[binding].same].file = event->call.file;
 	if (event->call.nr != TRACE_MMAP)
 		draft->binding = binding;
 }
@@ -207,7 +225,7 @@ static void add_call(struct conversion *v, struct thread *thread, const struct r
 	enum trace_call nr = calls_trace(leave->leave.nr);
 	const struct raw *enter = &thread->enter;
 
-	follow_descriptor(v, thread, enter);
+	follow_descriptor(v, thread, enter, leave->leave.result);
 	if (!nr || enter->time < v->base)
 		return;
 	struct trace_event *event = add_draft(v, TRACE_CALL, number_of(v, thread), leave->time);
@@ -282,8 +300,8 @@ static void take_fork(struct conversion *v, struct thread *parent, const struct 
 static void take_exit(struct conversion *v, struct thread *thread, uint64_t time)
 {
 	struct trace_event *event = add_draft(v, TRACE_EXIT, number_of(v, thread), time);
-	event->exited.minor = thread->usage.usage.minor;
-	event->exited.major = thread->usage.usage.major;
+	event->exited.minor = thread->usage.usage.minor - thread->minor_before;
+	event->exited.major = thread->usage.usage.major - thread->major_before;
 	event->exited.peak_rss_pages = thread->usage.usage.peak_rss_pages;
 	event->exited.table_bytes = thread->usage.usage.table_bytes;
 	thread->alive = false;
@@ -315,6 +333,10 @@ static void take_layout(struct conversion *v, const struct raw *raw)
 	struct thread *thread = survivor(v, raw, time);
 	if (!thread)
 		return;
+	if (!v->begun) {
+		thread->minor_before = snapshot->minor;
+		thread->major_before = snapshot->major;
+	}
 	v->begun = true;
 	thread->exec_at = 0;
 	thread->brk = snapshot->brk;
@@ -425,20 +447,15 @@ static void walk(struct conversion *v, const uint32_t *order)
 
 /* ---- Writing ---------------------------------------------------------------------------------------------------- */
 
-/* Look up what only became known later; false for an event that is about no file of the trace. */
-static bool finish(struct conversion *v, struct draft *draft)
+static void finish(struct conversion *v, struct draft *draft)
 {
 	struct trace_event *event = &draft->event;
 
 	event->time -= v->base;
 	event->entry -= v->base;
 	event->exit -= v->base;
-	if (event->kind != TRACE_CALL)
-		return true;
-	if (draft->binding != TRACE_NONE)
-		event->call.file = v->bindings[draft->binding].file;
-	return event->call.file != TRACE_NONE ||
-	       (event->call.nr != TRACE_FTRUNCATE && event->call.nr != TRACE_FALLOCATE);
+	if (event->kind == TRACE_CALL && draft->binding != TRACE_NONE)
+		event->call.file = v->bindings[v->bindings[draft->binding].same].file;
 }
 
 /* Where the event keeps a file, or NULL. */
@@ -456,25 +473,58 @@ static uint32_t *file_of(struct trace_event *event)
 	}
 }
 
-/* Which files the trace maps: they are written, with numbers of their own. */
-static uint32_t *number_files(struct conversion *v, struct trace_writer *writer, const uint32_t *order)
+static bool maps_file(const struct trace_event *event)
+{
+	return event->kind == TRACE_LAYOUT ||
+	       (event->kind == TRACE_CALL && (event->call.nr == TRACE_MMAP || event->call.nr == TRACE_SHMAT));
+}
+
+/* Does the event say nothing when its file is not one of the trace? */
+static bool needs_file(const struct trace_event *event)
+{
+	return event->kind == TRACE_FILE_SIZE ||
+	       (event->kind == TRACE_CALL &&
+		(event->call.nr == TRACE_FTRUNCATE || event->call.nr == TRACE_FALLOCATE));
+}
+
+/* What a call made of its file's size, for files that were gone before anybody could look. */
+static void follow_size(const struct trace_event *event, uint64_t *size)
+{
+	const uint64_t *args = event->call.args;
+
+	if (event->kind != TRACE_CALL || event->call.result)
+		return;
+	if (event->call.nr == TRACE_FTRUNCATE)
+		*size = args[1];
+	else if (event->call.nr == TRACE_FALLOCATE && !args[1] &&
+		 (*size == TRACE_SIZE_UNKNOWN || *size < args[2] + args[3]))
+		*size = args[2] + args[3];
+}
+
+/* Which files the trace maps: they are written, with numbers of their own. @sizes is room for all files' sizes. */
+static void number_files(struct conversion *v, struct trace_writer *writer, const uint32_t *order,
+			 uint32_t *numbers, uint64_t *sizes)
 {
 	const struct capture *c = v->capture;
-	uint32_t *numbers = malloc((c->nr_files + 1) * sizeof(*numbers));
 
-	if (!numbers)
-		return NULL;
-	for (uint32_t i = 0; i < c->nr_files; i++)
+	for (uint32_t i = 0; i < c->nr_files; i++) {
 		numbers[i] = TRACE_NONE;
-	for (size_t i = 0; i < v->drafts.count; i++) {
-		struct trace_event *event = log_at(&v->drafts, order[i]);
-		uint32_t *file = file_of(event);
-		bool maps = event->kind == TRACE_LAYOUT || (event->kind == TRACE_CALL &&
-			    (event->call.nr == TRACE_MMAP || event->call.nr == TRACE_SHMAT));
-		if (maps && *file != TRACE_NONE && numbers[*file] == TRACE_NONE)
-			numbers[*file] = trace_writer_add_file(writer, &c->files[*file].file);
+		sizes[i] = TRACE_SIZE_UNKNOWN;
 	}
-	return numbers;
+	for (size_t i = 0; i < v->drafts.count; i++) {
+		struct draft *draft = log_at(&v->drafts, order[i]);
+		finish(v, draft);
+		const uint32_t *file = file_of(&draft->event);
+		if (!file || *file == TRACE_NONE)
+			continue;
+		follow_size(&draft->event, &sizes[*file]);
+		if (!maps_file(&draft->event) || numbers[*file] != TRACE_NONE)
+			continue;
+		struct trace_file definition = c->files[*file].file;
+		if (definition.size == TRACE_SIZE_UNKNOWN)
+			definition.size = sizes[*file];
+		numbers[*file] = trace_writer_add_file(writer, &definition);
+	}
 }
 
 static void write_events(struct conversion *v, struct trace_writer *writer, const uint32_t *order,
@@ -483,14 +533,10 @@ static void write_events(struct conversion *v, struct trace_writer *writer, cons
 	for (size_t i = 0; i < v->drafts.count; i++) {
 		struct draft *draft = log_at(&v->drafts, order[i]);
 		struct trace_event *event = &draft->event;
-		if (!finish(v, draft))
-			continue;
 		uint32_t *file = file_of(event);
 		if (file && *file != TRACE_NONE)
 			*file = numbers[*file];
-		if (file && *file == TRACE_NONE &&
-		    (event->kind == TRACE_FILE_SIZE || (event->kind == TRACE_CALL &&
-		     (event->call.nr == TRACE_FTRUNCATE || event->call.nr == TRACE_FALLOCATE))))
+		if (file && *file == TRACE_NONE && needs_file(event))
 			continue;
 		trace_writer_add(writer, event);
 		counts->events++;
@@ -514,13 +560,18 @@ static int write_trace(struct conversion *v, const char *path, const struct trac
 		free(order);
 		return -1;
 	}
-	uint32_t *numbers = number_files(v, writer, order);
-	if (numbers)
+	uint32_t *numbers = malloc((c->nr_files + 1) * sizeof(*numbers));
+	uint64_t *sizes = malloc((c->nr_files + 1) * sizeof(*sizes));
+	bool room = numbers && sizes;
+	if (room) {
+		number_files(v, writer, order, numbers, sizes);
 		write_events(v, writer, order, numbers, counts);
+	}
 	free(order);
 	free(numbers);
+	free(sizes);
 	int result = trace_writer_close(writer, c->error, sizeof(c->error));
-	return numbers ? result : capture_fail(c, "out of memory");
+	return room ? result : capture_fail(c, "out of memory");
 }
 
 int convert(struct capture *c, const char *path, const struct trace_header *header, struct convert_counts *counts)

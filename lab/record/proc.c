@@ -104,7 +104,11 @@ int proc_snapshot(struct capture *c, pid_t pid, struct snapshot *snapshot)
 	char path[64], line[TRACE_STRING_MAX + 256];
 	uint32_t room = 0;
 
+	struct raw usage = { 0 };
+	proc_usage(pid, pid, &usage);
 	*snapshot = (struct snapshot){ .brk = read_start_brk(pid) };
+	snapshot->minor = usage.usage.minor;
+	snapshot->major = usage.usage.major;
 	read_limits(pid, snapshot->limits);
 	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
 	FILE *in = fopen(path, "re");

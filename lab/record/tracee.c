@@ -245,7 +245,8 @@ static uint32_t call_file(struct crowd *crowd, const struct member *member, cons
 	int argument = calls_fd_argument((int)member->nr, member->args);
 	if (argument < 0 || (raw->leave.result < 0 && raw->leave.result > -4096))
 		return TRACE_NONE;
-	return proc_fd_file(crowd->capture, member->pid, (int)member->args[argument], raw);
+	bool sizes = calls_trace((int)member->nr) != TRACE_MMAP; /* the call itself tells the size */
+	return proc_fd_file(crowd->capture, member->pid, (int)member->args[argument], sizes ? NULL : raw);
 }
 
 static void serve_call(struct crowd *crowd, struct member *member)
