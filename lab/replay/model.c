@@ -282,6 +282,8 @@ static bool ranges_unmap(struct model_space *space, uint64_t start, uint64_t end
 
 	if (!range_within(space, start, end, &first, &last))
 		return false;
+	if (first == last)
+		return true; /* pages lie in ranges only */
 	for (size_t i = first; i < last; i++)
 		model_object_put(space->ranges[i].object);
 	memmove(&space->ranges[first], &space->ranges[last], (space->count - last) * sizeof(struct range));
