@@ -184,8 +184,7 @@ static void unmap_all(struct scene *s, struct quire_cpu **cpu)
 
 static void run_steps(struct scene *s, struct quire_cpu **cpu)
 {
-	for (const char *at = s->steps; *at; at += strcspn(at, " ")) {
-		at += strspn(at, " ");
+	for (const char *at = s->steps; *at; at += strcspn(at, " "), at += strspn(at, " ")) {
 		CHECK(step(s, cpu, at) == 0);
 		draw(s); /* names are given in the order of making */
 		const char *wrong = miscounted(s);
