@@ -1,0 +1,58 @@
+# Completion of the quire command for bash.
+
+_quire()
+{
+	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} options i
+	COMPREPLY=()
+	if [ "$COMP_CWORD" -eq 1 ]; then
+		COMPREPLY=($(compgen -W "record replay fuzz --help --version" -- "$current"))
+		return
+	fi
+	case ${COMP_WORDS[1]} in
+	record)
+		# After --, complete the command to be recorded.
+		for ((i = 2; i < COMP_CWORD; i++)); do
+			if [ "${COMP_WORDS[i]}" = -- ]; then
+				[ $((i + 1)) -eq "$COMP_CWORD" ] && COMPREPLY=($(compgen -c -- "$current"))
+				return
+			fi
+		done
+		case $previous in
+		-m | --method)
+			COMPREPLY=($(compgen -W "perf ptrace" -- "$current"))
+			return
+			;;
+		esac
+		options="--output --method --quiet --dump --help --"
+		;;
+	replay)
+		case $previous in
+		--without)
+			COMPREPLY=($(compgen -W "fault-around speculation" -- "$current"))
+			return
+			;;
+		-c | --cpus)
+			COMPREPLY=($(compgen -W "1 2 4 8 16" -- "$current"))
+			return
+			;;
+		-m | --memory)
+			COMPREPLY=($(compgen -W "512M 1G 4G 16G" -- "$current"))
+			return
+			;;
+		esac
+		options="--cpus --memory --json --without --help"
+		;;
+	fuzz)
+		options="--ops --seconds --seed --replay --verbose --program --length --findings --no-shrink --blind
+			--against-itself --list --json --help"
+		;;
+	*)
+		return
+		;;
+	esac
+	case $current in
+	-*) COMPREPLY=($(compgen -W "$options" -- "$current")) ;;
+	esac
+}
+
+complete -o default -F _quire quire
