@@ -1,7 +1,8 @@
 /*
  * cpu.c - a CPU's thread: serves IPIs, runs jobs, and sleeps when there is neither.
  *
- * The service CPU is a CPU like the others, with one duty more: it runs the RCU callbacks whose grace period has passed.
+ * The service CPU is a CPU like the others, with one duty more: it runs the RCU callbacks whose grace
+ * period has passed.
  *
  * Order:   the job lock is a leaf; jobs run under no lock.
  * Errors:  -QUIRE_ENOMEM at creation.

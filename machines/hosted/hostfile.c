@@ -1,9 +1,9 @@
 /*
  * hostfile.c - files of the host as backing stores.
  *
- * Pages pass through a buffer: programs may be writing to a page through mappings while it is written back, and the
- * host's calls know nothing of that. While a call to the host blocks, the CPU counts as asleep, so that nobody waits for
- * the disk to flush a TLB.
+ * Pages pass through a buffer: programs may be writing to a page through mappings while it is written
+ * back, and the host's calls know nothing of that. While a call to the host blocks, the CPU counts as
+ * asleep, so that nobody waits for the disk to flush a TLB.
  *
  * Order:   under the page's folio lock, as quire/file.h says; no lock of its own.
  * Errors:  the host's errno, negated; its values are the ones in quire/abi.h.
@@ -79,7 +79,8 @@ static int host_read(struct quire_cpu **cpu, struct quire_file *file, void *data
 }
 
 /* What lies past the file's end stays out of the host's file. */
-static int host_write(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index, const void *page)
+static int host_write(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index,
+		      const void *page)
 {
 	char buffer[QUIRE_PAGE_SIZE];
 	uint64_t at = index << QUIRE_PAGE_SHIFT;
@@ -129,7 +130,8 @@ static int host_punch(struct quire_cpu **cpu, struct quire_file *file, void *dat
 	if (start >= end)
 		return 0;
 	cpu_outside(hosted_cpu_of(*cpu));
-	if (fallocate(fd_of(data), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)start, (off_t)(end - start)))
+	if (fallocate(fd_of(data), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)start,
+		      (off_t)(end - start)))
 		err = errno == EOPNOTSUPP ? write_zeroes(fd_of(data), start, end) : -errno;
 	cpu_inside(hosted_cpu_of(*cpu));
 	return err;

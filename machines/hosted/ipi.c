@@ -1,9 +1,10 @@
 /*
  * ipi.c - inter-processor interrupts: run a handler on other CPUs, and wait until all have.
  *
- * A sender has one request at a time, in its own struct; the target has a bit per sender. So nothing is allocated and nothing can
- * overflow. Sleeping targets are borrowed (machine.h). The others run the handler at their next poll point; the sender
- * meanwhile serves its own, spins a little, lets other threads run, and then sleeps until the last target rings.
+ * A sender has one request at a time, in its own struct; the target has a bit per sender. So nothing is
+ * allocated and nothing can overflow. Sleeping targets are borrowed (machine.h). The others run the
+ * handler at their next poll point; the sender meanwhile serves its own, spins a little, lets other
+ * threads run, and then sleeps until the last target rings.
  *
  *	sender					target
  *	handler, argument, pending = n
@@ -19,8 +20,8 @@
 
 #include <sched.h>
 
-#define SPINS 64   /* looks before the sender lets other threads run */
-#define YIELDS 16  /* ...before it sleeps */
+#define SPINS 64  /* looks before the sender lets other threads run */
+#define YIELDS 16 /* ...before it sleeps */
 
 static inline void pause_cpu(void)
 {
@@ -39,7 +40,10 @@ static void run_handler(struct hosted_cpu *target, struct hosted_cpu *sender)
 
 void cpu_serve(struct hosted_cpu *me)
 {
-	/* Acquire pairs with the sender's release; a bit set too late for this look comes with another attention. */
+	/*
+	 * Acquire pairs with the sender's release; a bit set too late for this look comes with another
+	 * attention.
+	 */
 	if (!atomic_exchange_explicit(&me->attention, 0, memory_order_acquire))
 		return;
 	for (unsigned word = 0; word < HOSTED_MASK_WORDS; word++) {
@@ -68,8 +72,8 @@ static bool borrow(struct hosted_cpu *me, struct hosted_cpu *target)
 	uint32_t state = CPU_ASLEEP;
 
 	/* Acquire pairs with the release of the state by the sleeper or by the borrower before. */
-	if (!atomic_compare_exchange_strong_explicit(&target->state, &state, CPU_BORROWED, memory_order_seq_cst,
-						     memory_order_relaxed))
+	if (!atomic_compare_exchange_strong_explicit(&target->state, &state, CPU_BORROWED,
+						     memory_order_seq_cst, memory_order_relaxed))
 		return false;
 	hosted_here = target;
 	run_handler(target, me);

@@ -1,11 +1,12 @@
 /*
  * machine.c - putting a hosted machine together and taking it apart.
  *
- * Everything that the core does happens on some CPU's thread, its creation and destruction too: they are the first and the last
- * job of CPU 0. The others' threads start after it and end before it; until then, and from then on, they are CPUs asleep.
+ * Everything that the core does happens on some CPU's thread, its creation and destruction too: they are
+ * the first and the last job of CPU 0. The others' threads start after it and end before it; until then,
+ * and from then on, they are CPUs asleep.
  *
  *	grace thread, CPU 0 start --> job: quire_create, quire_cpu_create... --> other CPUs start
- *	other CPUs end --> job: quire_destroy (its RCU barrier still needs the service CPU) --> CPU 0, service, grace end
+ *	other CPUs end --> job: quire_destroy --> CPU 0, service CPU, grace thread end
  *
  * Order:   called from any thread that is no CPU.
  * Errors:  -QUIRE_ENOMEM, -QUIRE_EINVAL; whatever was made is taken down again.
@@ -42,7 +43,7 @@ static void fill_defaults(struct quire_config *config)
 		config->mmap_min_addr = DEFAULT_MIN_ADDRESS;
 }
 
-/* ---- the core's side, on CPU 0 ----------------------------------------------------------------------------- */
+/* ---- the core's side, on CPU 0 ------------------------------------------------------------------ */
 
 struct build {
 	struct hosted *machine;
@@ -68,7 +69,7 @@ static void unbuild_quire(struct quire_cpu **cpu, void *argument)
 	quire_destroy(cpu);
 }
 
-/* ---- parts --------------------------------------------------------------------------------------------------- */
+/* ---- parts -------------------------------------------------------------------------------------- */
 
 static int create_cpus(struct hosted *machine)
 {
@@ -128,7 +129,7 @@ static void free_machine(struct hosted *machine)
 	free(machine);
 }
 
-/* ---- whole --------------------------------------------------------------------------------------------------- */
+/* ---- whole -------------------------------------------------------------------------------------- */
 
 static struct hosted *allocate(const struct hosted_config *config)
 {
@@ -213,7 +214,8 @@ void hosted_counts(struct hosted *machine, struct hosted_counts *out)
 		out->tlb_hits += atomic_load_explicit(&counts->hits, memory_order_relaxed);
 		out->walks += atomic_load_explicit(&counts->walks, memory_order_relaxed);
 		out->faults += atomic_load_explicit(&counts->faults, memory_order_relaxed);
-		out->speculative_fills += atomic_load_explicit(&counts->speculative_fills, memory_order_relaxed);
+		out->speculative_fills += atomic_load_explicit(&counts->speculative_fills,
+							       memory_order_relaxed);
 		out->evictions += atomic_load_explicit(&counts->evictions, memory_order_relaxed);
 	}
 }

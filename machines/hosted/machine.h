@@ -1,18 +1,20 @@
 /*
- * machine.h - the hosted machine's inside: its CPUs, how they sleep and are woken, and what they ask of each other.
+ * machine.h - the hosted machine's inside: its CPUs, how they sleep and are woken, and what they ask of
+ * each other.
  *
- * A CPU is a thread. Nothing can interrupt it, so it looks for the wishes of others (IPIs) at poll points: before every
- * access, at every turn of a wait, between jobs. A CPU that sleeps cannot look; it is *borrowed* instead: who wants
- * something of it takes its state from ASLEEP to BORROWED and does the work for it, on the spot, without a
- * switch of threads. Before a CPU's thread has started, and after it has ended, it counts as asleep.
+ * A CPU is a thread. Nothing can interrupt it, so it looks for the wishes of others (IPIs) at poll points:
+ * before every access, at every turn of a wait, between jobs. A CPU that sleeps cannot look; it is
+ * *borrowed* instead: who wants something of it takes its state from ASLEEP to BORROWED and does the work
+ * for it, on the spot, without a switch of threads. Before a CPU's thread has started, and after it has
+ * ended, it counts as asleep.
  *
  *	           bell rung                        the thread's own
  *	ASLEEP ----------------> AWAKE -----------> ASLEEP
  *	   ^                        (waits for BORROWED to end)
  *	   +--> BORROWED --+     another CPU's, for the length of one handler
  *
- * Locks, all leaves: a CPU's job lock, a wait bucket's lock, the machine's lock. None is held while a handler, a job
- * or the core runs.
+ * Locks, all leaves: a CPU's job lock, a wait bucket's lock, the machine's lock. None is held while a
+ * handler, a job or the core runs.
  */
 #ifndef HOSTED_MACHINE_H
 #define HOSTED_MACHINE_H
@@ -59,17 +61,17 @@ struct hosted_cpu {
 
 	/* the CPU's own; also a borrower's, for as long as it has borrowed it */
 	struct softmmu mmu;
-	unsigned relaxes;  /* turns of short waits, to know when to let other threads run */
+	unsigned relaxes;   /* turns of short waits, to know when to let other threads run */
 	unsigned rcu_depth; /* read-side sections it is in */
 	bool in_handler;
 	struct ipi ipi;
 
 	/* written by everybody */
-	_Alignas(64) _Atomic uint32_t attention;      /* there is something in @from */
-	_Atomic uint32_t state;			      /* enum cpu_state */
-	_Atomic uint32_t bell;			      /* moves at every ring; what the thread sleeps on */
-	_Atomic bool stop;			      /* end, once there is no job */
-	_Atomic uint64_t from[HOSTED_MASK_WORDS];     /* CPUs whose ipi is to be run here */
+	_Alignas(64) _Atomic uint32_t attention;  /* there is something in @from */
+	_Atomic uint32_t state;			  /* enum cpu_state */
+	_Atomic uint32_t bell;			  /* moves at every ring; what the thread sleeps on */
+	_Atomic bool stop;			  /* end, once there is no job */
+	_Atomic uint64_t from[HOSTED_MASK_WORDS]; /* CPUs whose ipi is to be run here */
 
 	_Alignas(64) pthread_mutex_t jobs_lock; /* protects the queue */
 	struct job *jobs_first, **jobs_last;
@@ -101,9 +103,9 @@ struct hosted {
 	void *memory, *metadata;
 	size_t memory_bytes, metadata_bytes;
 
-	_Alignas(64) _Atomic uint32_t hurry; /* CPUs that wait for a handler to run elsewhere */
-	_Alignas(64) _Atomic uint64_t objects;	   /* small objects held by the core */
-	_Atomic uint64_t fail_after;		   /* allocations until one fails; UINT64_MAX: none will */
+	_Alignas(64) _Atomic uint32_t hurry;   /* CPUs that wait for a handler to run elsewhere */
+	_Alignas(64) _Atomic uint64_t objects; /* small objects held by the core */
+	_Atomic uint64_t fail_after;	       /* allocations until one fails; UINT64_MAX: none will */
 
 	_Alignas(64) _Atomic uint64_t jobs; /* posted and not ended */
 	pthread_mutex_t lock;		    /* with @changed: jobs reached 0, or a hosted_run() ended */
@@ -121,11 +123,12 @@ static inline struct hosted_cpu *hosted_cpu_of(const struct quire_cpu *cpu)
 	return cpu->machine;
 }
 
-/* ---- sleep.c: bells -------------------------------------------------------------------------------------- */
+/* ---- sleep.c: bells ----------------------------------------------------------------------------- */
 
 /*
- * To sleep until something happens: read the bell, look whether it has happened, serve, sleep. Whoever makes it happen
- * does so first and then rings, so a ring between the reading and the sleep ends the sleep at once.
+ * To sleep until something happens: read the bell, look whether it has happened, serve, sleep. Whoever
+ * makes it happen does so first and then rings, so a ring between the reading and the sleep ends the sleep
+ * at once.
  */
 uint32_t bell_read(struct hosted_cpu *me);
 void bell_sleep(struct hosted_cpu *me, uint32_t seen, long timeout_ns); /* 0: for ever */
@@ -139,7 +142,7 @@ void cpu_inside(struct hosted_cpu *me);
 void futex_sleep(_Atomic uint32_t *word, uint32_t seen, long timeout_ns);
 void futex_wake(_Atomic uint32_t *word, int threads);
 
-/* ---- ipi.c ------------------------------------------------------------------------------------------------ */
+/* ---- ipi.c -------------------------------------------------------------------------------------- */
 
 /* Run what other CPUs want of this one. */
 void cpu_serve(struct hosted_cpu *me);
@@ -155,20 +158,20 @@ static inline void cpu_poll(struct hosted_cpu *me)
 /* Long-running threads let others run while some CPU waits for one that the host has not scheduled. */
 void cpu_give_way(struct hosted_cpu *me);
 
-/* ---- cpu.c: threads and jobs ------------------------------------------------------------------------------ */
+/* ---- cpu.c: threads and jobs -------------------------------------------------------------------- */
 
 int cpu_create(struct hosted *machine, unsigned id, struct hosted_cpu **out);
 void cpu_destroy(struct hosted_cpu *cpu);
 int cpu_start(struct hosted_cpu *cpu);
 void cpu_stop(struct hosted_cpu *cpu); /* returns when the thread has ended */
 
-/* ---- wait.c ----------------------------------------------------------------------------------------------- */
+/* ---- wait.c ------------------------------------------------------------------------------------- */
 
 void waits_create(struct hosted *machine);
 void waits_destroy(struct hosted *machine);
 void waits_wake(struct hosted *machine, _Atomic uint32_t *word, unsigned most);
 
-/* ---- rcu.c ------------------------------------------------------------------------------------------------ */
+/* ---- rcu.c -------------------------------------------------------------------------------------- */
 
 int rcu_create(struct hosted *machine);
 void rcu_destroy(struct hosted *machine);
@@ -177,7 +180,7 @@ void rcu_thread_leave(void);
 bool rcu_has_ready(struct hosted *machine);
 void rcu_run_ready(struct hosted_cpu *service);
 
-/* ---- memory.c --------------------------------------------------------------------------------------------- */
+/* ---- memory.c ----------------------------------------------------------------------------------- */
 
 int memory_create(struct hosted *machine);
 void memory_destroy(struct hosted *machine);

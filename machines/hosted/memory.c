@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* ---- small objects --------------------------------------------------------------------------------------- */
+/* ---- small objects ------------------------------------------------------------------------------ */
 
 /* Before the first CPU exists, the core has none to name; the thread knows its machine. */
 static struct hosted *machine_of(const struct quire_cpu *cpu)
@@ -29,8 +29,8 @@ static bool must_fail(struct hosted *machine)
 	while (left != UINT64_MAX) {
 		uint64_t next = left ? left - 1 : UINT64_MAX;
 
-		if (atomic_compare_exchange_weak_explicit(&machine->fail_after, &left, next, memory_order_relaxed,
-							  memory_order_relaxed))
+		if (atomic_compare_exchange_weak_explicit(&machine->fail_after, &left, next,
+							  memory_order_relaxed, memory_order_relaxed))
 			return left == 0;
 	}
 	return false;
@@ -73,13 +73,13 @@ void quire_port_free(struct quire_cpu *cpu, void *object, size_t bytes)
 	free(object);
 }
 
-/* ---- frames' contents ------------------------------------------------------------------------------------- */
+/* ---- frames' contents --------------------------------------------------------------------------- */
 
 #ifdef HOSTED_TSAN
 
 /*
- * What other CPUs may be writing is touched by relaxed atomics, so that ThreadSanitizer knows that the race is meant. The pieces are as
- * large as the alignment of both sides allows.
+ * What other CPUs may be writing is touched by relaxed atomics, so that ThreadSanitizer knows that the
+ * race is meant. The pieces are as large as the alignment of both sides allows.
  */
 void quire_port_copy(void *to, const void *from, size_t bytes)
 {
@@ -96,7 +96,8 @@ void quire_port_copy(void *to, const void *from, size_t bytes)
 								   memory_order_relaxed),
 					      memory_order_relaxed);
 		} else {
-			atomic_store_explicit(t, atomic_load_explicit(f, memory_order_relaxed), memory_order_relaxed);
+			atomic_store_explicit(t, atomic_load_explicit(f, memory_order_relaxed),
+					      memory_order_relaxed);
 		}
 		t += piece;
 		f += piece;
@@ -130,7 +131,7 @@ void quire_port_zero(void *to, size_t bytes)
 
 #endif
 
-/* ---- fences and failure ------------------------------------------------------------------------------------ */
+/* ---- fences and failure ------------------------------------------------------------------------- */
 
 #ifdef QUIRE_PORT_OWN_FENCE
 void quire_port_fence(void)
@@ -153,12 +154,13 @@ bool quire_port_is_here(struct quire_cpu *cpu)
 	return hosted_here && cpu->machine == hosted_here;
 }
 
-/* ---- the arena --------------------------------------------------------------------------------------------- */
+/* ---- the arena ---------------------------------------------------------------------------------- */
 
 /* Memory that costs the host nothing until it is touched. */
 static void *reserve(size_t bytes)
 {
-	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			    -1, 0);
 
 	return memory == MAP_FAILED ? NULL : memory;
 }

@@ -1,11 +1,12 @@
 /*
  * mmu.c - what a CPU's MMU does: the port's side, and the program's accesses.
  *
- * An access is one translation and the access itself, with no poll point between: whoever flushes an address and waits
- * for this CPU's answer knows that no access is still under way with the old translation. IPIs are served before.
+ * An access is one translation and the access itself, with no poll point between: whoever flushes an
+ * address and waits for this CPU's answer knows that no access is still under way with the old
+ * translation. IPIs are served before.
  *
- * The bytes are moved in aligned pieces of up to 8 by relaxed atomics, so the program's races tear no more than on hardware,
- * and are races of the program and not of this one.
+ * The bytes are moved in aligned pieces of up to 8 by relaxed atomics, so the program's races tear no more
+ * than on hardware, and are races of the program and not of this one.
  *
  * Order:   accesses sleep; the port's functions run anywhere.
  * Errors:  those of quire_fault(). An access that faults for ever with nothing changing is a panic.
@@ -15,8 +16,8 @@
 
 #include <string.h>
 
-#define SAME_FAULTS 1000	/* one access, the same fault, the same entry: nobody can be at work on it */
-#define GIVE_WAY_EVERY 32	/* accesses */
+#define SAME_FAULTS 10000 /* one access, the same fault, the same entry: nobody can be at work on it */
+#define GIVE_WAY_EVERY 32 /* accesses */
 
 void quire_port_load_root(struct quire_cpu *cpu, quire_pfn root, unsigned asid)
 {
@@ -33,7 +34,7 @@ void quire_port_tlb_flush_asid(struct quire_cpu *cpu, unsigned asid)
 	softmmu_flush_asid(&hosted_cpu_of(cpu)->mmu, asid);
 }
 
-/* ---- moving bytes ------------------------------------------------------------------------------------------ */
+/* ---- moving bytes ------------------------------------------------------------------------------- */
 
 /* The largest aligned piece at @at that @bytes leave room for. */
 static size_t piece_at(const void *at, size_t bytes)
@@ -53,10 +54,10 @@ static void load_bytes(char *to, const char *from, size_t bytes)
 	while (bytes) {
 		size_t piece = piece_at(from, bytes);
 		const void *at = from;
-		uint64_t value = piece == 8 ? LOAD(uint64_t, at) :
-				 piece == 4 ? LOAD(uint32_t, at) :
-				 piece == 2 ? LOAD(uint16_t, at) :
-					      LOAD(uint8_t, at);
+		uint64_t value = piece == 8   ? LOAD(uint64_t, at)
+				 : piece == 4 ? LOAD(uint32_t, at)
+				 : piece == 2 ? LOAD(uint16_t, at)
+					      : LOAD(uint8_t, at);
 
 		memcpy(to, &value, piece); /* little-endian: the low bytes come first */
 		from += piece;
@@ -87,7 +88,7 @@ static void store_bytes(char *to, const char *from, size_t bytes)
 	}
 }
 
-/* ---- accesses ---------------------------------------------------------------------------------------------- */
+/* ---- accesses ----------------------------------------------------------------------------------- */
 
 /* Somebody waits for a CPU that the host does not run: step aside now and then. */
 static void poll_access(struct hosted_cpu *me)
@@ -110,9 +111,11 @@ static void check_repeats(struct repeats *repeats, const struct softmmu_fault *f
 	repeats->same = same ? repeats->same + 1 : 0;
 	repeats->last = *fault;
 	if (repeats->same >= SAME_FAULTS)
-		quire_port_panic(__FILE__, __LINE__, "an access gets on: the fault handler says so, but nothing changes");
+		quire_port_panic(__FILE__, __LINE__,
+				 "an access gets on: the fault handler says so, but nothing changes");
 	if (fault->error & X86_PF_RSVD)
-		quire_port_panic(__FILE__, __LINE__, "page tables have no reserved bit set and lead into memory");
+		quire_port_panic(__FILE__, __LINE__,
+				 "page tables have no reserved bit set and lead into memory");
 }
 
 /* Find the byte at @va, faulting it in. On success nothing is polled until the caller has made its access. */

@@ -1,21 +1,24 @@
 /*
  * rcu.c - read-copy-update: liburcu's read-side sections and grace periods, and a way back for callbacks.
  *
- * The flavour is memb: read-side sections cost a store and no fence, because the grace period makes every thread of the
- * process execute one (membarrier). Readers are on every fault's path, grace periods are batched in a thread that nobody
- * waits for; where the kernel lacks membarrier, liburcu falls back to fences in the readers by itself.
+ * The flavour is memb: read-side sections cost a store and no fence, because the grace period makes every
+ * thread of the process execute one (membarrier). Readers are on every fault's path, grace periods are
+ * batched in a thread that nobody waits for; where the kernel lacks membarrier, liburcu falls back to
+ * fences in the readers by itself.
  *
  *	any CPU: handed_in --> grace thread: synchronize --> ready --> service CPU: done(cpu, head)
  *
- * The grace thread is no CPU: it blocks where it cannot serve IPIs, and a reader that waits for an IPI from a CPU that waits for
- * the reader would be a deadlock. The service CPU runs the callbacks, because they want to know where they run.
- * Both lists are stacks that one side pushes and the other takes whole and reverses, so callbacks run in the order
- * in which they were handed in, and a barrier is a callback that comes last.
+ * The grace thread is no CPU: it blocks where it cannot serve IPIs, and a reader that waits for an IPI
+ * from a CPU that waits for the reader would be a deadlock. The service CPU runs the callbacks, because
+ * they want to know where they run. Both lists are stacks that one side pushes and the other takes whole
+ * and reverses, so callbacks run in the order in which they were handed in, and a barrier is a callback
+ * that comes last.
  *
  * CPUs that sleep or idle are in no section, so they hold no grace period up.
  *
- * ThreadSanitizer cannot look into liburcu.so. It is told, at this boundary, what liburcu promises: the end of a CPU's
- * section comes before the end of the grace period, and the end of a grace period before the sections that begin later.
+ * ThreadSanitizer cannot look into liburcu.so. It is told, at this boundary, what liburcu promises: the
+ * end of a CPU's section comes before the end of the grace period, and the end of a grace period before
+ * the sections that begin later.
  *
  * Order:   sections and rcu_call under any lock. Callbacks run under none.
  * Errors:  none.
@@ -168,8 +171,8 @@ static void barrier_done(struct quire_cpu *cpu, struct quire_rcu *head)
 	_Atomic uint32_t *passed = &((struct barrier *)(void *)head)->passed;
 
 	/*
-	 * Release pairs with the acquire in quire_port_rcu_barrier(). From here on the barrier may be gone, whose address is
-	 * only a name, and so may the core's CPUs; the machine is not.
+	 * Release pairs with the acquire in quire_port_rcu_barrier(). From here on the barrier may be
+	 * gone, whose address is only a name, and so may the core's CPUs; the machine is not.
 	 */
 	atomic_store_explicit(passed, 1, memory_order_release);
 	waits_wake(machine, passed, QUIRE_MAX_CPUS);

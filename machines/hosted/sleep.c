@@ -8,8 +8,9 @@
  *	futex wait while bell == seen
  *	state = AWAKE
  *
- * The store to state and the kernel's look at bell, against the increment of bell and the look at state, is store buffering:
- * all four are sequentially consistent, so either the kernel sees the new bell or the ringer sees the sleeper.
+ * The store to state and the kernel's look at bell, against the increment of bell and the look at state,
+ * is store buffering: all four are sequentially consistent, so either the kernel sees the new bell or the
+ * ringer sees the sleeper.
  *
  * Order:   under any lock; takes none.
  * Errors:  none. Sleeps may end for no reason.

@@ -1,8 +1,8 @@
 /*
  * wait.c - sleeping until a word changes: a table of waiters, hashed by the word's address.
  *
- * A futex on the word itself would put the CPU to sleep where IPIs cannot wake it. So every CPU sleeps on its own bell, and the table
- * says whose bell to ring when a word is woken.
+ * A futex on the word itself would put the CPU to sleep where IPIs cannot wake it. So every CPU sleeps on
+ * its own bell, and the table says whose bell to ring when a word is woken.
  *
  *	waiter					waker
  *	lock bucket				change *word
@@ -11,9 +11,9 @@
  *	unlock					lock bucket, take out, mark, ring, unlock
  *	until marked: serve, sleep
  *
- * waiters++ and the look at *word, against the change of *word and the look at waiters, is store buffering: the
- * waiter's are sequentially consistent and the waker's read is a read-modify-write, a full fence on the hosts that
- * this machine runs on.
+ * waiters++ and the look at *word, against the change of *word and the look at waiters, is store
+ * buffering: the waiter's are sequentially consistent and the waker's read is a read-modify-write, a full
+ * fence on the hosts that this machine runs on.
  *
  * Only a waker takes a waiter out, so a wake of one is never lost on somebody who was leaving anyway.
  *
@@ -25,7 +25,7 @@
 
 #include <sched.h>
 
-#define SPINS 32  /* looks at the word before the CPU enters the table */
+#define SPINS 32 /* looks at the word before the CPU enters the table */
 #define YIELDS 2
 
 struct waiter {

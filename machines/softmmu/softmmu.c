@@ -1,12 +1,14 @@
 /*
- * softmmu.c - translates: TLB first, then a walk that starts as near to the leaf as the cached upper entries allow.
+ * softmmu.c - translates: TLB first, then a walk that starts as near to the leaf as the cached upper
+ * entries allow.
  *
  *	leaf cached, access allowed      --> done; but a first write walks, to set the dirty bit in memory
  *	leaf cached, access not allowed  --> fault, even if the tables now say otherwise
- *	not cached                       --> walk; upper entries and leaf are remembered once their accessed bit is set
+ *	not cached                       --> walk; entries are remembered once their accessed bit is set
  *
- * The cached upper entries carry the rights of all levels above them, so permissions are those of every level AND-ed. A
- * fault forgets what was cached for its address: x86 promises that, and without it a stale refusal would repeat for ever.
+ * The cached upper entries carry the rights of all levels above them, so permissions are those of every
+ * level AND-ed. A fault forgets what was cached for its address: x86 promises that, and without it a stale
+ * refusal would repeat for ever.
  *
  * Order:   used by the CPU it belongs to alone. Entries are atomics shared with everybody.
  * Errors:  -QUIRE_ENOMEM at creation.
@@ -23,7 +25,8 @@
 
 static void count(_Atomic uint64_t *counter)
 {
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
 }
 
 int softmmu_create(struct softmmu *mmu, const struct softmmu_config *config)
@@ -69,8 +72,9 @@ static char *frame_address(const struct softmmu *mmu, quire_pfn frame)
 }
 
 /*
- * One entry: judge it, set what must be set, judge again what is there then. The exchange is a locked operation, as in
- * hardware. Acquire pairs with the release that published the entry: what it points to is seen as it was then.
+ * One entry: judge it, set what must be set, judge again what is there then. The exchange is a locked
+ * operation, as in hardware. Acquire pairs with the release that published the entry: what it points to is
+ * seen as it was then.
  */
 static enum softmmu_step walk_entry(struct softmmu *mmu, struct softmmu_walk *walk)
 {
@@ -116,7 +120,8 @@ static void *leaf_address(const struct softmmu *mmu, quire_vaddr va, unsigned le
 	return frame_address(mmu, frame) + (va & (QUIRE_LEVEL_SIZE(level) - 1));
 }
 
-static void *raise_fault(struct softmmu *mmu, quire_vaddr va, struct softmmu_fault *fault, struct softmmu_fault what)
+static void *raise_fault(struct softmmu *mmu, quire_vaddr va, struct softmmu_fault *fault,
+			 struct softmmu_fault what)
 {
 	quire_vaddr page = va & QUIRE_PAGE_MASK;
 
@@ -138,11 +143,13 @@ void *softmmu_translate(struct softmmu *mmu, quire_vaddr va, unsigned access, st
 	count(&mmu->counts.translations);
 	mmu->last = va;
 	if (!mmu->root || !is_canonical(va))
-		return raise_fault(mmu, va, fault, (struct softmmu_fault){ .error = softmmu_error(access, false) });
+		return raise_fault(mmu, va, fault,
+				   (struct softmmu_fault){ .error = softmmu_error(access, false) });
 
 	const struct tlb_leaf *leaf = tlb_find(&mmu->tlb, mmu->asid, va);
 	if (leaf && !softmmu_allows(leaf->rights, access))
-		return raise_fault(mmu, va, fault, (struct softmmu_fault){ .error = softmmu_error(access, true) });
+		return raise_fault(mmu, va, fault,
+				   (struct softmmu_fault){ .error = softmmu_error(access, true) });
 	if (leaf && (leaf->dirty || access != QUIRE_ACCESS_WRITE)) {
 		count(&mmu->counts.hits);
 		return leaf_address(mmu, va, leaf->level, leaf->frame);

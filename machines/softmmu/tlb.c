@@ -72,8 +72,8 @@ static bool is_live(const struct tlb *tlb, const struct tlb_leaf *leaf)
 	return false;
 }
 
-bool tlb_insert(struct tlb *tlb, unsigned asid, quire_vaddr va, unsigned level, quire_pfn frame, unsigned rights,
-		bool dirty)
+bool tlb_insert(struct tlb *tlb, unsigned asid, quire_vaddr va, unsigned level, quire_pfn frame,
+		unsigned rights, bool dirty)
 {
 	uint64_t tag = tlb->tags[asid];
 	uint64_t number = va >> QUIRE_LEVEL_SHIFT(level);

@@ -1,12 +1,13 @@
 /*
  * tlb.h - what one CPU remembers of the page tables: leaves, and the upper entries on the way to them.
  *
- * Everything is tagged. An address-space identifier (ASID) owns the current tag of its slot; flushing it whole hands it a
- * new tag, and what carries the old one is dead. Tags are never used twice.
+ * Everything is tagged. An address-space identifier (ASID) owns the current tag of its slot; flushing it
+ * whole hands it a new tag, and what carries the old one is dead. Tags are never used twice.
  *
- * Leaves stand in sets of a few ways, found by page number, level and tag; a full set loses a random one. Small and large leaves
- * for one address may stand side by side after the tables changed, as in hardware: only a flush removes the old one.
- * Upper entries are kept per level: the address bits that select the table, and the table.
+ * Leaves stand in sets of a few ways, found by page number, level and tag; a full set loses a random one.
+ * Small and large leaves for one address may stand side by side after the tables changed, as in hardware:
+ * only a flush removes the old one. Upper entries are kept per level: the address bits that select the
+ * table, and the table.
  */
 #ifndef SOFTMMU_TLB_H
 #define SOFTMMU_TLB_H
@@ -47,11 +48,17 @@ void tlb_init(struct tlb *tlb, struct tlb_leaf *leaves, unsigned count, uint64_t
 /* The leaf that translates @va, or NULL. Small ones first. Valid until the next change. */
 struct tlb_leaf *tlb_find(struct tlb *tlb, unsigned asid, quire_vaddr va);
 
-/* Remember a leaf, instead of what stood for the same page at the same level. Returns whether another was thrown out for it. */
-bool tlb_insert(struct tlb *tlb, unsigned asid, quire_vaddr va, unsigned level, quire_pfn frame, unsigned rights,
-		bool dirty);
+/*
+ * Remember a leaf, instead of what stood for the same page at the same level. Returns whether another was
+ * thrown out for it.
+ */
+bool tlb_insert(struct tlb *tlb, unsigned asid, quire_vaddr va, unsigned level, quire_pfn frame,
+		unsigned rights, bool dirty);
 
-/* The upper entry nearest to the leaf that is remembered on the way to @va, and its level; NULL when there is none. */
+/*
+ * The upper entry nearest to the leaf that is remembered on the way to @va, and its level; NULL when there
+ * is none.
+ */
 const struct tlb_upper *tlb_find_upper(struct tlb *tlb, unsigned asid, quire_vaddr va, unsigned *level);
 void tlb_insert_upper(struct tlb *tlb, unsigned asid, quire_vaddr va, unsigned level, quire_pfn table,
 		      unsigned rights);

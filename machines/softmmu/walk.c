@@ -32,8 +32,8 @@ uint32_t softmmu_error(unsigned access, bool present)
 	return error;
 }
 
-void softmmu_walk_begin(struct softmmu_walk *walk, quire_vaddr va, unsigned access, uint64_t frames, quire_pfn table,
-			unsigned level, unsigned rights)
+void softmmu_walk_begin(struct softmmu_walk *walk, quire_vaddr va, unsigned access, uint64_t frames,
+			quire_pfn table, unsigned level, unsigned rights)
 {
 	*walk = (struct softmmu_walk){
 		.va = va,
@@ -51,7 +51,10 @@ static unsigned entry_rights(quire_entry entry)
 	       (entry & X86_XD ? 0 : SOFTMMU_EXEC);
 }
 
-/* Only the leaf table and the one above it may map pages; whatever is pointed to must be memory, a large page aligned. */
+/*
+ * Only the leaf table and the one above it may map pages; whatever is pointed to must be memory, a large
+ * page aligned.
+ */
 static bool entry_is_sound(const struct softmmu_walk *walk, quire_entry entry, bool leaf)
 {
 	quire_pfn frame = (entry & X86_FRAME_MASK) >> X86_FRAME_SHIFT;

@@ -1,9 +1,9 @@
 /*
  * x86.h - a page-table entry as x86-64 hardware reads it.
  *
- * The MMU's own view, written from the architecture and not from the core: what the core believes about an entry is
- * what is tested against it. Bits not named here are ignored by the hardware, except that an address beyond the
- * memory, or one inside a large page, is a reserved bit set.
+ * The MMU's own view, written from the architecture and not from the core: what the core believes about an
+ * entry is what is tested against it. Bits not named here are ignored by the hardware, except that an
+ * address beyond the memory, or one inside a large page, is a reserved bit set.
  */
 #ifndef SOFTMMU_X86_H
 #define SOFTMMU_X86_H

@@ -1,7 +1,9 @@
 /*
- * test_hosted.c - the hosted machine's promises to the core (quire/port.h): jobs, IPIs, waits, RCU, small objects.
+ * test_hosted.c - the hosted machine's promises to the core (quire/port.h): jobs, IPIs, waits, RCU, small
+ * objects.
  *
- * The tests use the port as the core does, from jobs on the machine's CPUs, with the core there only to make the CPUs.
+ * The tests use the port as the core does, from jobs on the machine's CPUs, with the core there only to
+ * make the CPUs.
  */
 #include "machines/hosted/hosted.h"
 
@@ -19,7 +21,9 @@
 
 static struct hosted *machine_with(unsigned cpus)
 {
-	struct hosted_config config = { .cpus = cpus, .memory_bytes = 64ul << 20, .speculation = 4, .seed = 7 };
+	struct hosted_config config = {
+		.cpus = cpus, .memory_bytes = 64ul << 20, .speculation = 4, .seed = 7
+	};
 	struct hosted *machine;
 
 	assert_int_equal(hosted_create(&config, &machine), 0);
@@ -38,7 +42,7 @@ static void add(_Atomic uint32_t *counter)
 	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-/* ---- life and jobs ------------------------------------------------------------------------------------------ */
+/* ---- life and jobs ------------------------------------------------------------------------------ */
 
 static void machine_starts_and_ends(void **state)
 {
@@ -111,13 +115,14 @@ static void wait_covers_jobs_that_jobs_posted(void **state)
 	hosted_destroy(chain.machine);
 }
 
-/* ---- IPIs --------------------------------------------------------------------------------------------------- */
+/* ---- IPIs --------------------------------------------------------------------------------------- */
 
 struct storm {
 	struct quire_cpu_mask targets;
 	unsigned rounds;
 	_Atomic uint32_t started;
-	unsigned hits[CPUS + 1][CPUS]; /* [target][sender]: plain, because a CPU is interrupted by one at a time */
+	unsigned hits[CPUS + 1]
+		     [CPUS]; /* [target][sender]: plain, because a CPU is interrupted by one at a time */
 	bool wrong[CPUS + 1];
 };
 
@@ -152,7 +157,10 @@ static void job_storm(struct quire_cpu **cpu, void *argument)
 	}
 }
 
-/* BASE-3: everybody interrupts everybody, the service CPU too, and each call returns when all have answered. */
+/*
+ * BASE-3: everybody interrupts everybody, the service CPU too, and each call returns when all have
+ * answered.
+ */
 static void base_3_ipis_from_all_to_all(void **state)
 {
 	struct hosted *machine = machine_with(CPUS);
@@ -242,7 +250,7 @@ static void base_3_idle_cpus_answer(void **state)
 	hosted_destroy(machine);
 }
 
-/* ---- waits -------------------------------------------------------------------------------------------------- */
+/* ---- waits -------------------------------------------------------------------------------------- */
 
 #define TOKENS 2000
 
@@ -363,7 +371,7 @@ static void base_3_waiting_for_a_spin_lock_serves_ipis(void **state)
 	hosted_destroy(machine);
 }
 
-/* ---- RCU ---------------------------------------------------------------------------------------------------- */
+/* ---- RCU ---------------------------------------------------------------------------------------- */
 
 struct node {
 	struct quire_rcu rcu; /* first */
@@ -484,7 +492,7 @@ static void base_8_barriers_and_ipis_in_sections_do_not_deadlock(void **state)
 	hosted_destroy(machine);
 }
 
-/* ---- objects and frames' contents ----------------------------------------------------------------------------- */
+/* ---- objects and frames' contents --------------------------------------------------------------- */
 
 static void job_objects(struct quire_cpu **cpu, void *argument)
 {

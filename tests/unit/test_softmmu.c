@@ -1,8 +1,10 @@
 /*
- * test_softmmu.c - the software MMU against tables built by hand: what it translates, remembers, sets and forgets.
+ * test_softmmu.c - the software MMU against tables built by hand: what it translates, remembers, sets and
+ * forgets.
  *
- * A scene is a small memory with a root table; map() links what is missing on the way to a leaf. The tests then change entries
- * behind the MMU's back, as an operating system does, and look at what it still believes.
+ * A scene is a small memory with a root table; map() links what is missing on the way to a leaf. The tests
+ * then change entries behind the MMU's back, as an operating system does, and look at what it still
+ * believes.
  */
 #include "machines/softmmu/softmmu.h"
 
@@ -38,8 +40,9 @@ static _Atomic quire_entry *entry_at(struct scene *s, quire_pfn table, unsigned 
 static struct scene *scene_with(unsigned tlb_entries, unsigned speculation)
 {
 	struct scene *s = calloc(1, sizeof(*s));
-	struct softmmu_config config = { .frames = FRAMES, .tlb_entries = tlb_entries, .speculation = speculation,
-					 .seed = 1 };
+	struct softmmu_config config = {
+		.frames = FRAMES, .tlb_entries = tlb_entries, .speculation = speculation, .seed = 1
+	};
 
 	s->memory = aligned_alloc(QUIRE_PAGE_SIZE, FRAMES << QUIRE_PAGE_SHIFT);
 	memset(s->memory, 0, FRAMES << QUIRE_PAGE_SHIFT);
@@ -69,8 +72,8 @@ static _Atomic quire_entry *slot(struct scene *s, quire_pfn root, quire_vaddr va
 	quire_pfn table = root;
 
 	for (unsigned at = QUIRE_LEVELS - 1;; at--) {
-		_Atomic quire_entry *entry =
-			entry_at(s, table, va >> QUIRE_LEVEL_SHIFT(at) & (QUIRE_TABLE_ENTRIES - 1));
+		_Atomic quire_entry *entry = entry_at(
+			s, table, va >> QUIRE_LEVEL_SHIFT(at) & (QUIRE_TABLE_ENTRIES - 1));
 
 		if (at == level)
 			return entry;
@@ -80,7 +83,8 @@ static _Atomic quire_entry *slot(struct scene *s, quire_pfn root, quire_vaddr va
 	}
 }
 
-static _Atomic quire_entry *map(struct scene *s, quire_vaddr va, unsigned level, quire_pfn frame, quire_entry bits)
+static _Atomic quire_entry *map(struct scene *s, quire_vaddr va, unsigned level, quire_pfn frame,
+				quire_entry bits)
 {
 	_Atomic quire_entry *entry = slot(s, s->root, va, level);
 
@@ -103,7 +107,7 @@ static quire_pfn reach(struct scene *s, quire_vaddr va, unsigned access)
 #define write_at(s, va) reach(s, va, QUIRE_ACCESS_WRITE)
 #define fetch_at(s, va) reach(s, va, QUIRE_ACCESS_EXEC)
 
-/* ---- walking ---------------------------------------------------------------------------------------------- */
+/* ---- walking ------------------------------------------------------------------------------------ */
 
 static void base_2_walk_reaches_small_and_large_leaves(void **state)
 {
@@ -221,7 +225,7 @@ static void base_2_no_root_no_translation(void **state)
 	scene_end(s);
 }
 
-/* ---- remembering ------------------------------------------------------------------------------------------ */
+/* ---- remembering -------------------------------------------------------------------------------- */
 
 static void base_3_cached_leaf_stays_until_flushed(void **state)
 {
@@ -334,7 +338,8 @@ static void base_3_upper_entries_are_cached_and_flushed_with_their_addresses(voi
 	upper = slot(s, s->root, VA, 1);
 	assert_int_equal(read_at(s, VA), 77);
 	atomic_store(upper, 0);
-	assert_int_equal(read_at(s, VA + QUIRE_PAGE_SIZE), 78); /* through the table that is no longer linked */
+	assert_int_equal(read_at(s, VA + QUIRE_PAGE_SIZE),
+			 78); /* through the table that is no longer linked */
 	softmmu_flush_range(&s->mmu, 1, VA + 5 * QUIRE_PAGE_SIZE, VA + 6 * QUIRE_PAGE_SIZE);
 	assert_int_equal(read_at(s, VA + 2 * QUIRE_PAGE_SIZE), 0);
 	assert_int_equal(s->fault.level, 1); /* the walk began above it again */
@@ -412,7 +417,7 @@ static void base_3_hits_and_walks_are_counted(void **state)
 	scene_end(s);
 }
 
-/* ---- of its own accord ------------------------------------------------------------------------------------ */
+/* ---- of its own accord -------------------------------------------------------------------------- */
 
 static void base_2_speculation_fills_nearby_pages_and_never_dirties(void **state)
 {
@@ -441,7 +446,7 @@ static void base_2_speculation_fills_nearby_pages_and_never_dirties(void **state
 	scene_end(s);
 }
 
-/* ---- against software ------------------------------------------------------------------------------------- */
+/* ---- against software --------------------------------------------------------------------------- */
 
 #define RACE_ROUNDS 20000
 
@@ -458,8 +463,8 @@ static void *race_hardware(void *argument)
 }
 
 /*
- * PIN-8: software takes an entry out by exchange and puts it back write-protected or writable. Hardware must never set a bit in
- * an entry that is absent, nor the dirty bit in one that is read-only.
+ * PIN-8: software takes an entry out by exchange and puts it back write-protected or writable. Hardware
+ * must never set a bit in an entry that is absent, nor the dirty bit in one that is read-only.
  */
 static void pin_8_bits_are_set_only_in_what_still_permits_it(void **state)
 {
