@@ -17,12 +17,12 @@ int fuzzer_open(struct fuzzer *fuzzer, bool against_itself, const char **why)
 {
 	memset(fuzzer, 0, sizeof(*fuzzer));
 	fuzzer->looking = true;
-	fuzzer->host = oracle_create(why);
+	fuzzer->host = oracle_create(0, why);
 	if (!fuzzer->host)
 		return -1;
 	name_files(&fuzzer->host_names, fuzzer->host);
 	if (against_itself) {
-		fuzzer->other = oracle_create(why);
+		fuzzer->other = oracle_create(1, why);
 		if (fuzzer->other)
 			name_files(&fuzzer->other_names, fuzzer->other);
 	} else {

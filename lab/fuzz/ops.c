@@ -13,8 +13,8 @@
 #include <string.h>
 
 enum {
-	HOT_PAGE = WIRE_ARENA_PAGES / 2 - 16, /* the busy part of the arena begins here */
-	HOT_PAGES = 32,
+	HOT_PAGE = WIRE_ARENA_PAGES / 2 - 12, /* the busy part of the arena begins here */
+	HOT_PAGES = 24,
 	RESOURCE_DATA = 2,
 	RESOURCE_STACK = 3,
 	RESOURCE_MEMLOCK = 8,
@@ -82,9 +82,11 @@ static uint64_t decode_length(uint8_t what, uint8_t how, int most)
 		0x7ffffffff000ul - WIRE_ARENA,
 	};
 
-	if (how < 180)
+	if (how < 140)
+		return (1 + what % 3) * WIRE_PAGE;
+	if (how < 200)
 		return (1 + what % 8) * WIRE_PAGE;
-	if (how < 220)
+	if (how < 224)
 		return (1 + what % 64) * WIRE_PAGE;
 	if (how < 232)
 		return (1 + what % 8) * WIRE_PAGE - 1 - what * 8ul;
@@ -170,7 +172,7 @@ static void decode_mmap(struct wire_op *op, const uint8_t *b)
 		0, 0, 0, 0, QUIRE_MAP_STACK, QUIRE_MAP_LOCKED, QUIRE_MAP_GROWSDOWN, QUIRE_MAP_GROWSDOWN | QUIRE_MAP_STACK,
 	};
 
-	op->length = decode_length(b[4], b[5], LENGTH_LARGE);
+	op->length = b[5] < 150 ? (1 + b[4] % 12) * WIRE_PAGE : decode_length(b[4], b[5], LENGTH_LARGE);
 	op->prot = decode_prot(b[6]);
 	decode_mmap_kind(op, b[8]);
 	decode_mmap_place(op, b);
@@ -453,7 +455,10 @@ uint64_t ops_random(uint64_t *state)
 	return z ^ (z >> 31);
 }
 
-/* Uniform bytes, but neighbours often have something in common: the address, the length, the process. */
+/*
+ * Uniform bytes, but neighbours often have something in common: the address, the length, the process. A sequence begins
+ * with a few mappings, or most of what follows would meet nothing.
+ */
 void ops_generate(uint64_t *state, uint8_t *bytes, size_t records)
 {
 	for (size_t r = 0; r < records; r++) {
@@ -465,6 +470,8 @@ void ops_generate(uint64_t *state, uint8_t *bytes, size_t records)
 
 			memcpy(b + i, &some, 4);
 		}
+		if (r < 5)
+			b[0] = WIRE_MMAP;
 		if (r == 0)
 			continue;
 		choice = ops_random(state);

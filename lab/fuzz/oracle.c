@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,7 @@ const struct wire_file wire_files[WIRE_FILES] = {
 
 struct oracle {
 	pid_t zygote;
+	unsigned which; /* of several oracles */
 	int control_fd, log_fd, program_fd;
 	int files[WIRE_FILES];
 	uint64_t inodes[WIRE_FILES];
@@ -137,6 +139,25 @@ static void limit_to(int resource, rlim_t soft)
 	}
 }
 
+/*
+ * Agents take turns, so one processor is enough for them, and better: to wake a neighbour on the same one is a context
+ * switch, to wake one on another that is idle takes an interrupt. They get the last; @which counts from there.
+ */
+static void pin_to_processor(unsigned which)
+{
+	cpu_set_t allowed, one;
+
+	if (sched_getaffinity(0, sizeof(allowed), &allowed))
+		return;
+	which = (unsigned)CPU_COUNT(&allowed) - 1 - which % (unsigned)CPU_COUNT(&allowed);
+	CPU_ZERO(&one);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (CPU_ISSET(cpu, &allowed) && which-- == 0)
+			CPU_SET(cpu, &one);
+	}
+	sched_setaffinity(0, sizeof(one), &one);
+}
+
 /* In the child: put the descriptors where the agent looks for them, and become it. */
 static void become_agent(struct oracle *oracle)
 {
@@ -165,6 +186,7 @@ static void become_agent(struct oracle *oracle)
 	limit_to(RLIMIT_STACK, 8 << 20);
 	limit_to(RLIMIT_MEMLOCK, 1 << 20);
 	limit_to(RLIMIT_CORE, 0);
+	pin_to_processor(oracle->which);
 	personality(ADDR_NO_RANDOMIZE);
 	syscall(SYS_execveat, program, "", name, none, AT_EMPTY_PATH);
 	_exit(96);
@@ -247,7 +269,7 @@ static const char *make_shared(struct oracle *oracle)
 	return oracle->image ? NULL : "no memory";
 }
 
-struct oracle *oracle_create(const char **why)
+struct oracle *oracle_create(unsigned which, const char **why)
 {
 	struct oracle *oracle = calloc(1, sizeof(*oracle));
 
@@ -255,6 +277,7 @@ struct oracle *oracle_create(const char **why)
 		*why = "no memory";
 		return NULL;
 	}
+	oracle->which = which;
 	oracle->regular_dirty = 1;
 	*why = make_shared(oracle);
 	if (!*why && make_files(oracle))

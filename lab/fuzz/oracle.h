@@ -8,10 +8,8 @@
 
 struct oracle;
 
-/*
- * Start a zygote. NULL with *why saying what this computer lacks.
- */
-struct oracle *oracle_create(const char **why);
+/* Start a zygote. @which: 0 for the first, 1 for a second one. NULL with *why saying what this computer lacks. */
+struct oracle *oracle_create(unsigned which, const char **why);
 void oracle_destroy(struct oracle *oracle);
 
 /* What the zygote found out: its own mappings, its heap, where mmap begins. */

@@ -266,43 +266,48 @@ static void list_vmas(struct subject *subject, struct quire_cpu **cpu, struct qu
 	}
 }
 
-static void look_at_group(struct subject *subject, struct quire_cpu **cpu, struct quire_mm *mm, uint64_t start,
-			  uint64_t pages)
+/* The agents do the same (agent.c). */
+static void choose_pages(struct record_buffer *r)
 {
-	struct record_buffer *r = &subject->record;
+	uint64_t room = 0, all = WIRE_PAGES;
 
-	quire_present(cpu, mm, start, pages * WIRE_PAGE, subject->present);
-	quire_mincore(cpu, mm, start, pages * WIRE_PAGE, subject->resident);
-	for (uint64_t i = 0; i < pages; i++)
-		r->pages[r->head.pages + i] = (uint8_t)((subject->present[i] & 1) | (subject->resident[i] & 1) << 1);
+	for (unsigned v = 0; v < r->head.vmas; v++) {
+		uint64_t pages = (r->vmas[v].end - r->vmas[v].start) / WIRE_PAGE;
+
+		if (v == 0 || r->vmas[v].start != r->vmas[v - 1].end)
+			room = WIRE_GROUP_PAGES;
+		if (pages > room)
+			pages = room;
+		if (pages > all)
+			pages = all;
+		room -= pages;
+		all -= pages;
+		r->vmas[v].looked = (uint32_t)pages;
+		r->head.pages += (uint32_t)pages;
+	}
 }
 
-/* The agents do the same, in groups of adjoining mappings (agent.c). */
 static void look(struct subject *subject, struct quire_cpu **cpu, struct quire_mm *mm)
 {
 	struct record_buffer *r = &subject->record;
+	uint8_t *bits = r->pages;
 
 	list_vmas(subject, cpu, mm);
-	for (unsigned first = 0, next; first < r->head.vmas; first = next) {
-		uint64_t start = r->vmas[first].start, room = WIRE_PAGES - r->head.pages, pages = 0;
+	choose_pages(r);
+	for (unsigned v = 0; v < r->head.vmas; bits += r->vmas[v++].looked) {
+		const struct wire_vma *vma = &r->vmas[v];
+		uint64_t bytes = vma->looked * WIRE_PAGE;
 
-		if (room > WIRE_GROUP_PAGES)
-			room = WIRE_GROUP_PAGES;
-		for (next = first; next < r->head.vmas && r->vmas[next].start == start + pages * WIRE_PAGE; next++) {
-			uint64_t some = (r->vmas[next].end - r->vmas[next].start) / WIRE_PAGE;
+		if (!bytes)
+			continue;
+		quire_present(cpu, mm, vma->start, bytes, subject->present);
+		if (vma->file)
+			quire_mincore(cpu, mm, vma->start, bytes, subject->resident);
+		for (uint32_t i = 0; i < vma->looked; i++) {
+			bool resident = vma->file ? subject->resident[i] & 1 : subject->present[i];
 
-			if (some > room - pages)
-				some = room - pages;
-			r->vmas[next].looked = (uint32_t)some;
-			pages += some;
-			if (r->vmas[next].start + some * WIRE_PAGE != r->vmas[next].end) {
-				next++;
-				break;
-			}
+			bits[i] = (uint8_t)((subject->present[i] ? WIRE_PRESENT : 0) | (resident ? WIRE_RESIDENT : 0));
 		}
-		if (pages)
-			look_at_group(subject, cpu, mm, start, pages);
-		r->head.pages += (uint32_t)pages;
 	}
 }
 

@@ -111,8 +111,8 @@ struct wire_op {
 };
 
 /*
- * One record in the log: this, then vmas VMAs, then pages bytes (bit 0: an entry is present, bit 1: mincore says
- * resident), padded to 8, then reads words.
+ * One record in the log: this, then vmas VMAs, then pages bytes (WIRE_PRESENT: there is an entry, WIRE_RESIDENT:
+ * mincore says so), padded to 8, then reads words.
  */
 struct wire_record {
 	uint32_t bytes; /* of the whole record, a multiple of 8 */
@@ -123,6 +123,12 @@ struct wire_record {
 	int64_t result; /* of the call: a value or a negative errno */
 	uint64_t value; /* what was loaded; a sum of what was read */
 	int32_t signal, code;
+};
+
+/* Of a page. */
+enum {
+	WIRE_PRESENT = 1,
+	WIRE_RESIDENT = 2,
 };
 
 enum {

@@ -59,6 +59,17 @@ struct procmap_query {
 #define PROCMAP_QUERY 0xc0686611ul
 #define PROCMAP_COVERING_OR_NEXT 0x10
 
+/* PAGEMAP_SCAN, since 6.7. */
+struct pm_scan {
+	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+struct pm_region {
+	uint64_t start, end, categories;
+};
+#define PAGEMAP_SCAN 0xc0606610ul
+#define PAGE_IS_PRESENT 8
+
 static char stack[16 << 10] __attribute__((aligned(16), used));
 static char signal_stack[32 << 10] __attribute__((aligned(16)));
 
@@ -70,7 +81,7 @@ static struct {
 	struct wire_record head;
 	uint8_t payload[WIRE_VMAS * sizeof(struct wire_vma) + WIRE_PAGES + 8 + WIRE_READ_PAGES * 8];
 } out;
-static uint64_t pagemap[WIRE_GROUP_PAGES];
+static struct pm_region regions[256];
 static uint8_t resident[WIRE_GROUP_PAGES];
 static uint8_t buffer[4 * WIRE_PAGE];
 
@@ -203,13 +214,72 @@ static struct wire_vma *list_vmas(void)
 	return vmas;
 }
 
-/* Present bits and mincore of one run of adjoining mappings; both come cheaper for many pages at once. */
-static void look_at_group(uint64_t start, uint64_t pages, uint8_t *bits)
+/* How many pages of each mapping are shown: of a run of adjoining ones no more than the first WIRE_GROUP_PAGES. */
+static void choose_pages(struct wire_vma *vmas)
 {
-	CALL(SYS_pread, WIRE_FD_PAGEMAP, pagemap, pages * 8, start / WIRE_PAGE * 8);
-	CALL(SYS_mincore, start, pages * WIRE_PAGE, resident);
-	for (uint64_t i = 0; i < pages; i++)
-		bits[i] = (uint8_t)((pagemap[i] >> 63) | (resident[i] & 1) << 1);
+	uint64_t room = 0, all = WIRE_PAGES;
+
+	for (unsigned v = 0; v < out.head.vmas; v++) {
+		uint64_t pages = (vmas[v].end - vmas[v].start) / WIRE_PAGE;
+
+		if (v == 0 || vmas[v].start != vmas[v - 1].end)
+			room = WIRE_GROUP_PAGES;
+		if (pages > room)
+			pages = room;
+		if (pages > all)
+			pages = all;
+		room -= pages;
+		all -= pages;
+		vmas[v].looked = (uint32_t)pages;
+		out.head.pages += (uint32_t)pages;
+	}
+}
+
+/* One call finds every present entry of the address space; mark them among the chosen pages. */
+static void mark_present(const struct wire_vma *vma, uint8_t *bits)
+{
+	const struct wire_vma *end = vma + out.head.vmas;
+	struct pm_scan scan = {
+		.size = sizeof(scan),
+		.start = control->heap,
+		.end = control->task_end,
+		.vec = (uint64_t)regions,
+		.vec_len = sizeof(regions) / sizeof(regions[0]),
+		.category_mask = PAGE_IS_PRESENT,
+		.return_mask = PAGE_IS_PRESENT,
+	};
+
+	if (vma < end && vma->start < control->heap)
+		scan.start = 0;
+	while (scan.start < scan.end) {
+		word found = CALL(SYS_ioctl, WIRE_FD_PAGEMAP, PAGEMAP_SCAN, &scan);
+
+		for (word i = 0; i < found; i++) {
+			for (uint64_t at = regions[i].start; at < regions[i].end; at += WIRE_PAGE) {
+				while (vma < end && vma->end <= at) {
+					bits += vma->looked;
+					vma++;
+				}
+				if (vma < end && at >= vma->start && (at - vma->start) / WIRE_PAGE < vma->looked)
+					bits[(at - vma->start) / WIRE_PAGE] = WIRE_PRESENT | WIRE_RESIDENT;
+			}
+		}
+		if (found < 0 || scan.walk_end <= scan.start)
+			break;
+		scan.start = scan.walk_end;
+	}
+}
+
+/* Anonymous pages are resident when they are present, so mincore is asked for files only (and by its own operation). */
+static void mark_resident(const struct wire_vma *vmas, uint8_t *bits)
+{
+	for (unsigned v = 0; v < out.head.vmas; bits += vmas[v++].looked) {
+		if (!vmas[v].file || !vmas[v].looked)
+			continue;
+		CALL(SYS_mincore, vmas[v].start, vmas[v].looked * WIRE_PAGE, resident);
+		for (uint32_t i = 0; i < vmas[v].looked; i++)
+			bits[i] = (uint8_t)((bits[i] & WIRE_PRESENT) | (resident[i] & 1 ? WIRE_RESIDENT : 0));
+	}
 }
 
 static void look(void)
@@ -217,28 +287,10 @@ static void look(void)
 	struct wire_vma *vmas = list_vmas();
 	uint8_t *bits = (uint8_t *)&vmas[out.head.vmas];
 
-	out.head.pages = 0;
-	for (unsigned first = 0, next; first < out.head.vmas; first = next) {
-		uint64_t start = vmas[first].start, room = WIRE_PAGES - out.head.pages, pages = 0;
-
-		if (room > WIRE_GROUP_PAGES)
-			room = WIRE_GROUP_PAGES;
-		for (next = first; next < out.head.vmas && vmas[next].start == start + pages * WIRE_PAGE; next++) {
-			uint64_t some = (vmas[next].end - vmas[next].start) / WIRE_PAGE;
-
-			if (some > room - pages)
-				some = room - pages;
-			vmas[next].looked = (uint32_t)some;
-			pages += some;
-			if (vmas[next].start + some * WIRE_PAGE != vmas[next].end) {
-				next++;
-				break;
-			}
-		}
-		if (pages)
-			look_at_group(start, pages, bits + out.head.pages);
-		out.head.pages += (uint32_t)pages;
-	}
+	choose_pages(vmas);
+	memset(bits, 0, (out.head.pages + 7) / 8 * 8);
+	mark_present(vmas, bits);
+	mark_resident(vmas, bits);
 }
 
 /* Everything readable, page by page; what cannot be read gives its signal. */
