@@ -74,7 +74,7 @@ struct change {
 	unsigned made_n;
 	struct piece pieces[PIECES_MAX]; /* for this level's new nodes */
 	unsigned pieces_n;
-	uint64_t removed; /* ranges in leaves that went away */
+	uint64_t added, removed; /* ranges in leaves that were made, and that went away */
 };
 
 /* ---- the stock --------------------------------------------------------------------------------------- */
@@ -258,6 +258,8 @@ static bool gather(struct change *c, unsigned level, struct span below, struct p
 	take_over(c, &right, lost, right.node->n);
 	if (after.node)
 		take_over(c, &after, 0, after.node->n);
+	if (!level)
+		c->added = c->pieces_n;
 	*single = left;
 	return left.node == right.node && !before.node && !after.node;
 }
@@ -420,7 +422,8 @@ void range_tree_replace(struct quire_cpu *cpu, struct range_tree *tree, struct r
 	} else if (n) {
 		struct range_node *leaf = build_node(&c, 0, c.made, n);
 
+		c.added = n;
 		atomic_store_explicit(&tree->root, leaf, memory_order_release);
 	}
-	tree->count += n - c.removed;
+	tree->count += c.added - c.removed;
 }
