@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STACK_BYTES (1ul << 20)
-
 int cpu_create(struct hosted *machine, unsigned id, struct hosted_cpu **out)
 {
 	struct hosted_cpu *cpu = aligned_alloc(64, sizeof(*cpu));
@@ -125,12 +123,7 @@ static void *cpu_main(void *argument)
 
 int cpu_start(struct hosted_cpu *cpu)
 {
-	pthread_attr_t attributes;
-
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, STACK_BYTES);
-	cpu->started = pthread_create(&cpu->thread, &attributes, cpu_main, cpu) == 0;
-	pthread_attr_destroy(&attributes);
+	cpu->started = pthread_create(&cpu->thread, NULL, cpu_main, cpu) == 0;
 	return cpu->started ? 0 : -QUIRE_ENOMEM;
 }
 
@@ -146,13 +139,15 @@ void cpu_stop(struct hosted_cpu *cpu)
 
 void hosted_post(struct hosted *machine, unsigned cpu, hosted_job *run, void *argument)
 {
-	struct hosted_cpu *target = machine->cpus[cpu];
 	struct job *job = malloc(sizeof(*job));
 
+	if (cpu >= machine->config.cpus)
+		quire_port_panic(__FILE__, __LINE__, "jobs are posted to CPUs that exist");
 	if (!job)
 		quire_port_panic(__FILE__, __LINE__, "the host is out of memory");
 	*job = (struct job){ NULL, run, argument };
 	atomic_fetch_add_explicit(&machine->jobs, 1, memory_order_relaxed);
+	struct hosted_cpu *target = machine->cpus[cpu];
 	pthread_mutex_lock(&target->jobs_lock);
 	*target->jobs_last = job;
 	target->jobs_last = &job->next;

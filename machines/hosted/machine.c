@@ -19,7 +19,7 @@
 
 #define DEFAULT_MAPS 65530u
 #define DEFAULT_COMMIT_PERCENT 50u
-#define DEFAULT_MIN_ADDRESS 65536u
+#define DEFAULT_MIN_ADDRESS (16 * QUIRE_PAGE_SIZE)
 
 static struct hosted_cpu *service_of(struct hosted *machine)
 {
