@@ -7,6 +7,8 @@ install(DIRECTORY include/quire DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MA
 install(EXPORT quire NAMESPACE quire:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/quire FILE quire-targets.cmake)
 if(TARGET quire_command)
 	install(TARGETS quire_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+	install(DIRECTORY docs/man/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 FILES_MATCHING PATTERN "*.1")
+	install(FILES completions/quire.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME quire)
 endif()
 
 file(WRITE ${PROJECT_BINARY_DIR}/quire-config.cmake

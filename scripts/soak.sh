@@ -7,7 +7,7 @@ QUIRE_SOAK=1
 export QUIRE_SOAK
 echo "== differential fuzzing, ten million operations"
 build/quire fuzz --ops 10000000
-for trace in traces/*.quire; do
+for trace in traces/*.trace; do
 	for cpus in 1 2 4 16; do
 		echo "== $trace at $cpus CPUs"
 		build/quire replay --cpus $cpus "$trace"
