@@ -1,0 +1,240 @@
+/*
+ * test_store_race.c - file calls of several CPUs against each other.
+ *
+ *	CPU 0	writes growing numbers over pages 0 to 3, one write() a page
+ *	CPU 1	reads them: no number may ever go back
+ *	CPU 2	syncs and invalidates: pages leave the cache and come back from the store
+ *	CPU 3	cuts the file below page 6 and lets it grow again, punches page 5, and finds zeroes there
+ *
+ * A write that is lost, a page that comes back older than it left, or a page read in while the store changes shows as a number that goes
+ * back, or as bytes where zeroes must be.
+ */
+#include "../../core/store/cache.h"
+#include "../../machines/hosted/hosted.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define PAGE QUIRE_PAGE_SIZE
+#define PAGES 8
+#define NUMBERED 4 /* pages that CPU 0 writes */
+#define CUT 5	   /* the first of those that come and go */
+#define WORDS (PAGE / sizeof(uint64_t))
+#define ROUNDS 2000 /* that each CPU makes at least */
+
+struct scene {
+	struct hosted *machine;
+	struct quire_file *file;
+	char disk[PAGES * PAGE];
+	_Atomic bool over;
+	_Atomic uint64_t rounds[4]; /* each CPU's */
+	_Atomic int errors;
+	uint64_t frames, objects;
+};
+
+static int disk_read(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index, void *page)
+{
+	struct scene *s = data;
+
+	(void)file;
+	hosted_poll(*cpu);
+	memcpy(page, s->disk + index * PAGE, PAGE);
+	return 0;
+}
+
+static int disk_write(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index, const void *page)
+{
+	struct scene *s = data;
+
+	(void)file;
+	hosted_poll(*cpu);
+	memcpy(s->disk + index * PAGE, page, PAGE);
+	return 0;
+}
+
+static int disk_resize(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t bytes)
+{
+	struct scene *s = data;
+
+	(void)cpu;
+	(void)file;
+	memset(s->disk + bytes, 0, sizeof(s->disk) - bytes);
+	return 0;
+}
+
+static int disk_punch(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t start, uint64_t end)
+{
+	struct scene *s = data;
+
+	(void)cpu;
+	(void)file;
+	memset(s->disk + start, 0, end - start);
+	return 0;
+}
+
+static const struct quire_store disk_store = {
+	.read = disk_read,
+	.write = disk_write,
+	.resize = disk_resize,
+	.punch = disk_punch,
+};
+
+static void expect(struct scene *s, bool held)
+{
+	if (!held)
+		atomic_fetch_add(&s->errors, 1);
+}
+
+static bool enough(struct scene *s)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		if (atomic_load(&s->rounds[i]) < ROUNDS)
+			return false;
+	}
+	return true;
+}
+
+static void write_numbers(struct quire_cpu **cpu, void *argument)
+{
+	struct scene *s = argument;
+	uint64_t words[WORDS];
+
+	for (uint64_t round = 1; !enough(s); round++) {
+		hosted_poll(*cpu);
+		for (unsigned i = 0; i < WORDS; i++)
+			words[i] = round;
+		for (unsigned page = 0; page < NUMBERED; page++)
+			expect(s, quire_file_write(cpu, s->file, page * PAGE, words, PAGE) == (int64_t)PAGE);
+		atomic_store(&s->rounds[0], round);
+	}
+	atomic_store(&s->over, true);
+}
+
+static void read_numbers(struct quire_cpu **cpu, void *argument)
+{
+	struct scene *s = argument;
+	static uint64_t seen[NUMBERED][WORDS], words[WORDS];
+
+	memset(seen, 0, sizeof(seen));
+	while (!atomic_load(&s->over)) {
+		for (unsigned page = 0; page < NUMBERED; page++) {
+			expect(s, quire_file_read(cpu, s->file, page * PAGE, words, PAGE) == (int64_t)PAGE);
+			for (unsigned i = 0; i < WORDS; i++) {
+				expect(s, words[i] >= seen[page][i]);
+				seen[page][i] = words[i];
+			}
+		}
+		atomic_fetch_add(&s->rounds[1], 1);
+	}
+}
+
+static void sync_and_drop(struct quire_cpu **cpu, void *argument)
+{
+	struct scene *s = argument;
+
+	for (unsigned round = 0; !atomic_load(&s->over); round++) {
+		if (round % 3)
+			expect(s, quire_file_sync(cpu, s->file, 0, UINT64_MAX) == 0);
+		else
+			expect(s, quire_file_invalidate(cpu, s->file, round % NUMBERED, UINT64_MAX) == 0);
+		atomic_fetch_add(&s->rounds[2], 1);
+	}
+}
+
+static bool is_zero(struct quire_cpu **cpu, struct scene *s, uint64_t from, uint64_t bytes)
+{
+	char buffer[2 * PAGE];
+
+	if (quire_file_read(cpu, s->file, from, buffer, bytes) != (int64_t)bytes)
+		return false;
+	for (uint64_t i = 0; i < bytes; i++) {
+		if (buffer[i])
+			return false;
+	}
+	return true;
+}
+
+static void cut_and_grow(struct quire_cpu **cpu, void *argument)
+{
+	struct scene *s = argument;
+	char letters[3 * PAGE];
+
+	memset(letters, 'x', sizeof(letters));
+	while (!atomic_load(&s->over)) {
+		expect(s, quire_file_write(cpu, s->file, CUT * PAGE, letters, 3 * PAGE) == 3 * (int64_t)PAGE);
+		expect(s, quire_file_truncate(cpu, s->file, (CUT + 1) * PAGE + 10) == 0);
+		expect(s, quire_file_truncate(cpu, s->file, PAGES * PAGE) == 0);
+		expect(s, is_zero(cpu, s, (CUT + 1) * PAGE + 10, 2 * PAGE - 10));
+		expect(s, quire_file_punch(cpu, s->file, CUT * PAGE, PAGE + 5) == 0);
+		expect(s, is_zero(cpu, s, CUT * PAGE, PAGE + 5));
+		atomic_fetch_add(&s->rounds[3], 1);
+	}
+}
+
+static void read_counts(struct quire_cpu **cpu, uint64_t *frames, uint64_t *objects)
+{
+	struct phys_counts counts;
+
+	quire_port_rcu_barrier(cpu);
+	phys_counts((*cpu)->quire, &counts);
+	*frames = counts.free;
+	*objects = atomic_load_explicit(&(*cpu)->quire->objects, memory_order_relaxed);
+}
+
+static void begin(struct quire_cpu **cpu, void *argument)
+{
+	struct scene *s = argument;
+
+	read_counts(cpu, &s->frames, &s->objects);
+	expect(s, quire_file_create(cpu, &disk_store, s, QUIRE_FILE_READ | QUIRE_FILE_WRITE, PAGES * PAGE, 0,
+				    &s->file) == 0);
+}
+
+static void end(struct quire_cpu **cpu, void *argument)
+{
+	struct scene *s = argument;
+	uint64_t frames, objects;
+
+	quire_file_put(cpu, s->file);
+	read_counts(cpu, &frames, &objects);
+	expect(s, frames == s->frames && objects == s->objects);
+	for (unsigned page = 0; page < NUMBERED; page++) { /* the last put wrote everything back */
+		uint64_t number;
+		memcpy(&number, s->disk + page * PAGE, sizeof(number));
+		expect(s, number == atomic_load(&s->rounds[0]));
+	}
+}
+
+/* BASE-5: no order of file calls loses a write, shows an old page, or brings back what was cut off. */
+static void base_5_racing_calls_keep_contents(void **state)
+{
+	struct scene *s = calloc(1, sizeof(*s));
+	struct hosted_config config = { .cpus = 4, .memory_bytes = 256 * PAGE, .seed = 1 };
+
+	(void)state;
+	assert_int_equal(hosted_create(&config, &s->machine), 0);
+	hosted_run(s->machine, 0, begin, s);
+	assert_int_equal(atomic_load(&s->errors), 0);
+	hosted_post(s->machine, 0, write_numbers, s);
+	hosted_post(s->machine, 1, read_numbers, s);
+	hosted_post(s->machine, 2, sync_and_drop, s);
+	hosted_post(s->machine, 3, cut_and_grow, s);
+	hosted_wait(s->machine);
+	hosted_run(s->machine, 0, end, s);
+	assert_int_equal(atomic_load(&s->errors), 0);
+	hosted_destroy(s->machine);
+	free(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(base_5_racing_calls_keep_contents),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
