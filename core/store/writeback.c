@@ -78,7 +78,8 @@ int quire_file_sync(struct quire_cpu **cpu, struct quire_file *file, uint64_t fi
 		rwlock_read(cpu, &file->resize_lock); /* the store's end stays where it is */
 		for (uint64_t index = first_page; (folio = cache_next(*cpu, file, &index, last_page));
 		     index++) {
-			if (cache_lock(cpu, file, folio)) {
+			/* What is clean is not waited for. */
+			if ((folio_flags(folio) & FOLIO_DIRTY) && cache_lock(cpu, file, folio)) {
 				cache_write_back(cpu, file, folio); /* the error is collected below */
 				folio_unlock(*cpu, folio);
 			}
