@@ -1,0 +1,50 @@
+#!/bin/sh
+# quire fuzz: options, exit statuses, repetition by seed and by bytes, and a short run against this computer's kernel.
+set -u
+quire=$1
+failed=0
+
+# expect STATUS WHAT COMMAND... - the command's exit status is STATUS.
+expect() {
+	status=$1
+	what=$2
+	shift 2
+	"$@" >out.$$ 2>err.$$
+	got=$?
+	if [ "$got" -ne "$status" ]; then
+		echo "$what: exit status $got instead of $status: $*"
+		cat out.$$ err.$$
+		failed=1
+	fi
+}
+
+cd "$(mktemp -d)" || exit 1
+trap 'rm -rf "$PWD"' EXIT
+
+expect 0 "list" "$quire" fuzz --list
+grep -qx mremap out.$$ || { echo "--list does not name mremap"; failed=1; }
+expect 2 "unknown option" "$quire" fuzz --no-such-option
+expect 2 "not a number" "$quire" fuzz --ops many
+expect 2 "negative number" "$quire" fuzz --ops -1
+expect 2 "length out of range" "$quire" fuzz --length 100000
+expect 2 "surplus argument" "$quire" fuzz what
+expect 2 "missing file" "$quire" fuzz --replay /no/such/file
+
+"$quire" fuzz --against-itself --ops 3000 >out.$$ 2>err.$$
+case $? in
+3)	echo "skipped: $(cat err.$$)"
+	exit $((failed ? 1 : 77)) ;;
+0)	;;
+*)	echo "the kernel against itself:"
+	cat out.$$ err.$$
+	failed=1 ;;
+esac
+
+expect 0 "a short run" "$quire" fuzz --ops "${QUIRE_FUZZ_OPS:-100000}" --seed 4
+expect 0 "json" "$quire" fuzz --ops 2000 --json
+grep -q '"divergences": 0' out.$$ || { echo "--json does not say how many divergences"; failed=1; }
+expect 0 "replay of bytes" "$quire" fuzz --replay 000000000000000000000000
+head -c 1200 "$quire" >bytes
+expect 0 "replay of a file" "$quire" fuzz --replay bytes
+expect 0 "program" "$quire" fuzz --replay bytes --program
+exit $failed
