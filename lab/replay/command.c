@@ -42,8 +42,10 @@ static void set_without(struct argp_state *state, struct replay_options *options
 		options->without_fault_around = true;
 	else if (strcmp(what, "speculation") == 0)
 		options->without_speculation = true;
+	else if (strcmp(what, "order") == 0)
+		options->without_order = true;
 	else
-		argp_failure(state, EXIT_USAGE, 0, "--without %s: there is only fault-around and speculation", what);
+		argp_failure(state, EXIT_USAGE, 0, "--without %s: there is fault-around, speculation and order", what);
 }
 
 static error_t parse(int key, char *text, struct argp_state *state)
@@ -122,7 +124,8 @@ int command_replay(int argc, char **argv)
 		{"cpus", 'c', "N", 0, "Replay on N emulated CPUs (default: 1)", 0},
 		{"memory", 'm', "SIZE", 0, "Physical memory, like 512M or 4G (default: 4G)", 0},
 		{"json", 'j', NULL, 0, "Print JSON instead of tables", 0},
-		{"without", KEY_WITHOUT, "M", 0, "Do without M: fault-around, or speculation of the emulated CPUs", 0},
+		{"without", KEY_WITHOUT, "M", 0, "Do without M: fault-around; speculation of the emulated CPUs; or the recorded order of what concerns "
+		 "different addresses", 0},
 		{0},
 	};
 	static const struct argp argp = {

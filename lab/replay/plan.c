@@ -477,11 +477,11 @@ static bool meet(struct span a, struct span b)
 	return a.start < b.end && b.start < a.end;
 }
 
-bool plan_precedes(const struct step *earlier, const struct step *later)
+bool plan_precedes(const struct step *earlier, const struct step *later, bool loosely)
 {
 	if (earlier->thread == later->thread && earlier->thread != TRACE_NONE)
 		return true;
-	if (earlier->end < later->begin)
+	if (!loosely && earlier->end < later->begin)
 		return true;
 	for (int i = 0; i < 2; i++)
 		for (int j = 0; j < 2; j++)

@@ -89,7 +89,10 @@ struct plan {
 struct plan *plan_read(const char *path, char *error, size_t error_size);
 void plan_free(struct plan *plan);
 
-/* Must @earlier, of the same mm and before @later in the recording, be done before @later starts? */
-bool plan_precedes(const struct step *earlier, const struct step *later);
+/*
+ * Must @earlier, of the same mm and before @later in the recording, be done before @later starts? With @loosely, its having
+ * ended first is no reason: only the thread and the addresses count. Results are the same, and much more happens at once.
+ */
+bool plan_precedes(const struct step *earlier, const struct step *later, bool loosely);
 
 #endif

@@ -23,7 +23,7 @@ struct replay_options {
 	unsigned cpus;
 	uint64_t memory_bytes;
 	bool json;
-	bool without_fault_around, without_speculation;
+	bool without_fault_around, without_speculation, without_order;
 };
 
 struct file { /* of the trace */

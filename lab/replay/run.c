@@ -269,14 +269,12 @@ static int create_machine(struct replay *replay)
 		.speculation = options->without_speculation ? 0 : 64,
 		.seed = 1,
 		.quire = {
-			.overcommit = replay->plan->header.overcommit,
+			.overcommit = QUIRE_OVERCOMMIT_ALWAYS, /* the memory it was measured against is not ours */
 			.max_map_count = (uint32_t)replay->plan->header.max_map_count,
 			.fault_around_pages = options->without_fault_around ? 1 : (uint32_t)around,
 		},
 	};
 
-	if (config.quire.overcommit > QUIRE_OVERCOMMIT_ALWAYS || config.quire.overcommit == QUIRE_OVERCOMMIT_GUESS)
-		config.quire.overcommit = QUIRE_OVERCOMMIT_ALWAYS; /* the memory it was measured against is not ours */
 	if (around & (around - 1))
 		config.quire.fault_around_pages = 0;
 	return hosted_create(&config, &replay->machine);
@@ -296,7 +294,7 @@ static int prepare(struct replay *replay)
 	pthread_mutex_init(&replay->talk, NULL);
 	replay->processes = calloc(plan->mm_count + 1, sizeof(*replay->processes));
 	replay->workers = calloc(replay->options->cpus, sizeof(*replay->workers));
-	replay->schedule = schedule_create(plan, replay->options->cpus);
+	replay->schedule = schedule_create(plan, replay->options->cpus, replay->options->without_order);
 	if (!replay->processes || !replay->workers || !replay->schedule)
 		return -ENOMEM;
 	for (unsigned i = 0; i < replay->options->cpus; i++)

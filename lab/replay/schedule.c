@@ -34,7 +34,7 @@ struct schedule {
 	uint32_t barrier; /* the next in plan->barriers */
 	uint64_t *idle;	  /* workers, a bit each */
 	unsigned workers;
-	bool stopped;
+	bool loosely, stopped;
 };
 
 /* ---- the ready ones ------------------------------------------------------------------------------------- */
@@ -96,7 +96,7 @@ static void admit(struct schedule *s, struct window *w, uint32_t number)
 	for (uint64_t rest = w->used; rest; rest &= rest - 1) {
 		unsigned other = (unsigned)__builtin_ctzll(rest);
 
-		if (plan_precedes(&s->plan->steps[w->steps[other]], &s->plan->steps[number]))
+		if (plan_precedes(&s->plan->steps[w->steps[other]], &s->plan->steps[number], s->loosely))
 			waits |= 1ull << other;
 	}
 	w->steps[slot] = number;
@@ -245,7 +245,7 @@ uint32_t schedule_wait(struct schedule *s, unsigned milliseconds, bool *ended)
 	return count;
 }
 
-struct schedule *schedule_create(const struct plan *plan, unsigned workers)
+struct schedule *schedule_create(const struct plan *plan, unsigned workers, bool loosely)
 {
 	struct schedule *s = calloc(1, sizeof(*s));
 
@@ -255,6 +255,7 @@ struct schedule *schedule_create(const struct plan *plan, unsigned workers)
 	pthread_cond_init(&s->ended, NULL);
 	s->plan = plan;
 	s->workers = workers;
+	s->loosely = loosely;
 	s->windows = calloc(plan->mm_count + 1, sizeof(*s->windows));
 	s->slots = calloc(plan->count + 1, sizeof(*s->slots));
 	s->states = calloc(plan->count + 1, sizeof(*s->states));

@@ -14,7 +14,8 @@
 
 struct schedule;
 
-struct schedule *schedule_create(const struct plan *plan, unsigned workers); /* NULL: out of memory */
+/* @loosely: see plan_precedes(). NULL: out of memory. */
+struct schedule *schedule_create(const struct plan *plan, unsigned workers, bool loosely);
 void schedule_free(struct schedule *schedule);
 
 /*
