@@ -28,7 +28,7 @@ _quire()
 	replay)
 		case $previous in
 		--without)
-			COMPREPLY=($(compgen -W "fault-around speculation" -- "$current"))
+			COMPREPLY=($(compgen -W "fault-around order speculation" -- "$current"))
 			return
 			;;
 		-c | --cpus)
