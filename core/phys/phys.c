@@ -149,7 +149,7 @@ bool phys_check(struct quire *quire, const char **what)
 			cached += atomic_load_explicit(&cache->count, memory_order_relaxed);
 	}
 	phys_counts(quire, &counts);
-	uint64_t never_used = phys->frames - phys->watermark;
+	uint64_t never_used = phys->frames - max_u64(phys->watermark, 1); /* frame 0 is never free */
 	if (!*what && phys->frames - listed - never_used != atomic_load_explicit(&phys->out, memory_order_relaxed))
 		*what = "the count of frames out is wrong";
 	if (!*what && counts.free != listed + never_used + cached)
