@@ -1,8 +1,9 @@
 /*
  * stage.h - the stage for tests of address spaces: a small machine, one address space that CPU 0 runs, and pictures of it.
  *
- * A test's body runs as a job, with scene.h's CHECK() and its relatives. When it has ended well, the space is checked and torn down, and every
- * frame, table and promise must be back.
+ * A test's body runs as a job on CPU 0, where cmocka's assertions may not be used: CHECK() and its relatives note what failed and leave the
+ * body, and the test fails when the job is done. When it has ended well, the space is checked and torn down, and every frame, table and
+ * promise must be back.
  *
  * Pictures. A window of STAGE_PAGES pages begins at STAGE_BASE. maps() draws one character a page: '.' where nothing is mapped, the VMAs as
  * letters in order of address. present() draws '#' where an entry is. So "AA.BB" says two mappings and a hole between them.
@@ -14,7 +15,10 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-#include "scene.h"
+#include "../../machines/hosted/hosted.h"
+
+#include <stdio.h>
+#include <string.h>
 
 #include <quire/mm.h>
 #include <quire/port.h>
@@ -34,6 +38,25 @@ struct stage {
 	char picture[STAGE_PAGES + 1];
 	void (*body)(struct stage *s);
 };
+
+#define CHECK(condition)                                                                                               \
+	do {                                                                                                           \
+		if (!(condition)) {                                                                                    \
+			snprintf(s->failed, sizeof(s->failed), "%s:%d: %s", __FILE__, __LINE__, #condition);           \
+			return;                                                                                        \
+		}                                                                                                      \
+	} while (0)
+
+#define CHECK_EQUAL(found, expected)                                                                                   \
+	do {                                                                                                           \
+		long long found_ = (long long)(found), expected_ = (long long)(expected);                              \
+		if (found_ != expected_) {                                                                             \
+			snprintf(s->failed, sizeof(s->failed), "%s:%d: %s is %lld (%#llx), expected %lld (%#llx)",     \
+				 __FILE__, __LINE__, #found, found_, (unsigned long long)found_, expected_,            \
+				 (unsigned long long)expected_);                                                       \
+			return;                                                                                        \
+		}                                                                                                      \
+	} while (0)
 
 /* The picture begins so, and the rest of the window is empty. */
 #define CHECK_PICTURE(found, expected)                                                                                 \
