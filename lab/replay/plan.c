@@ -12,6 +12,8 @@
 #include <quire/abi.h>
 #include <quire/geometry.h>
 
+#include "lab/replay/claims.h"
+
 enum { CHECK_EVERY = 8192 }; /* steps of an mm between two looks at all of it */
 
 struct thread {
@@ -19,11 +21,16 @@ struct thread {
 	uint32_t fault; /* its latest touch */
 };
 
+struct space { /* an mm */
+	struct claims claims;
+	uint32_t steps;
+};
+
 struct build {
 	struct plan *plan;
 	struct thread *threads;
-	uint32_t thread_room, mm_room, file_room, barrier_room;
-	struct trace_event exec; /* whose LAYOUT events are being read */
+	struct space *spaces;
+	uint32_t thread_room, space_room, file_room, barrier_room;
 	bool failed;		 /* out of memory */
 };
 
@@ -56,15 +63,15 @@ static struct thread *thread_of(struct build *b, uint32_t number)
 	return &b->threads[number];
 }
 
-static struct plan_mm *mm_of(struct build *b, uint32_t number)
+static struct space *space_of(struct build *b, uint32_t number)
 {
 	struct plan *plan = b->plan;
 
-	if (!reserve((void **)&plan->mms, &b->mm_room, number, sizeof(*plan->mms)))
+	if (!reserve((void **)&b->spaces, &b->space_room, number, sizeof(*b->spaces)))
 		return NULL;
-	for (; plan->mm_count <= number; plan->mm_count++)
-		plan->mms[plan->mm_count] = (struct plan_mm){PLAN_NONE, PLAN_NONE, 0, PLAN_NONE};
-	return &plan->mms[number];
+	if (plan->mm_count <= number)
+		plan->mm_count = number + 1;
+	return &b->spaces[number];
 }
 
 static struct plan_file *file_of(struct build *b, uint32_t number)
@@ -82,41 +89,63 @@ static struct plan_file *file_of(struct build *b, uint32_t number)
 	return &plan->files[number];
 }
 
-/* Hang step @number in the chain of its mm, and behind what its thread did last. */
-static bool link_step(struct build *b, uint32_t number)
+static bool add_edge(struct build *b, uint32_t from, uint32_t to)
 {
 	struct plan *plan = b->plan;
-	struct step *step = &plan->steps[number];
-	struct plan_mm *mm = mm_of(b, step->mm);
 
-	if (!mm)
+	if (!reserve((void **)&plan->edges, &plan->edge_room, plan->edge_count, sizeof(*plan->edges))) {
+		b->failed = true;
 		return false;
-	if (mm->last == PLAN_NONE)
-		mm->first = number;
-	else
-		plan->steps[mm->last].next = number;
-	mm->last = number;
-	mm->steps++;
-	if (step->thread == TRACE_NONE)
-		return true;
+	}
+	plan->edges[plan->edge_count] = (struct edge){to, plan->steps[from].edges};
+	plan->steps[from].edges = plan->edge_count++;
+	plan->steps[to].waits++;
+	return true;
+}
 
+/* Put step @number behind what its thread did last. */
+static bool follow_thread(struct build *b, uint32_t number)
+{
+	struct step *step = &b->plan->steps[number];
 	struct thread *thread = thread_of(b, step->thread);
+
 	if (!thread)
 		return false;
 	if (thread->last != PLAN_NONE) {
-		struct step *before = &plan->steps[thread->last];
+		struct step *before = &b->plan->steps[thread->last];
 
-		if (before->kind == STEP_TOUCH)
-			before->end = step->begin > before->begin ? step->begin : before->begin;
-		if (before->mm != step->mm || before->thread != step->thread) {
-			step->after = thread->last;
-			before->then = number;
-		}
+		if (before->kind == STEP_TOUCH && step->begin > before->end)
+			before->end = step->begin;
+		if (!add_edge(b, thread->last, number))
+			return false;
 	}
 	thread->last = number;
 	if (step->kind == STEP_TOUCH)
 		thread->fault = number;
 	return true;
+}
+
+struct claiming {
+	struct build *b;
+	uint32_t step;
+};
+
+static bool wait_for_owner(void *argument, uint32_t owner)
+{
+	struct claiming *claiming = argument;
+
+	return owner == claiming->step || add_edge(claiming->b, owner, claiming->step);
+}
+
+/* @step concerns [start, end) of its mm: whoever did before comes first. */
+static void claim(struct build *b, struct step *step, struct span span)
+{
+	struct claiming claiming = {b, (uint32_t)(step - b->plan->steps)};
+	struct space *space = space_of(b, step->mm);
+
+	if (span.start < span.end &&
+	    (!space || !claims_add(&space->claims, span.start, span.end, claiming.step, wait_for_owner, &claiming)))
+		b->failed = true;
 }
 
 static struct step *add_step(struct build *b, enum step_kind kind, const struct trace_event *event, uint32_t mm,
@@ -130,13 +159,18 @@ static struct step *add_step(struct build *b, enum step_kind kind, const struct 
 	}
 	struct step *step = &plan->steps[plan->count];
 
-	*step = (struct step){.event = *event, .kind = kind, .mm = mm, .thread = thread, .next = PLAN_NONE,
-			      .after = PLAN_NONE, .then = PLAN_NONE, .begin = event->entry, .end = event->exit};
-	if (mm != PLAN_NONE && !link_step(b, plan->count)) {
+	*step = (struct step){.event = *event, .kind = kind, .mm = mm, .thread = thread, .edges = PLAN_NONE};
+	step->begin = event->entry < event->time ? event->entry : event->time;
+	step->end = event->exit > event->time ? event->exit : event->time;
+	plan->count++;
+
+	struct space *space = mm == PLAN_NONE ? NULL : space_of(b, mm);
+	if ((mm != PLAN_NONE && !space) || (thread != TRACE_NONE && !follow_thread(b, plan->count - 1))) {
 		b->failed = true;
 		return NULL;
 	}
-	plan->count++;
+	if (space)
+		space->steps++;
 	return step;
 }
 
@@ -147,7 +181,7 @@ static void add_check(struct build *b, const struct trace_event *event, uint32_t
 	if (!step)
 		return;
 	step->begin = step->end = event->time;
-	step->spans[0] = everything;
+	claim(b, step, everything);
 }
 
 static void make_barrier(struct build *b, struct step *step)
@@ -174,19 +208,19 @@ static struct span span_of(uint64_t start, uint64_t length)
 	return (struct span){first, (end + QUIRE_PAGE_SIZE - 1) & QUIRE_PAGE_MASK};
 }
 
-static void concern(struct step *step)
+static void concern(struct build *b, struct step *step)
 {
 	const uint64_t *args = step->event.call.args;
 	int64_t result = step->event.call.result;
 
 	switch (step->event.call.nr) {
 	case TRACE_MMAP:
-		step->spans[0] = span_of(result < 0 ? args[0] : (uint64_t)result, args[1]);
+		claim(b, step, span_of(result < 0 ? args[0] : (uint64_t)result, args[1]));
 		return;
 	case TRACE_MREMAP:
-		step->spans[0] = span_of(args[0], args[1] > args[2] ? args[1] : args[2]);
+		claim(b, step, span_of(args[0], args[1] > args[2] ? args[1] : args[2]));
 		if (result >= 0)
-			step->spans[1] = span_of((uint64_t)result, args[2]);
+			claim(b, step, span_of((uint64_t)result, args[2]));
 		return;
 	case TRACE_MPROTECT:
 	case TRACE_PKEY_MPROTECT:
@@ -200,12 +234,12 @@ static void concern(struct step *step)
 	case TRACE_MUNLOCK:
 	case TRACE_MSYNC:
 	case TRACE_MINCORE:
-		step->spans[0] = span_of(args[0], args[1]);
+		claim(b, step, span_of(args[0], args[1]));
 		return;
 	default:
 		break;
 	}
-	step->spans[0] = everything;
+	claim(b, step, everything);
 }
 
 static void note_file(struct build *b, const struct trace_event *event)
@@ -227,7 +261,7 @@ static void add_call(struct build *b, const struct trace_event *event)
 	if (!step)
 		return;
 	b->plan->calls++;
-	concern(step);
+	concern(b, step);
 	note_file(b, event);
 
 	enum trace_call nr = event->call.nr;
@@ -254,7 +288,8 @@ static void add_exec(struct build *b, const struct trace_event *event)
 
 		if (leave) {
 			leave->last = event->exec.last;
-			leave->spans[0] = leave->last ? everything : (struct span){0, 0};
+			if (leave->last)
+				claim(b, leave, everything);
 		}
 	}
 	struct step *step = add_step(b, STEP_EXEC, event, event->mm, event->thread);
@@ -262,8 +297,7 @@ static void add_exec(struct build *b, const struct trace_event *event)
 	if (!step)
 		return;
 	step->layouts = plan->layout_count;
-	step->spans[0] = everything;
-	plan->mms[event->mm].birth = (uint32_t)(step - plan->steps);
+	claim(b, step, everything);
 }
 
 static void add_layout(struct build *b, const struct trace_event *event)
@@ -287,17 +321,14 @@ static void add_clone(struct build *b, const struct trace_event *event)
 	bool fork = event->clone.child_mm != event->mm;
 	struct step *step = add_step(b, fork ? STEP_FORK : STEP_SPAWN, event, event->mm, event->thread);
 	struct thread *child = thread_of(b, event->clone.child);
-	struct plan_mm *mm = mm_of(b, event->clone.child_mm);
 
-	if (!step || !child || !mm) {
+	if (!step || !child || !space_of(b, event->clone.child_mm)) {
 		b->failed = true;
 		return;
 	}
 	*child = (struct thread){(uint32_t)(step - b->plan->steps), PLAN_NONE};
-	if (fork) {
-		step->spans[0] = everything;
-		mm->birth = child->last;
-	}
+	if (fork)
+		claim(b, step, everything);
 }
 
 static void add_exit(struct build *b, const struct trace_event *event)
@@ -315,7 +346,8 @@ static void add_exit(struct build *b, const struct trace_event *event)
 	if (!step)
 		return;
 	step->last = event->exited.last;
-	step->spans[0] = step->last ? everything : (struct span){0, 0};
+	if (step->last)
+		claim(b, step, everything);
 }
 
 static void add_fault(struct build *b, const struct trace_event *event)
@@ -328,7 +360,7 @@ static void add_fault(struct build *b, const struct trace_event *event)
 	plan->faults_present += event->fault.present;
 	plan->faults_by_access[event->fault.access]++;
 	if (step)
-		step->spans[0] = span_of(event->fault.address, 1);
+		claim(b, step, span_of(event->fault.address, 1));
 }
 
 static void add_signal(struct build *b, const struct trace_event *event)
@@ -389,7 +421,7 @@ static void add_event(struct build *b, const struct trace_event *event)
 		return;
 	}
 	if (!b->failed && event->mm != TRACE_NONE && event->mm < plan->mm_count &&
-	    plan->mms[event->mm].steps % CHECK_EVERY == CHECK_EVERY - 1)
+	    b->spaces[event->mm].steps % CHECK_EVERY == CHECK_EVERY - 1)
 		add_check(b, event, event->mm);
 }
 
@@ -447,6 +479,9 @@ struct plan *plan_read(const char *path, char *error, size_t error_size)
 	if (plan->reader)
 		plan->header = *trace_reader_header(plan->reader);
 	bool done = plan->reader && read_events(&b, error, error_size);
+	for (uint32_t i = 0; i < b.space_room; i++)
+		claims_clear(&b.spaces[i].claims);
+	free(b.spaces);
 	free(b.threads);
 	if (done) {
 		plan->lost += plan->header.lost;
@@ -466,26 +501,8 @@ void plan_free(struct plan *plan)
 		trace_reader_close(plan->reader);
 	free(plan->steps);
 	free(plan->layouts);
-	free(plan->mms);
+	free(plan->edges);
 	free(plan->files);
 	free(plan->barriers);
 	free(plan);
-}
-
-static bool meet(struct span a, struct span b)
-{
-	return a.start < b.end && b.start < a.end;
-}
-
-bool plan_precedes(const struct step *earlier, const struct step *later, bool loosely)
-{
-	if (earlier->thread == later->thread && earlier->thread != TRACE_NONE)
-		return true;
-	if (!loosely && earlier->end < later->begin)
-		return true;
-	for (int i = 0; i < 2; i++)
-		for (int j = 0; j < 2; j++)
-			if (meet(earlier->spans[i], later->spans[j]))
-				return true;
-	return false;
 }

@@ -1,16 +1,15 @@
 /*
  * plan.h - a trace in memory, with what must come before what.
  *
- * Every event that does something becomes a step. Steps stand in the order of the recording and also hang in a chain per mm.
- * A step must wait for an earlier one of its mm if
+ * Every event that does something becomes a step. Steps stand in the order of the recording. A step must wait for
  *
- *	both are of one thread, or
- *	the earlier one had ended in the recording before this one began, or
- *	both touch the same addresses (then the recorded order decides, also where they overlapped),
+ *	what its thread did before, or the fork that made its thread,
+ *	the latest earlier steps of its mm that concern the same addresses (also where they overlapped in time), and
+ *	every step of its mm that had ended in the recording before this one began.
  *
- * and for at most one step of another mm (`after`): the fork that made it, or what its thread did before exec. A touch
- * lasts until its thread's next event, for that is all that the recording knows of its end. A barrier step waits for all earlier
- * steps, and all later ones for it.
+ * The first two are edges of a graph; the third is left to the schedule, which sees it from the times. A touch lasts until its
+ * thread's next event, for that is all that the recording knows of its end. A barrier step waits for all earlier steps, and
+ * all later ones for it.
  */
 #ifndef LAB_REPLAY_PLAN_H
 #define LAB_REPLAY_PLAN_H
@@ -38,11 +37,10 @@ struct span {
 struct step {
 	struct trace_event event;
 	enum step_kind kind;
-	uint32_t mm;	      /* whose chain it hangs in; PLAN_NONE for STEP_SIZE */
+	uint32_t mm;	      /* PLAN_NONE for STEP_SIZE */
 	uint32_t thread;      /* TRACE_NONE for steps of nobody */
-	uint32_t next;	      /* in the mm's chain */
-	uint32_t after;	      /* a step of another mm, or PLAN_NONE */
-	uint32_t then;	      /* the step whose `after` this is, or PLAN_NONE */
+	uint32_t waits;	      /* how many edges lead to it */
+	uint32_t edges;	      /* the first that leads from it, or PLAN_NONE */
 	uint32_t layouts;     /* STEP_EXEC: the first of event.exec.mappings in plan->layouts */
 	uint32_t signal;      /* STEP_TOUCH: the signal that followed, or 0 */
 	int32_t code;	      /* its si_code */
@@ -52,10 +50,9 @@ struct step {
 	uint64_t begin, end;  /* when it ran, in the recording */
 };
 
-struct plan_mm {
-	uint32_t first, last; /* its chain */
-	uint32_t steps;
-	uint32_t birth; /* the STEP_EXEC or STEP_FORK that makes it */
+struct edge {
+	uint32_t to;   /* a step */
+	uint32_t next; /* from the same step */
 };
 
 struct plan_file {
@@ -70,7 +67,8 @@ struct plan {
 	uint32_t count, room;
 	struct trace_event *layouts;
 	uint32_t layout_count, layout_room;
-	struct plan_mm *mms;
+	struct edge *edges;
+	uint32_t edge_count, edge_room;
 	uint32_t mm_count;
 	struct plan_file *files;
 	uint32_t file_count;
@@ -88,11 +86,5 @@ struct plan {
 /* Read the trace at @path. NULL on failure, with one line in @error. */
 struct plan *plan_read(const char *path, char *error, size_t error_size);
 void plan_free(struct plan *plan);
-
-/*
- * Must @earlier, of the same mm and before @later in the recording, be done before @later starts? With @loosely, its having
- * ended first is no reason: only the thread and the addresses count. Results are the same, and much more happens at once.
- */
-bool plan_precedes(const struct step *earlier, const struct step *later, bool loosely);
 
 #endif

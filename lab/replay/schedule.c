@@ -1,8 +1,9 @@
 /*
- * schedule.c - windows over the chains of a plan, and the heap of ready steps.
+ * schedule.c - counts of what steps wait for, the gates of the mms, and the heap of ready steps.
  *
- * Why it cannot get stuck: the earliest undone step of all waits for nothing undone, since everything that it could wait for
- * is earlier; it is in its window, since a window holds the earliest of its chain; and if it lies at a barrier, it is it.
+ * Why it cannot get stuck: the earliest undone step of all waits for nothing undone. Its edges come from earlier steps. Its
+ * mm's other undone steps are later, and a later step ends no earlier than it stands in the recording, so no earlier than this
+ * one began: the gate is open. If it is a barrier, all before it is done.
  */
 #include "lab/replay/schedule.h"
 
@@ -11,30 +12,25 @@
 #include <string.h>
 #include <time.h>
 
-enum { WINDOW = 64 };
-
-enum state { STATE_WAITING, STATE_READY, STATE_DONE };
-
-struct window {
-	uint64_t used;		  /* slots that hold a step */
-	uint64_t waits[WINDOW];	  /* the slots that each waits for */
-	uint32_t steps[WINDOW];
-	uint32_t next; /* in the chain: the first that is not in yet */
+struct gate { /* of an mm: parts of schedule->by_begin and by_end */
+	uint32_t first_begin, end_begin; /* the closed ones: those that begin later than the earliest end */
+	uint32_t first_end, end_end;	 /* the first undone one, and the rest of them */
 };
 
 struct schedule {
 	pthread_mutex_t lock; /* all below */
 	pthread_cond_t ended;
 	const struct plan *plan;
-	struct window *windows; /* by mm */
-	uint8_t *slots;		/* by step: its slot */
-	uint8_t *states;	/* by step: enum state */
+	uint32_t *waits; /* by step */
+	bool *done;	 /* by step */
+	uint32_t *by_begin, *by_end; /* steps, sorted by mm and time */
+	struct gate *gates;	     /* by mm */
 	uint32_t *heap, heap_count;
 	uint32_t count;	  /* done */
 	uint32_t barrier; /* the next in plan->barriers */
 	uint64_t *idle;	  /* workers, a bit each */
 	unsigned workers;
-	bool loosely, stopped;
+	bool stopped;
 };
 
 /* ---- the ready ones ------------------------------------------------------------------------------------- */
@@ -68,103 +64,37 @@ static uint32_t heap_pop(struct schedule *s)
 	return top;
 }
 
-static void consider(struct schedule *s, uint32_t number)
+/* May the first of the heap run? Nothing passes a barrier, and it runs alone. */
+static bool heap_ready(const struct schedule *s)
 {
-	const struct step *step = &s->plan->steps[number];
+	if (!s->heap_count || s->stopped)
+		return false;
+	if (s->barrier == s->plan->barrier_count)
+		return true;
+	uint32_t barrier = s->plan->barriers[s->barrier];
 
-	if (s->states[number] != STATE_WAITING || s->windows[step->mm].waits[s->slots[number]])
-		return;
-	if (step->after != PLAN_NONE && s->states[step->after] != STATE_DONE)
-		return;
-	s->states[number] = STATE_READY;
-	heap_push(s, number);
+	return s->heap[0] < barrier || (s->heap[0] == barrier && s->count == barrier);
 }
 
-/* ---- windows -------------------------------------------------------------------------------------------- */
-
-/* The next barrier, or the end of the plan: nothing later may start. */
-static uint32_t limit(const struct schedule *s)
+static void unblock(struct schedule *s, uint32_t number)
 {
-	return s->barrier < s->plan->barrier_count ? s->plan->barriers[s->barrier] : s->plan->count;
-}
-
-static void admit(struct schedule *s, struct window *w, uint32_t number)
-{
-	unsigned slot = (unsigned)__builtin_ctzll(~w->used);
-	uint64_t waits = 0;
-
-	for (uint64_t rest = w->used; rest; rest &= rest - 1) {
-		unsigned other = (unsigned)__builtin_ctzll(rest);
-
-		if (plan_precedes(&s->plan->steps[w->steps[other]], &s->plan->steps[number], s->loosely))
-			waits |= 1ull << other;
-	}
-	w->steps[slot] = number;
-	w->waits[slot] = waits;
-	w->used |= 1ull << slot;
-	s->slots[number] = (uint8_t)slot;
-	consider(s, number);
-}
-
-static void fill(struct schedule *s, struct window *w)
-{
-	while (~w->used && w->next < limit(s)) { /* PLAN_NONE is the greatest */
-		uint32_t number = w->next;
-
-		w->next = s->plan->steps[number].next;
-		admit(s, w, number);
-	}
-}
-
-/* All that comes before the barrier is done: it is the only one to run now. */
-static void reach_barrier(struct schedule *s)
-{
-	uint32_t number = limit(s);
-	const struct step *step = &s->plan->steps[number];
-
-	if (s->barrier == s->plan->barrier_count || s->count != number)
-		return;
-	if (step->mm != PLAN_NONE) {
-		struct window *w = &s->windows[step->mm];
-
-		w->next = step->next;
-		admit(s, w, number);
-	} else {
+	if (--s->waits[number] == 0)
 		heap_push(s, number);
-	}
 }
 
-static void pass_barrier(struct schedule *s)
+/* ---- gates ---------------------------------------------------------------------------------------------- */
+
+/* Let through what the earliest end of the mm's undone steps allows. */
+static void open_gate(struct schedule *s, struct gate *gate)
 {
-	s->barrier++;
-	for (uint32_t i = 0; i < s->plan->mm_count; i++)
-		fill(s, &s->windows[i]);
-}
+	const struct step *steps = s->plan->steps;
 
-static void leave_window(struct schedule *s, uint32_t number)
-{
-	struct window *w = &s->windows[s->plan->steps[number].mm];
-	uint64_t bit = 1ull << s->slots[number];
+	while (gate->first_end < gate->end_end && s->done[s->by_end[gate->first_end]])
+		gate->first_end++;
+	uint64_t end = gate->first_end < gate->end_end ? steps[s->by_end[gate->first_end]].end : UINT64_MAX;
 
-	w->used &= ~bit;
-	for (uint64_t rest = w->used; rest; rest &= rest - 1) {
-		unsigned slot = (unsigned)__builtin_ctzll(rest);
-
-		if (!(w->waits[slot] & bit))
-			continue;
-		w->waits[slot] &= ~bit;
-		if (w->waits[slot] == 0)
-			consider(s, w->steps[slot]);
-	}
-	fill(s, w);
-}
-
-/* Is @number in its window? Then it has a slot. */
-static bool admitted(const struct schedule *s, uint32_t number)
-{
-	const struct window *w = &s->windows[s->plan->steps[number].mm];
-
-	return (w->used >> s->slots[number] & 1) && w->steps[s->slots[number]] == number;
+	while (gate->first_begin < gate->end_begin && steps[s->by_begin[gate->first_begin]].begin <= end)
+		unblock(s, s->by_begin[gate->first_begin++]);
 }
 
 void schedule_done(struct schedule *s, uint32_t number)
@@ -172,15 +102,14 @@ void schedule_done(struct schedule *s, uint32_t number)
 	const struct step *step = &s->plan->steps[number];
 
 	pthread_mutex_lock(&s->lock);
-	s->states[number] = STATE_DONE;
+	s->done[number] = true;
 	s->count++;
-	if (step->mm != PLAN_NONE)
-		leave_window(s, number);
-	if (step->then != PLAN_NONE && admitted(s, step->then))
-		consider(s, step->then);
 	if (step->barrier)
-		pass_barrier(s);
-	reach_barrier(s);
+		s->barrier++;
+	for (uint32_t edge = step->edges; edge != PLAN_NONE; edge = s->plan->edges[edge].next)
+		unblock(s, s->plan->edges[edge].to);
+	if (s->gates && step->mm != PLAN_NONE)
+		open_gate(s, &s->gates[step->mm]);
 	if (s->count == s->plan->count)
 		pthread_cond_broadcast(&s->ended);
 	pthread_mutex_unlock(&s->lock);
@@ -193,7 +122,7 @@ uint32_t schedule_take(struct schedule *s, unsigned worker)
 	uint32_t number = PLAN_NONE;
 
 	pthread_mutex_lock(&s->lock);
-	if (s->heap_count && !s->stopped)
+	if (heap_ready(s))
 		number = heap_pop(s);
 	else
 		s->idle[worker / 64] |= 1ull << worker % 64;
@@ -206,7 +135,7 @@ int schedule_wake(struct schedule *s)
 	int worker = -1;
 
 	pthread_mutex_lock(&s->lock);
-	if (s->heap_count && !s->stopped) {
+	if (heap_ready(s)) {
 		for (unsigned i = 0; i <= (s->workers - 1) / 64 && worker < 0; i++) {
 			if (!s->idle[i])
 				continue;
@@ -231,8 +160,8 @@ uint32_t schedule_wait(struct schedule *s, unsigned milliseconds, bool *ended)
 	struct timespec until;
 
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += (long)milliseconds * 1000000;
-	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec += (long)(milliseconds % 1000) * 1000000;
+	until.tv_sec += milliseconds / 1000 + until.tv_nsec / 1000000000;
 	until.tv_nsec %= 1000000000;
 
 	pthread_mutex_lock(&s->lock);
@@ -245,6 +174,63 @@ uint32_t schedule_wait(struct schedule *s, unsigned milliseconds, bool *ended)
 	return count;
 }
 
+/* ---- setting up ------------------------------------------------------------------------------------------ */
+
+static int compare(const void *left, const void *right, uint64_t left_time, uint64_t right_time, const struct step *steps)
+{
+	uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+
+	if (steps[a].mm != steps[b].mm)
+		return steps[a].mm < steps[b].mm ? -1 : 1;
+	if (left_time != right_time)
+		return left_time < right_time ? -1 : 1;
+	return a < b ? -1 : a > b;
+}
+
+static int compare_begin(const void *left, const void *right, void *argument)
+{
+	const struct step *steps = argument;
+
+	return compare(left, right, steps[*(const uint32_t *)left].begin, steps[*(const uint32_t *)right].begin, steps);
+}
+
+static int compare_end(const void *left, const void *right, void *argument)
+{
+	const struct step *steps = argument;
+
+	return compare(left, right, steps[*(const uint32_t *)left].end, steps[*(const uint32_t *)right].end, steps);
+}
+
+static bool create_gates(struct schedule *s)
+{
+	const struct plan *plan = s->plan;
+
+	s->by_begin = malloc((plan->count + 1) * sizeof(*s->by_begin));
+	s->by_end = malloc((plan->count + 1) * sizeof(*s->by_end));
+	s->gates = calloc(plan->mm_count + 1, sizeof(*s->gates));
+	if (!s->by_begin || !s->by_end || !s->gates)
+		return false;
+	for (uint32_t i = 0; i < plan->count; i++) {
+		s->by_begin[i] = s->by_end[i] = i;
+		if (plan->steps[i].mm != PLAN_NONE)
+			s->waits[i]++;
+	}
+	qsort_r(s->by_begin, plan->count, sizeof(*s->by_begin), compare_begin, plan->steps);
+	qsort_r(s->by_end, plan->count, sizeof(*s->by_end), compare_end, plan->steps);
+	for (uint32_t i = 0; i < plan->count; i++) {
+		uint32_t mm = plan->steps[s->by_begin[i]].mm;
+
+		if (mm == PLAN_NONE)
+			break; /* the greatest of all */
+		struct gate *gate = &s->gates[mm];
+
+		if (gate->end_end == 0)
+			gate->first_begin = gate->first_end = i;
+		gate->end_begin = gate->end_end = i + 1;
+	}
+	return true;
+}
+
 struct schedule *schedule_create(const struct plan *plan, unsigned workers, bool loosely)
 {
 	struct schedule *s = calloc(1, sizeof(*s));
@@ -255,24 +241,27 @@ struct schedule *schedule_create(const struct plan *plan, unsigned workers, bool
 	pthread_cond_init(&s->ended, NULL);
 	s->plan = plan;
 	s->workers = workers;
-	s->loosely = loosely;
-	s->windows = calloc(plan->mm_count + 1, sizeof(*s->windows));
-	s->slots = calloc(plan->count + 1, sizeof(*s->slots));
-	s->states = calloc(plan->count + 1, sizeof(*s->states));
+	s->waits = calloc(plan->count + 1, sizeof(*s->waits));
+	s->done = calloc(plan->count + 1, sizeof(*s->done));
 	s->heap = calloc(plan->count + 1, sizeof(*s->heap));
 	s->idle = calloc(workers / 64 + 1, sizeof(*s->idle));
-	if (!s->windows || !s->slots || !s->states || !s->heap || !s->idle) {
-		schedule_free(s);
-		return NULL;
-	}
+	if (!s->waits || !s->done || !s->heap || !s->idle)
+		goto fail;
 	for (unsigned i = 0; i < workers; i++)
 		s->idle[i / 64] |= 1ull << i % 64;
-	for (uint32_t i = 0; i < plan->mm_count; i++) {
-		s->windows[i].next = plan->mms[i].first;
-		fill(s, &s->windows[i]);
-	}
-	reach_barrier(s);
+	for (uint32_t i = 0; i < plan->count; i++)
+		s->waits[i] = plan->steps[i].waits;
+	if (!loosely && !create_gates(s))
+		goto fail;
+	for (uint32_t i = 0; i < plan->count; i++)
+		if (s->waits[i] == 0)
+			heap_push(s, i);
+	for (uint32_t i = 0; s->gates && i < plan->mm_count; i++)
+		open_gate(s, &s->gates[i]);
 	return s;
+fail:
+	schedule_free(s);
+	return NULL;
 }
 
 void schedule_free(struct schedule *s)
@@ -281,9 +270,11 @@ void schedule_free(struct schedule *s)
 		return;
 	pthread_mutex_destroy(&s->lock);
 	pthread_cond_destroy(&s->ended);
-	free(s->windows);
-	free(s->slots);
-	free(s->states);
+	free(s->waits);
+	free(s->done);
+	free(s->by_begin);
+	free(s->by_end);
+	free(s->gates);
 	free(s->heap);
 	free(s->idle);
 	free(s);

@@ -1,9 +1,9 @@
 /*
  * schedule.h - hands out the steps of a plan in an order that the recording allows.
  *
- * Of each mm's chain the first undone steps stand in a window of 64; each slot knows as a bit mask which other slots it waits for.
- * A step whose mask is empty, and whose step in another mm is done, is ready; of the ready ones the earliest in the
- * recording is handed out first, so that one CPU always replays in the same order.
+ * Every step counts what it still waits for: edges of the plan, and its mm's gate. The gate knows the earliest end, in the
+ * recording, of all undone steps of the mm, and is open for those that began no later. Of the steps that wait for nothing the
+ * earliest in the recording is handed out first, so that one CPU always replays in the same order.
  *
  * The schedule has a lock of its own (the callers are threads); nothing is called under it.
  */
@@ -14,7 +14,10 @@
 
 struct schedule;
 
-/* @loosely: see plan_precedes(). NULL: out of memory. */
+/*
+ * @loosely: without gates; then only what is of one thread or concerns the same addresses is ordered. Results are the same, and
+ * much more happens at once. NULL: out of memory.
+ */
 struct schedule *schedule_create(const struct plan *plan, unsigned workers, bool loosely);
 void schedule_free(struct schedule *schedule);
 
