@@ -7,9 +7,9 @@
  *	A=B	split or copy A, B is the copy		A~B	B's first page, in A's anon_vma (a neighbour's)
  *	-A	A is unmapped
  *
- * It is drawn as the VMAs that are left, each with its chains, the newest first. Anon_vmas are a, b, c in the order in which they
- * were made; the one that new pages of the VMA belong to is a capital. So "+A A>B" gives "A:A B:Ba": A has a, and B has b and its
- * parent's a.
+ * It is drawn as the VMAs that are left, each with its chains, the newest first. Anon_vmas are a, b, c in
+ * the order in which they were made; the one that new pages of the VMA belong to is a capital. So "+A A>B"
+ * gives "A:A B:Ba": A has a, and B has b and its parent's a.
  */
 #include "../../core/store/anon.h"
 #include "../../machines/hosted/hosted.h"
@@ -37,12 +37,12 @@ struct scene {
 	void (*body)(struct scene *s, struct quire_cpu **cpu);
 };
 
-#define CHECK(condition)                                                                               \
-	do {                                                                                           \
-		if (!(condition)) {                                                                    \
+#define CHECK(condition)                                                                                     \
+	do {                                                                                                 \
+		if (!(condition)) {                                                                          \
 			snprintf(s->failed, sizeof(s->failed), "%s:%d: %s", __FILE__, __LINE__, #condition); \
-			return;                                                                        \
-		}                                                                                      \
+			return;                                                                              \
+		}                                                                                            \
 	} while (0)
 
 static struct rmap_node *node_of(struct scene *s, char name)
@@ -71,7 +71,8 @@ static struct anon_vma *own(struct rmap_node *node)
 static int step(struct scene *s, struct quire_cpu **cpu, const char *what)
 {
 	if (what[0] == '+')
-		return anon_prepare(cpu, s->live[what[1] - 'A'] ? node_of(s, what[1]) : fresh(s, what[1]), NULL);
+		return anon_prepare(cpu, s->live[what[1] - 'A'] ? node_of(s, what[1]) : fresh(s, what[1]),
+				    NULL);
 	if (what[0] == '-') {
 		anon_unlink(cpu, node_of(s, what[1]));
 		s->live[what[1] - 'A'] = false;
@@ -189,7 +190,8 @@ static void run_steps(struct scene *s, struct quire_cpu **cpu)
 		draw(s); /* names are given in the order of making */
 		const char *wrong = miscounted(s);
 		if (wrong) {
-			snprintf(s->failed, sizeof(s->failed), "%s is wrong after the step at \"%s\"", wrong, at);
+			snprintf(s->failed, sizeof(s->failed), "%s is wrong after the step at \"%s\"", wrong,
+				 at);
 			return;
 		}
 	}
@@ -210,7 +212,8 @@ static void run_body(struct quire_cpu **cpu, void *argument)
 	CHECK(objects_now(cpu) == s->objects);
 }
 
-static void scene_run(void (*body)(struct scene *s, struct quire_cpu **cpu), const char *steps, const char *expected)
+static void scene_run(void (*body)(struct scene *s, struct quire_cpu **cpu), const char *steps,
+		      const char *expected)
 {
 	struct scene *s = calloc(1, sizeof(*s));
 	struct hosted_config config = { .cpus = 2, .memory_bytes = 512 * QUIRE_PAGE_SIZE, .seed = 1 };
@@ -263,9 +266,9 @@ static void base_1_fork_reuses_a_free_ancestor(void **state)
 	shape("+A A>B B>C -B C>D D>E", "A:A C:Cba D:cBa E:Dcba");
 	shape("+A A>B B>C -B C>D C>E", "A:A C:Cba D:cBa E:Dcba");
 	shape("+A A>B B>C B>D -B C>E", "A:A C:Cba D:Dba E:Ecba"); /* two lines */
-	shape("+A A>B B>C C>D -B -C D>E", "A:A D:Dcba E:dcBa");	 /* the oldest */
-	shape("+A A>B -A B>C", "B:Ba C:Cba");			 /* a root never */
-	shape("+A A>B B>C C=D -B C=E", "A:A C:Cba D:Cba E:Cba"); /* a copy never */
+	shape("+A A>B B>C C>D -B -C D>E", "A:A D:Dcba E:dcBa");	  /* the oldest */
+	shape("+A A>B -A B>C", "B:Ba C:Cba");			  /* a root never */
+	shape("+A A>B B>C C=D -B C=E", "A:A C:Cba D:Cba E:Cba");  /* a copy never */
 	shape("+A A>B B=C B>D -B D>E", "A:A C:Ba D:Cba E:Dcba");
 }
 
@@ -298,8 +301,8 @@ struct drawn_visit {
 	bool once;
 };
 
-static bool note_node(struct rmap_visit *visit, struct quire_cpu **cpu, struct rmap_node *node, quire_vaddr va,
-		      uint64_t pages)
+static bool note_node(struct rmap_visit *visit, struct quire_cpu **cpu, struct rmap_node *node,
+		      quire_vaddr va, uint64_t pages)
 {
 	struct drawn_visit *drawn = container_of(visit, struct drawn_visit, visit);
 
@@ -331,7 +334,8 @@ static void walk(struct scene *s, struct quire_cpu **cpu, char owner, uint64_t i
 	do {                                                                                        \
 		walk(s, cpu, owner, index, maps, once);                                             \
 		if (!s->failed[0] && strcmp(s->drawn, (expected)) != 0)                             \
-			snprintf(s->failed, sizeof(s->failed), "line %d: visited %.500s", __LINE__, s->drawn); \
+			snprintf(s->failed, sizeof(s->failed), "line %d: visited %.500s", __LINE__, \
+				 s->drawn);                                                         \
 		if (s->failed[0])                                                                   \
 			return;                                                                     \
 	} while (0)

@@ -6,8 +6,8 @@
  *	CPU 2	syncs and invalidates: pages leave the cache and come back from the store
  *	CPU 3	cuts the file below page 6 and lets it grow again, punches page 5, and finds zeroes there
  *
- * A write that is lost, a page that comes back older than it left, or a page read in while the store changes shows as a number that goes
- * back, or as bytes where zeroes must be.
+ * A write that is lost, a page that comes back older than it left, or a page read in while the store
+ * changes shows as a number that goes back, or as bytes where zeroes must be.
  */
 #include "../../core/store/cache.h"
 #include "../../machines/hosted/hosted.h"
@@ -46,7 +46,8 @@ static int disk_read(struct quire_cpu **cpu, struct quire_file *file, void *data
 	return 0;
 }
 
-static int disk_write(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index, const void *page)
+static int disk_write(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index,
+		      const void *page)
 {
 	struct scene *s = data;
 
@@ -66,7 +67,8 @@ static int disk_resize(struct quire_cpu **cpu, struct quire_file *file, void *da
 	return 0;
 }
 
-static int disk_punch(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t start, uint64_t end)
+static int disk_punch(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t start,
+		      uint64_t end)
 {
 	struct scene *s = data;
 
