@@ -1,9 +1,12 @@
 /*
  * command.c - `quire replay`: options, then one trace after the other.
+ *
+ * argp parses but does not complain: what is wrong is one line, and argp's own messages are two.
  */
 #include <argp.h>
 #include <errno.h>
 #include <jansson.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +21,8 @@ struct arguments {
 	struct replay_options options;
 	char **traces;
 	int trace_count;
+	bool told; /* what is wrong was printed */
+	bool help;
 };
 
 /* A size: a number, and K, M, G or T. 0 when it is none. */
@@ -36,8 +41,24 @@ static uint64_t parse_size(const char *text)
 	return number > UINT64_MAX >> shift ? 0 : number << shift;
 }
 
-static void set_without(struct argp_state *state, struct replay_options *options, const char *what)
+/* One line; for parse() to return. */
+__attribute__((format(printf, 2, 3))) static error_t wrong(struct arguments *a, const char *format, ...)
 {
+	va_list args;
+
+	va_start(args, format);
+	fprintf(stderr, "quire replay: ");
+	vfprintf(stderr, format, args);
+	fprintf(stderr, "\n");
+	va_end(args);
+	a->told = true;
+	return EINVAL;
+}
+
+static error_t set_without(struct arguments *a, const char *what)
+{
+	struct replay_options *options = &a->options;
+
 	if (strcmp(what, "fault-around") == 0)
 		options->without_fault_around = true;
 	else if (strcmp(what, "speculation") == 0)
@@ -45,7 +66,8 @@ static void set_without(struct argp_state *state, struct replay_options *options
 	else if (strcmp(what, "order") == 0)
 		options->without_order = true;
 	else
-		argp_failure(state, EXIT_USAGE, 0, "--without %s: there is fault-around, speculation and order", what);
+		return wrong(a, "--without %s: there is fault-around, speculation and order", what);
+	return 0;
 }
 
 static error_t parse(int key, char *text, struct argp_state *state)
@@ -57,29 +79,55 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	case 'c':
 		a->options.cpus = (unsigned)strtoul(text, &end, 10);
 		if (*text < '0' || *text > '9' || *end || a->options.cpus < 1 || a->options.cpus >= QUIRE_MAX_CPUS)
-			argp_failure(state, EXIT_USAGE, 0, "--cpus %s: must be 1 to %u", text, QUIRE_MAX_CPUS - 1);
+			return wrong(a, "--cpus %s: must be 1 to %u", text, QUIRE_MAX_CPUS - 1);
 		return 0;
 	case 'm':
 		a->options.memory_bytes = parse_size(text);
 		if (a->options.memory_bytes < memory_least || a->options.memory_bytes > memory_most)
-			argp_failure(state, EXIT_USAGE, 0, "--memory %s: must be a size from 1M to 16T", text);
+			return wrong(a, "--memory %s: must be a size from 1M to 16T", text);
 		return 0;
 	case 'j':
 		a->options.json = true;
 		return 0;
 	case KEY_WITHOUT:
-		set_without(state, &a->options, text);
+		return set_without(a, text);
+	case 'h':
+		a->help = true;
 		return 0;
 	case ARGP_KEY_ARGS:
 		a->traces = state->argv + state->next;
 		a->trace_count = state->argc - state->next;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_failure(state, EXIT_USAGE, 0, "no trace is given (quire replay --help)");
-		return 0;
+		return a->help ? 0 : wrong(a, "no trace is given (quire replay --help)");
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
+}
+
+/* Is @text an option that @options has, or none at all? */
+static bool known(const struct argp_option *options, const char *text)
+{
+	if (text[0] != '-' || text[1] == '\0')
+		return true;
+	for (; options->name; options++) {
+		size_t length = strcspn(text, "=");
+
+		if (text[1] == '-' ? length > 2 && strncmp(text + 2, options->name, length - 2) == 0 : text[1] == options->key)
+			return true;
+	}
+	return false;
+}
+
+/* argp refused, and parse() had nothing to say: an unknown option, or one without its value. */
+static void complain(struct arguments *a, const struct argp_option *options, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (!known(options, argv[i])) {
+			wrong(a, "unknown option %s (quire replay --help)", argv[i]);
+			return;
+		}
+	wrong(a, "an option lacks its value, or has one too many (quire replay --help)");
 }
 
 static int conclude(struct replay *replay, int error)
@@ -126,6 +174,7 @@ int command_replay(int argc, char **argv)
 		{"json", 'j', NULL, 0, "Print JSON instead of tables", 0},
 		{"without", KEY_WITHOUT, "M", 0, "Do without M: fault-around; speculation of the emulated CPUs; or the recorded order of what concerns "
 		 "different addresses", 0},
+		{"help", 'h', NULL, 0, "Print this", 0},
 		{0},
 	};
 	static const struct argp argp = {
@@ -139,8 +188,15 @@ int command_replay(int argc, char **argv)
 	int worst = EXIT_HELD;
 
 	argv[0] = name;
-	argp_err_exit_status = EXIT_USAGE;
-	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	if (argp_parse(&argp, argc, argv, ARGP_NO_HELP | ARGP_NO_ERRS | ARGP_NO_EXIT, NULL, &a) != 0) {
+		if (!a.told)
+			complain(&a, options, argc, argv);
+		return EXIT_USAGE;
+	}
+	if (a.help) {
+		argp_help(&argp, stdout, ARGP_HELP_STD_HELP & ~(unsigned)ARGP_HELP_EXIT_OK, name);
+		return EXIT_HELD;
+	}
 
 	json_t *array = json_array();
 	for (int i = 0; i < a.trace_count; i++) {
