@@ -4,7 +4,7 @@
  * A scene is a line of steps on VMAs A to Z:
  *
  *	+A	A's first page (anon_prepare)		A>B	fork A, B is the child's VMA
- *	A=B	split or copy A, B is the copy		A~B	B's first page, in A's anon_vma (a neighbour's)
+ *	A=B	split or copy A, B is the copy		A~B	B's first page, in its neighbour A's anon_vma
  *	-A	A is unmapped
  *
  * It is drawn as the VMAs that are left, each with its chains, the newest first. Anon_vmas are a, b, c in
@@ -258,7 +258,7 @@ static void base_1_split_and_neighbour_share(void **state)
 	shape("+A A=B -A", "B:A");
 }
 
-/* BASE-1: a child takes over the oldest ancestor that nobody works in and from which at most one line goes on. */
+/* BASE-1: a child takes over the oldest ancestor where nobody works and from which at most one line goes on. */
 static void base_1_fork_reuses_a_free_ancestor(void **state)
 {
 	(void)state;

@@ -17,7 +17,7 @@
 
 #define PAGE QUIRE_PAGE_SIZE
 
-/* ---- RAM files --------------------------------------------------------------------------------------------- */
+/* ---- RAM files ------------------------------------------------------------------------------------------- */
 
 /* BASE-5: what was written is read, what was not reads as zeroes, and a read ends where the file does. */
 static void ram_reads_back(struct scene *s, struct quire_cpu **cpu)
@@ -82,7 +82,7 @@ static void ram_truncates(struct scene *s, struct quire_cpu **cpu)
 	quire_file_put(cpu, file);
 }
 
-/* BASE-5: a punched hole reads as zeroes and its whole pages leave the cache; its ends are zeroed in place. */
+/* BASE-5: a punched hole reads as zeroes; its whole pages leave the cache, its ends are zeroed in place. */
 static void ram_punches(struct scene *s, struct quire_cpu **cpu)
 {
 	struct quire_file *file;
@@ -119,7 +119,7 @@ static void ram_keeps_its_only_copy(struct scene *s, struct quire_cpu **cpu)
 	quire_file_put(cpu, file);
 }
 
-/* ---- stores ------------------------------------------------------------------------------------------------ */
+/* ---- stores ---------------------------------------------------------------------------------------------- */
 
 /* BASE-5: a page is read in once; a page overwritten whole not at all. */
 static void store_is_asked_once(struct scene *s, struct quire_cpu **cpu)
@@ -151,7 +151,7 @@ static void store_is_asked_once(struct scene *s, struct quire_cpu **cpu)
 	CHECK_EQUAL(disk.releases, 1);
 }
 
-/* BASE-5: a failing read is an error when nothing came before it, else a short count; and it leaves no page behind. */
+/* BASE-5: a failing read is an error when nothing came before it, else a short count; no page stays behind. */
 static void read_errors(struct scene *s, struct quire_cpu **cpu)
 {
 	static struct disk disk;
@@ -296,7 +296,7 @@ static void invalidate_reads_again(struct scene *s, struct quire_cpu **cpu)
 	quire_file_put(cpu, file);
 }
 
-/* BASE-5: the store is asked before a clean page becomes writable, not again while it is dirty, and may refuse. */
+/* BASE-5: the store is asked before a clean page becomes writable, not while it is dirty, and may refuse. */
 static void store_is_asked_before_a_write(struct scene *s, struct quire_cpu **cpu)
 {
 	static struct disk disk;
@@ -325,7 +325,7 @@ static void store_is_asked_before_a_write(struct scene *s, struct quire_cpu **cp
 	quire_file_put(cpu, file);
 }
 
-/* ---- mappings ---------------------------------------------------------------------------------------------- */
+/* ---- mappings -------------------------------------------------------------------------------------------- */
 
 #define BASE_ADDRESS (16 * QUIRE_HUGE_SIZE)
 
@@ -493,7 +493,7 @@ static void punch_spares_copies(struct scene *s, struct quire_cpu **cpu)
 	quire_file_put(cpu, file);
 }
 
-/* BASE-5: writing back takes the right to write away, everywhere, and finds what was written through mappings. */
+/* BASE-5: writing back takes the right to write away everywhere, and finds what mappings wrote. */
 static void sync_protects_mappings(struct scene *s, struct quire_cpu **cpu)
 {
 	static struct disk disk;
@@ -576,7 +576,7 @@ static void moved_nodes_are_found(struct scene *s, struct quire_cpu **cpu)
 	quire_file_put(cpu, file);
 }
 
-/* ---- out of memory ------------------------------------------------------------------------------------------- */
+/* ---- out of memory --------------------------------------------------------------------------------------- */
 
 /* Every call that can fail, once. Returns whether something did; whatever it took it gives back. */
 static bool everything(struct quire_cpu **cpu)
