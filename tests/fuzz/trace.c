@@ -1,8 +1,8 @@
 /*
  * trace.c - libFuzzer target: any bytes read as a trace. Nothing may crash, and an error is one line.
  *
- * Checksums keep a fuzzer out, so that the input is read twice: as it is, and with a correct checksum put in every
- * block that it seems to hold, so that the decoder and the checks of meaning are reached.
+ * Checksums keep a fuzzer out, so that the input is read twice: as it is, and with a correct checksum put in
+ * every block that it seems to hold, so that the decoder and the checks of meaning are reached.
  */
 #include <stdint.h>
 #include <stdio.h>

@@ -22,7 +22,7 @@ struct scene {
 	void *argument;
 };
 
-/* Run @body on CPU 0 of a machine of @cpus CPUs; fail the test if it failed or did not give everything back. */
+/* Run @body on CPU 0 of a machine of @cpus CPUs; fail the test if it fails or does not give all back. */
 void scene_run(void (*body)(struct scene *s, struct quire_cpu **cpu), void *argument, unsigned cpus);
 
 /* Are the counts what they were before the body? Notes a failure if not. */

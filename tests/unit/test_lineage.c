@@ -258,7 +258,7 @@ static void base_1_split_and_neighbour_share(void **state)
 	shape("+A A=B -A", "B:A");
 }
 
-/* BASE-1: a child takes over the oldest ancestor where nobody works and from which at most one line goes on. */
+/* BASE-1: a child takes over the oldest ancestor where nobody works and at most one line goes on. */
 static void base_1_fork_reuses_a_free_ancestor(void **state)
 {
 	(void)state;

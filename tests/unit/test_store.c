@@ -17,7 +17,7 @@
 
 #define PAGE QUIRE_PAGE_SIZE
 
-/* ---- RAM files ------------------------------------------------------------------------------------------- */
+/* ---- RAM files ----------------------------------------------------------------------------------------- */
 
 /* BASE-5: what was written is read, what was not reads as zeroes, and a read ends where the file does. */
 static void ram_reads_back(struct scene *s, struct quire_cpu **cpu)
@@ -119,7 +119,7 @@ static void ram_keeps_its_only_copy(struct scene *s, struct quire_cpu **cpu)
 	quire_file_put(cpu, file);
 }
 
-/* ---- stores ---------------------------------------------------------------------------------------------- */
+/* ---- stores -------------------------------------------------------------------------------------------- */
 
 /* BASE-5: a page is read in once; a page overwritten whole not at all. */
 static void store_is_asked_once(struct scene *s, struct quire_cpu **cpu)
@@ -151,7 +151,7 @@ static void store_is_asked_once(struct scene *s, struct quire_cpu **cpu)
 	CHECK_EQUAL(disk.releases, 1);
 }
 
-/* BASE-5: a failing read is an error when nothing came before it, else a short count; no page stays behind. */
+/* BASE-5: a failing read is an error when nothing came before it, else a short count; no page stays. */
 static void read_errors(struct scene *s, struct quire_cpu **cpu)
 {
 	static struct disk disk;
@@ -325,7 +325,7 @@ static void store_is_asked_before_a_write(struct scene *s, struct quire_cpu **cp
 	quire_file_put(cpu, file);
 }
 
-/* ---- mappings -------------------------------------------------------------------------------------------- */
+/* ---- mappings ------------------------------------------------------------------------------------------ */
 
 #define BASE_ADDRESS (16 * QUIRE_HUGE_SIZE)
 
@@ -576,7 +576,7 @@ static void moved_nodes_are_found(struct scene *s, struct quire_cpu **cpu)
 	quire_file_put(cpu, file);
 }
 
-/* ---- out of memory --------------------------------------------------------------------------------------- */
+/* ---- out of memory ------------------------------------------------------------------------------------- */
 
 /* Every call that can fail, once. Returns whether something did; whatever it took it gives back. */
 static bool everything(struct quire_cpu **cpu)

@@ -1,8 +1,10 @@
 /*
- * test_trace.c - recorded traces: what is written is read back, and what is damaged is refused in one clear line.
+ * test_trace.c - recorded traces: what is written is read back, and what is damaged is refused in one clear
+ * line.
  *
- * A trace that uses every kind of event is written to memory once; the tests then read it whole, cut at every length,
- * with every byte changed, and with its blocks rewritten so that the checksums hold and only the meaning is wrong.
+ * A trace that uses every kind of event is written to memory once; the tests then read it whole, cut at every
+ * length, with every byte changed, and with its blocks rewritten so that the checksums hold and only the
+ * meaning is wrong.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,19 +27,32 @@ struct image {
 };
 
 static const struct trace_header sample_header = {
-	.features = TRACE_HAS_ACCESS | TRACE_HAS_FAULTS, .page_size = 4096, .cpus = 2, .thp = TRACE_THP_MADVISE,
-	.fault_around_bytes = 65536, .max_map_count = 65530, .kernel = "6.18.0", .machine = "x86_64",
+	.features = TRACE_HAS_ACCESS | TRACE_HAS_FAULTS,
+	.page_size = 4096,
+	.cpus = 2,
+	.thp = TRACE_THP_MADVISE,
+	.fault_around_bytes = 65536,
+	.max_map_count = 65530,
+	.kernel = "6.18.0",
+	.machine = "x86_64",
 	.command = "program --with arguments",
 };
 
 static const struct trace_file sample_file = {
-	.device = UINT64_C(8) << 32 | 1, .inode = 4711, .size = 20000, .kind = TRACE_FILE_REGULAR,
-	.build_id = { 1, 2, 3, 4 }, .build_id_size = 4, .path = "/usr/bin/program",
+	.device = UINT64_C(8) << 32 | 1,
+	.inode = 4711,
+	.size = 20000,
+	.kind = TRACE_FILE_REGULAR,
+	.build_id = { 1, 2, 3, 4 },
+	.build_id_size = 4,
+	.path = "/usr/bin/program",
 };
 
 static struct trace_event event_at(enum trace_kind kind, uint32_t thread, uint64_t time)
 {
-	return (struct trace_event){ .kind = kind, .thread = thread, .time = time, .entry = time, .exit = time };
+	return (struct trace_event){
+		.kind = kind, .thread = thread, .time = time, .entry = time, .exit = time
+	};
 }
 
 static struct trace_event call_at(uint32_t thread, enum trace_call nr, uint64_t entry, uint64_t exit)
@@ -128,7 +143,8 @@ static struct trace_writer *begin(struct image *image, FILE **out)
 	char error[256];
 	*out = open_memstream(&image->bytes, &image->size);
 	assert_non_null(*out);
-	struct trace_writer *w = trace_writer_open_stream(*out, "sample", &sample_header, error, sizeof(error));
+	struct trace_writer *w = trace_writer_open_stream(*out, "sample", &sample_header, error,
+							  sizeof(error));
 	assert_non_null(w);
 	assert_int_equal(trace_writer_add_file(w, &sample_file), 0);
 	return w;
@@ -232,7 +248,8 @@ static void trace_round_trip(void **state)
 			break;
 		case TRACE_EXEC:
 			assert_int_equal(event.exec.brk, events[i].exec.brk);
-			assert_memory_equal(event.exec.limits, events[i].exec.limits, sizeof(event.exec.limits));
+			assert_memory_equal(event.exec.limits, events[i].exec.limits,
+					    sizeof(event.exec.limits));
 			break;
 		case TRACE_LOST:
 			assert_int_equal(event.lost.count, 7);
