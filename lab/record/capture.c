@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- The log ---------------------------------------------------------------------------------------------------- */
+/* ---- The log ---- */
 
 static int log_resize(struct log *log, size_t room)
 {
@@ -104,7 +104,7 @@ void log_close(struct log *log)
 	*log = (struct log){ .fd = -1 };
 }
 
-/* ---- The capture ------------------------------------------------------------------------------------------------ */
+/* ---- The capture ---- */
 
 int capture_fail(struct capture *c, const char *format, ...)
 {
@@ -184,7 +184,7 @@ out:
 	return number;
 }
 
-/* ---- Files ------------------------------------------------------------------------------------------------------ */
+/* ---- Files ---- */
 
 /* The GNU build-id among the notes in [@offset, @offset + @size) of an open ELF file. */
 static bool find_build_id(int fd, uint64_t offset, uint64_t size, struct trace_file *file)
@@ -300,8 +300,8 @@ static struct file_entry *add_file(struct capture *c, const struct trace_file *s
 	return entry;
 }
 
-uint32_t capture_file(struct capture *c, const struct trace_file *identity, uint64_t generation, const char *look,
-		      const struct raw *at)
+uint32_t capture_file(struct capture *c, const struct trace_file *identity, uint64_t generation,
+		      const char *look, const struct raw *at)
 {
 	struct trace_file seen = *identity;
 	uint32_t number = TRACE_NONE;
@@ -321,11 +321,13 @@ uint32_t capture_file(struct capture *c, const struct trace_file *identity, uint
 		entry = add_file(c, &seen, generation);
 	} else if (seen.size != TRACE_SIZE_UNKNOWN) {
 		/*
-		 * Only growth is told: we look a moment after the mapping was made, and a size too large does no
-		 * harm where a size too small would turn good accesses into bad ones.
+		 * Only growth is told: we look a moment after the mapping was made, and a size too large does
+		 * no harm where a size too small would turn good accesses into bad ones.
 		 */
 		if (at && entry->last_size != TRACE_SIZE_UNKNOWN && seen.size > entry->last_size) {
-			struct raw grew = { .time = at->time, .pid = at->pid, .tid = at->tid, .kind = RAW_GREW };
+			struct raw grew = {
+				.time = at->time, .pid = at->pid, .tid = at->tid, .kind = RAW_GREW
+			};
 			grew.grew.file = (uint32_t)(entry - c->files);
 			grew.grew.size = seen.size;
 			add_locked(c, &grew);

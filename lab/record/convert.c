@@ -1,14 +1,15 @@
 /*
  * convert.c - makes the log of a recording into a trace.
  *
- * The log is walked in the order of time. What comes in two halves is put together: a call from its entry and its
- * exit, an mmap with the file that the kernel says it mapped, a clone with the flags that its stop showed, an exec
- * with the layout read after it. The events that result are sorted once more, because what takes away is ordered at
- * its entry, and an exec at the moment when the old mm was left; then they are written.
+ * The log is walked in the order of time. What comes in two halves is put together: a call from its entry and
+ * its exit, an mmap with the file that the kernel says it mapped, a clone with the flags that its stop
+ * showed, an exec with the layout read after it. The events that result are sorted once more, because what
+ * takes away is ordered at its entry, and an exec at the moment when the old mm was left; then they are
+ * written.
  *
- * A descriptor is followed from the call that names it (ftruncate, fallocate) to the mmap that says which file it
- * is, before or after, as long as nothing closes it between: a "binding" is one such stretch. A duplicate's binding
- * points to the one that it was made from.
+ * A descriptor is followed from the call that names it (ftruncate, fallocate) to the mmap that says which
+ * file it is, before or after, as long as nothing closes it between: a "binding" is one such stretch. A
+ * duplicate's binding points to the one that it was made from.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -41,7 +42,7 @@ struct thread {
 	uint64_t exec_at; /* when it left its old mm, 0 */
 	struct raw usage;
 	uint64_t minor_before, major_before; /* faults before the first exec: the recorder's own child's */
-	uint64_t brk; /* of its mm, as this thread saw it last */
+	uint64_t brk;			     /* of its mm, as this thread saw it last */
 };
 
 #define NO_EVENT SIZE_MAX
@@ -65,7 +66,8 @@ struct conversion {
 	bool begun, failed;
 };
 
-static struct trace_event *add_draft(struct conversion *v, enum trace_kind kind, uint32_t thread, uint64_t time)
+static struct trace_event *add_draft(struct conversion *v, enum trace_kind kind, uint32_t thread,
+				     uint64_t time)
 {
 	static struct draft nowhere;
 	struct draft *draft = log_add(&v->drafts);
@@ -106,11 +108,13 @@ static struct thread *add_thread(struct conversion *v, uint32_t pid, uint32_t ti
 		v->room_threads = room;
 	}
 	struct thread *thread = &v->threads[v->nr_threads++];
-	*thread = (struct thread){ .tid = tid, .pid = pid, .alive = true, .mapped = TRACE_NONE, .clone = NO_EVENT };
+	*thread = (struct thread){
+		.tid = tid, .pid = pid, .alive = true, .mapped = TRACE_NONE, .clone = NO_EVENT
+	};
 	return thread;
 }
 
-/* ---- Descriptors ------------------------------------------------------------------------------------------------ */
+/* ---- Descriptors ---- */
 
 /* The open binding of @fd in process @pid; made if there is none. TRACE_NONE when memory runs out. */
 static uint32_t bind(struct conversion *v, uint32_t pid, int fd)
@@ -185,7 +189,7 @@ static void follow_descriptor(struct conversion *v, const struct thread *thread,
 	}
 }
 
-/* ---- Calls ------------------------------------------------------------------------------------------------------ */
+/* ---- Calls ---- */
 
 /* The file of the call that @thread ends, in the event or as a binding to be looked up at the end. */
 static void place_file(struct conversion *v, const struct thread *thread, const struct raw *leave,
@@ -258,9 +262,9 @@ static void take_leave(struct conversion *v, struct thread *thread, const struct
 	thread->mapped_end = 0;
 }
 
-/* ---- Threads ---------------------------------------------------------------------------------------------------- */
+/* ---- Threads ---- */
 
-/* The flags of the clone that made @child: from its stop, else guessed from the call that its parent is in. */
+/* The flags of the clone told by @raw: from its stop, else guessed from the call that its parent is in. */
 static uint64_t find_flags(struct conversion *v, const struct thread *parent, const struct raw *raw)
 {
 	for (uint32_t i = 0; i < v->nr_clones; i++) {
@@ -268,7 +272,8 @@ static uint64_t find_flags(struct conversion *v, const struct thread *parent, co
 		if (cloned->fork.tid != raw->fork.tid)
 			continue;
 		uint64_t flags = cloned->fork.flags;
-		memmove(&v->clone_raws[i], &v->clone_raws[i + 1], (--v->nr_clones - i) * sizeof(*v->clone_raws));
+		memmove(&v->clone_raws[i], &v->clone_raws[i + 1],
+			(--v->nr_clones - i) * sizeof(*v->clone_raws));
 		return flags;
 	}
 	if (raw->fork.pid == raw->pid)
@@ -355,7 +360,7 @@ static void take_layout(struct conversion *v, const struct raw *raw)
 	}
 }
 
-/* ---- The walk --------------------------------------------------------------------------------------------------- */
+/* ---- The walk ---- */
 
 static void take_of_thread(struct conversion *v, struct thread *thread, const struct raw *raw)
 {
@@ -445,7 +450,7 @@ static void walk(struct conversion *v, const uint32_t *order)
 			take_exit(v, &v->threads[i], last);
 }
 
-/* ---- Writing ---------------------------------------------------------------------------------------------------- */
+/* ---- Writing ---- */
 
 static void finish(struct conversion *v, struct draft *draft)
 {
@@ -501,7 +506,7 @@ static void follow_size(const struct trace_event *event, uint64_t *size)
 		*size = args[2] + args[3];
 }
 
-/* Which files the trace maps: they are written, with numbers of their own. @sizes is room for all files' sizes. */
+/* Which files the trace maps: they are written, with numbers of their own. @sizes has room for all files. */
 static void number_files(struct conversion *v, struct trace_writer *writer, const uint32_t *order,
 			 uint32_t *numbers, uint64_t *sizes)
 {
@@ -574,7 +579,8 @@ static int write_trace(struct conversion *v, const char *path, const struct trac
 	return room ? result : capture_fail(c, "out of memory");
 }
 
-int convert(struct capture *c, const char *path, const struct trace_header *header, struct convert_counts *counts)
+int convert(struct capture *c, const char *path, const struct trace_header *header,
+	    struct convert_counts *counts)
 {
 	struct conversion v = { .capture = c };
 	int result = -1;

@@ -140,8 +140,8 @@ void proc_usage(pid_t pid, pid_t tid, struct raw *raw)
 	if (in) {
 		char *at = fgets(line, sizeof(line), in) ? strrchr(line, ')') : NULL;
 		if (at)
-			sscanf(at + 2, "%*c %*d %*d %*d %*d %*d %*u %" SCNu64 " %*u %" SCNu64, &raw->usage.minor,
-			       &raw->usage.major);
+			sscanf(at + 2, "%*c %*d %*d %*d %*d %*d %*u %" SCNu64 " %*u %" SCNu64,
+			       &raw->usage.minor, &raw->usage.major);
 		fclose(in);
 	}
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", (int)pid, (int)tid);
@@ -216,7 +216,8 @@ void proc_header(struct trace_header *header, char **argv)
 		snprintf(header->machine, sizeof(header->machine), "%.31s", name.machine);
 	}
 	for (; *argv && at < TRACE_STRING_MAX; argv++) {
-		int more = snprintf(header->command + at, sizeof(header->command) - at, "%s%s", at ? " " : "", *argv);
+		int more = snprintf(header->command + at, sizeof(header->command) - at, "%s%s", at ? " " : "",
+				    *argv);
 		at += more > 0 ? (size_t)more : 0;
 	}
 }

@@ -1,13 +1,14 @@
 /*
  * rings.c - the kernel's own account of the program, through perf_event_open().
  *
- * On each CPU one ring buffer, and into it: the records of mappings, forks, execs and exits that the kernel writes
- * by itself; raw_syscalls:sys_enter and sys_exit, filtered to the calls of calls.c; page faults with their access
- * from exceptions:page_fault_user and page_fault_kernel; fatal signals of memory. All events are inherited by what
- * the program creates, and all carry CLOCK_MONOTONIC, so that the records of different CPUs have one order.
+ * On each CPU one ring buffer, and into it: the records of mappings, forks, execs and exits that the kernel
+ * writes by itself; raw_syscalls:sys_enter and sys_exit, filtered to the calls of calls.c; page faults with
+ * their access from exceptions:page_fault_user and page_fault_kernel; fatal signals of memory. All events are
+ * inherited by what the program creates, and all carry CLOCK_MONOTONIC, so that the records of different CPUs
+ * have one order.
  *
- * A thread drains the rings as they fill. The kernel drops records when a ring is full and says how many: those are
- * counted and told, never passed over.
+ * A thread drains the rings as they fill. The kernel drops records when a ring is full and says how many:
+ * those are counted and told, never passed over.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -82,7 +83,7 @@ struct rings {
 	uint8_t record[RECORD_BYTES_MAX];
 };
 
-/* ---- Tracepoints ------------------------------------------------------------------------------------------------ */
+/* ---- Tracepoints ---- */
 
 static const char *const tracing_places[] = { "/sys/kernel/tracing", "/sys/kernel/debug/tracing" };
 
@@ -100,8 +101,10 @@ static const char *find_tracing(struct capture *c)
 		if (mount("none", tracing_places[0], "tracefs", 0, NULL))
 			break;
 	}
-	capture_fail(c, "the kernel's tracepoints cannot be read: run as root, mount tracefs on %s "
-			"(mount -t tracefs none %s), or use --method ptrace", tracing_places[0], tracing_places[0]);
+	capture_fail(c,
+		     "the kernel's tracepoints cannot be read: run as root, mount tracefs on %s "
+		     "(mount -t tracefs none %s), or use --method ptrace",
+		     tracing_places[0], tracing_places[0]);
 	return NULL;
 }
 
@@ -131,8 +134,8 @@ static int read_point(struct capture *c, const char *tracing, int number, struct
 	fclose(in);
 	for (int i = 0; i < 4; i++)
 		if (points[number].fields[i] && point->fields[i] < 0)
-			return capture_fail(c, "the kernel's tracepoint %s has no field %s", points[number].name,
-					    points[number].fields[i]);
+			return capture_fail(c, "the kernel's tracepoint %s has no field %s",
+					    points[number].name, points[number].fields[i]);
 	return 0;
 }
 
@@ -149,7 +152,7 @@ static int read_points(struct rings *rings)
 	return 0;
 }
 
-/* ---- Opening ---------------------------------------------------------------------------------------------------- */
+/* ---- Opening ---- */
 
 static int open_event(struct perf_event_attr *attr, pid_t pid, int cpu)
 {
@@ -159,9 +162,15 @@ static int open_event(struct perf_event_attr *attr, pid_t pid, int cpu)
 static struct perf_event_attr attributes(uint32_t type, uint64_t config)
 {
 	struct perf_event_attr attr = {
-		.type = type, .size = sizeof(attr), .config = config, .sample_period = 1,
+		.type = type,
+		.size = sizeof(attr),
+		.config = config,
+		.sample_period = 1,
 		.sample_type = PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_ADDR | PERF_SAMPLE_RAW,
-		.inherit = 1, .sample_id_all = 1, .use_clockid = 1, .clockid = CLOCK_MONOTONIC,
+		.inherit = 1,
+		.sample_id_all = 1,
+		.use_clockid = 1,
+		.clockid = CLOCK_MONOTONIC,
 	};
 	return attr;
 }
@@ -185,7 +194,8 @@ static int map_ring(struct ring *ring)
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
 	for (ring->bytes = RING_BYTES_MAX; ring->bytes >= RING_BYTES_MIN; ring->bytes /= 2) {
-		void *mapped = mmap(NULL, ring->bytes + page, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fds[0], 0);
+		void *mapped = mmap(NULL, ring->bytes + page, PROT_READ | PROT_WRITE, MAP_SHARED,
+				    ring->fds[0], 0);
 		if (mapped != MAP_FAILED) {
 			ring->page = mapped;
 			return 0;
@@ -216,7 +226,8 @@ static int open_points(struct rings *rings, struct ring *ring, pid_t pid, int cp
 		if (i == POINT_SIGNAL)
 			only = "sig==11||sig==7";
 		if (add_event(rings, ring, &attr, pid, cpu, only))
-			return capture_fail(rings->capture, "perf_event_open of %s is not allowed (%s): run as root, "
+			return capture_fail(rings->capture,
+					    "perf_event_open of %s is not allowed (%s): run as root, "
 					    "lower kernel.perf_event_paranoid to -1, or use --method ptrace",
 					    points[i].name, strerror(errno));
 	}
@@ -238,8 +249,10 @@ static int open_soft_faults(struct rings *rings, struct ring *ring, pid_t pid, i
 		if (!add_event(rings, ring, &attr, pid, cpu, NULL))
 			return 0;
 	}
-	return capture_fail(rings->capture, "perf_event_open of page faults is not allowed (%s): run as root, or lower "
-			    "kernel.perf_event_paranoid to 2", strerror(errno));
+	return capture_fail(rings->capture,
+			    "perf_event_open of page faults is not allowed (%s): run as root, or lower "
+			    "kernel.perf_event_paranoid to 2",
+			    strerror(errno));
 }
 
 static int open_ring(struct rings *rings, struct ring *ring, pid_t pid, int cpu)
@@ -250,17 +263,20 @@ static int open_ring(struct rings *rings, struct ring *ring, pid_t pid, int cpu)
 		attr.mmap = attr.mmap2 = attr.mmap_data = attr.comm = attr.comm_exec = attr.task = 1;
 	attr.exclude_kernel = 1;
 	if (add_event(rings, ring, &attr, pid, cpu, NULL))
-		return capture_fail(rings->capture, "perf_event_open is not allowed (%s): run as root, or lower "
-				    "kernel.perf_event_paranoid", strerror(errno));
+		return capture_fail(rings->capture,
+				    "perf_event_open is not allowed (%s): run as root, or lower "
+				    "kernel.perf_event_paranoid",
+				    strerror(errno));
 	if (map_ring(ring))
-		return capture_fail(rings->capture, "no room for a ring buffer (%s): raise kernel.perf_event_mlock_kb",
+		return capture_fail(rings->capture,
+				    "no room for a ring buffer (%s): raise kernel.perf_event_mlock_kb",
 				    strerror(errno));
 	if (open_points(rings, ring, pid, cpu))
 		return -1;
 	return open_soft_faults(rings, ring, pid, cpu);
 }
 
-/* ---- Records ---------------------------------------------------------------------------------------------------- */
+/* ---- Records ---- */
 
 static uint32_t load32(const uint8_t *p)
 {
@@ -410,7 +426,7 @@ static void take_record(struct rings *rings, const struct perf_event_header *hea
 		capture_add(rings->capture, &raw);
 }
 
-/* ---- Draining --------------------------------------------------------------------------------------------------- */
+/* ---- Draining ---- */
 
 /* Copy @size bytes at position @at out of the ring, which may wrap there. */
 static void copy_out(const struct ring *ring, uint64_t at, void *to, size_t size)

@@ -1,10 +1,11 @@
 /*
  * tracee.c - starts the program and serves its stops.
  *
- * The program and all that it creates run under ptrace, which costs little unless every call is to stop it: the
- * stops are at exec, where the new layout is read from /proc/PID/maps while nobody can change it; at clone, for the
- * flags (clone3's are in memory and no tracepoint shows them); at exit, for what the kernel counted. With `calls`
- * every system call stops twice as well: that is the way to record calls where tracepoints are not allowed.
+ * The program and all that it creates run under ptrace, which costs little unless every call is to stop it:
+ * the stops are at exec, where the new layout is read from /proc/PID/maps while nobody can change it; at
+ * clone, for the flags (clone3's are in memory and no tracepoint shows them); at exit, for what the kernel
+ * counted. With `calls` every system call stops twice as well: that is the way to record calls where
+ * tracepoints are not allowed.
  *
  * Contexts: one thread, the one that created the program (ptrace wants that).
  */
@@ -85,8 +86,9 @@ int tracee_start(struct capture *c, struct tracee *t, char **argv)
 		return 0;
 	int error = errno;
 	tracee_abandon(t);
-	return capture_fail(c, "ptrace is not allowed here (%s): run as root, or give the container CAP_SYS_PTRACE",
-			    strerror(error));
+	return capture_fail(
+		c, "ptrace is not allowed here (%s): run as root, or give the container CAP_SYS_PTRACE",
+		strerror(error));
 }
 
 void tracee_abandon(struct tracee *t)
@@ -141,7 +143,10 @@ static void resume(struct crowd *crowd, pid_t tid, int signal)
 static struct raw raw_now(const struct member *member, enum raw_kind kind)
 {
 	return (struct raw){
-		.time = capture_now(), .pid = (uint32_t)member->pid, .tid = (uint32_t)member->tid, .kind = kind,
+		.time = capture_now(),
+		.pid = (uint32_t)member->pid,
+		.tid = (uint32_t)member->tid,
+		.kind = kind,
 	};
 }
 

@@ -1,10 +1,10 @@
 /*
- * format.h - what the writer and the reader of traces share: the bytes of a block, numbers of variable length, and
- * the state that both keep in step (threads, address spaces, the last address of each thread).
+ * format.h - what the writer and the reader of traces share: the bytes of a block, numbers of variable
+ * length, and the state that both keep in step (threads, address spaces, the last address of each thread).
  *
- * The writer applies an event to its state before it encodes it, the reader after it has decoded it, with the same
- * function. So what the reader would refuse is refused at writing already, and what can be derived (an event's mm,
- * whether an mm dies) is not stored.
+ * The writer applies an event to its state before it encodes it, the reader after it has decoded it, with the
+ * same function. So what the reader would refuse is refused at writing already, and what can be derived (an
+ * event's mm, whether an mm dies) is not stored.
  */
 #ifndef LAB_TRACE_FORMAT_H
 #define LAB_TRACE_FORMAT_H
@@ -15,10 +15,10 @@
 
 enum {
 	TRACE_MAGIC_SIZE = 8,
-	TRACE_BLOCK_HEAD = 9,	      /* type, payload's length, checksum */
-	TRACE_BLOCK_MAX = 64 << 10,   /* bytes of payload */
-	TRACE_RECORD_MAX = 6 << 10,   /* bytes of one encoded record, at most */
-	TRACE_ADDRESS_BITS = 56,      /* user addresses in layouts lie below (five levels) */
+	TRACE_BLOCK_HEAD = 9,	    /* type, payload's length, checksum */
+	TRACE_BLOCK_MAX = 64 << 10, /* bytes of payload */
+	TRACE_RECORD_MAX = 6 << 10, /* bytes of one encoded record, at most */
+	TRACE_ADDRESS_BITS = 56,    /* user addresses in layouts lie below (five levels) */
 	TRACE_BLOCK_HEADER = 'H',
 	TRACE_BLOCK_EVENTS = 'E',
 	TRACE_BLOCK_END = 'Z',
@@ -58,8 +58,8 @@ struct trace_state {
 };
 
 /*
- * Check @event against the state, move the state on, and fill in what is derived. NULL, or what is wrong. The base
- * for differences of the event's thread stays as it is: the coder moves it.
+ * Check @event against the state, move the state on, and fill in what is derived. NULL, or what is wrong. The
+ * base for differences of the event's thread stays as it is: the coder moves it.
  */
 const char *trace_state_apply(struct trace_state *s, struct trace_event *event);
 void trace_state_free(struct trace_state *s);
@@ -68,8 +68,8 @@ const char *trace_header_check(const struct trace_header *header);
 const char *trace_file_check(const struct trace_file *file);
 
 /*
- * How the arguments of a call are stored, one letter each: 'a' an address (difference), 'u' a number, 's' a signed
- * number. NULL for a number that is no call.
+ * How the arguments of a call are stored, one letter each: 'a' an address (difference), 'u' a number, 's' a
+ * signed number. NULL for a number that is no call.
  */
 const char *trace_call_signature(uint32_t nr);
 bool trace_call_has_peer(uint32_t nr);

@@ -57,7 +57,8 @@ const char *trace_call_name(enum trace_call nr)
 
 const char *trace_region_name(enum trace_region region)
 {
-	static const char *const names[TRACE_REGIONS] = { "file", "anon", "heap", "stack", "vdso", "vvar", "special" };
+	static const char *const names[TRACE_REGIONS] = { "file", "anon", "heap",   "stack",
+							  "vdso", "vvar", "special" };
 	return region < TRACE_REGIONS ? names[region] : "?";
 }
 
@@ -72,7 +73,8 @@ bool trace_call_takes(const struct trace_event *event)
 	const uint64_t *args = event->call.args;
 
 	switch (event->call.nr) {
-	case TRACE_MREMAP: /* shrinking in place; one that moves takes and gives: the new address is what others wait for */
+	case TRACE_MREMAP:
+		/* Shrinking in place. One that moves gives as well: others wait for the new address. */
 		return args[2] < args[1] && event->call.result == (int64_t)args[0];
 	case TRACE_MADVISE:
 		return args[2] == MADV_DONTNEED || args[2] == MADV_REMOVE || args[2] == MADV_FREE ||
@@ -103,7 +105,8 @@ static void print_call(const struct trace_reader *r, const struct trace_event *e
 	}
 	if (event->call.result < 0 || event->call.result > 0xffff)
 		fprintf(out, ") = %s0x%" PRIx64, event->call.result < 0 ? "-" : "",
-			event->call.result < 0 ? 0 - (uint64_t)event->call.result : (uint64_t)event->call.result);
+			event->call.result < 0 ? 0 - (uint64_t)event->call.result
+					       : (uint64_t)event->call.result);
 	else
 		fprintf(out, ") = %" PRId64, event->call.result);
 	fprintf(out, " <%" PRIu64 " ns>", event->exit - event->entry);
@@ -114,23 +117,26 @@ static void print_call(const struct trace_reader *r, const struct trace_event *e
 
 static void print_layout(const struct trace_reader *r, const struct trace_event *event, FILE *out)
 {
-	fprintf(out, "layout 0x%" PRIx64 "-0x%" PRIx64 " %c%c%c%c offset 0x%" PRIx64 " %s%s", event->layout.start,
-		event->layout.end, event->layout.prot & PROT_READ ? 'r' : '-',
+	fprintf(out, "layout 0x%" PRIx64 "-0x%" PRIx64 " %c%c%c%c offset 0x%" PRIx64 " %s%s",
+		event->layout.start, event->layout.end, event->layout.prot & PROT_READ ? 'r' : '-',
 		event->layout.prot & PROT_WRITE ? 'w' : '-', event->layout.prot & PROT_EXEC ? 'x' : '-',
 		(event->layout.flags & MAP_TYPE) == MAP_SHARED ? 's' : 'p', event->layout.offset,
-		trace_region_name(event->layout.region), event->layout.flags & MAP_GROWSDOWN ? " growsdown" : "");
+		trace_region_name(event->layout.region),
+		event->layout.flags & MAP_GROWSDOWN ? " growsdown" : "");
 	print_file(r, event->layout.file, out);
 }
 
 static void print_clone(const struct trace_event *event, FILE *out)
 {
-	fprintf(out, "clone flags 0x%" PRIx64 " -> thread %u mm %u (tid %u) <%" PRIu64 " ns>", event->clone.flags,
-		event->clone.child, event->clone.child_mm, event->clone.tid, event->exit - event->entry);
+	fprintf(out, "clone flags 0x%" PRIx64 " -> thread %u mm %u (tid %u) <%" PRIu64 " ns>",
+		event->clone.flags, event->clone.child, event->clone.child_mm, event->clone.tid,
+		event->exit - event->entry);
 }
 
 static void print_exit(const struct trace_event *event, FILE *out)
 {
-	fprintf(out, "exit%s minor %" PRIu64 " major %" PRIu64 " peak %" PRIu64 " pages tables %" PRIu64 " bytes",
+	fprintf(out,
+		"exit%s minor %" PRIu64 " major %" PRIu64 " peak %" PRIu64 " pages tables %" PRIu64 " bytes",
 		event->exited.last ? ", last of its mm," : "", event->exited.minor, event->exited.major,
 		event->exited.peak_rss_pages, event->exited.table_bytes);
 }
@@ -143,8 +149,8 @@ void trace_event_print(const struct trace_reader *r, const struct trace_event *e
 		fprintf(out, "thread %u mm %u: ", event->thread, event->mm);
 	switch (event->kind) {
 	case TRACE_EXEC:
-		fprintf(out, "exec pid %u, %u mappings, brk 0x%" PRIx64, event->exec.pid, event->exec.mappings,
-			event->exec.brk);
+		fprintf(out, "exec pid %u, %u mappings, brk 0x%" PRIx64, event->exec.pid,
+			event->exec.mappings, event->exec.brk);
 		break;
 	case TRACE_LAYOUT:
 		print_layout(r, event, out);
@@ -159,8 +165,9 @@ void trace_event_print(const struct trace_reader *r, const struct trace_event *e
 		print_call(r, event, out);
 		break;
 	case TRACE_FAULT:
-		fprintf(out, "fault 0x%" PRIx64 " %s%s%s", event->fault.address, trace_access_name(event->fault.access),
-			event->fault.kernel ? " by the kernel" : "", event->fault.present ? " (present)" : "");
+		fprintf(out, "fault 0x%" PRIx64 " %s%s%s", event->fault.address,
+			trace_access_name(event->fault.access), event->fault.kernel ? " by the kernel" : "",
+			event->fault.present ? " (present)" : "");
 		break;
 	case TRACE_SIGNAL:
 		fprintf(out, "signal %u code %d", event->signal.signal, event->signal.code);

@@ -1,9 +1,9 @@
 /*
  * reader.c - reads a trace, believing nothing. The bytes are described in docs/trace-format.md.
  *
- * One block at a time is in memory, its checksum verified before a byte of it is decoded. A checksum keeps out
- * accidents, not malice, so every number is bounded as well: by the decoder here, by the meaning in state.c.
- * Memory grows only with what the file really holds.
+ * One block at a time is in memory, its checksum verified before a byte of it is decoded. A checksum keeps
+ * out accidents, not malice, so every number is bounded as well: by the decoder here, by the meaning in
+ * state.c. Memory grows only with what the file really holds.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -104,7 +104,7 @@ static uint64_t get_address(struct trace_reader *r, struct state_thread *thread)
 	return thread->address += unzigzag(get(r));
 }
 
-/* ---- Blocks ----------------------------------------------------------------------------------------------------- */
+/* ---- Blocks ---- */
 
 static bool read_bytes(struct trace_reader *r, void *bytes, size_t size)
 {
@@ -123,8 +123,8 @@ static int read_block(struct trace_reader *r)
 	if (!read_bytes(r, head, sizeof(head)))
 		return 0;
 	uint32_t size = load_le32(head + 1);
-	if (size > TRACE_BLOCK_MAX || (head[0] != TRACE_BLOCK_HEADER && head[0] != TRACE_BLOCK_EVENTS &&
-				       head[0] != TRACE_BLOCK_END)) {
+	if (size > TRACE_BLOCK_MAX ||
+	    (head[0] != TRACE_BLOCK_HEADER && head[0] != TRACE_BLOCK_EVENTS && head[0] != TRACE_BLOCK_END)) {
 		fail(r, "corrupt trace: no block where one should begin");
 		return 0;
 	}
@@ -155,8 +155,8 @@ static bool read_header(struct trace_reader *r)
 	struct trace_header *header = &r->header;
 	header->version = load_le32(start + TRACE_MAGIC_SIZE);
 	if (header->version > TRACE_VERSION)
-		return fail(r, "the trace has version %u, this program knows versions up to %d", header->version,
-			    TRACE_VERSION);
+		return fail(r, "the trace has version %u, this program knows versions up to %d",
+			    header->version, TRACE_VERSION);
 	if (!header->version)
 		return fail(r, "corrupt trace: version 0");
 	int type = read_block(r);
@@ -199,7 +199,7 @@ static bool read_end(struct trace_reader *r)
 	return true;
 }
 
-/* ---- Records ---------------------------------------------------------------------------------------------------- */
+/* ---- Records ---- */
 
 static bool read_file(struct trace_reader *r)
 {
@@ -256,7 +256,8 @@ static void get_layout(struct trace_reader *r, struct trace_event *event)
 	}
 }
 
-static void get_call(struct trace_reader *r, struct trace_event *event, struct state_thread *thread, uint8_t head)
+static void get_call(struct trace_reader *r, struct trace_event *event, struct state_thread *thread,
+		     uint8_t head)
 {
 	uint32_t nr = get32(r);
 	const char *signature = trace_call_signature(nr);
@@ -279,12 +280,14 @@ static void get_call(struct trace_reader *r, struct trace_event *event, struct s
 		else
 			event->call.args[i] = signature[i] == 's' ? unzigzag(get(r)) : get(r);
 	}
-	event->call.result = (int64_t)(head & RECORD_CALL_ADDRESS ? get_address(r, thread) : unzigzag(get(r)));
+	event->call.result = (int64_t)(head & RECORD_CALL_ADDRESS ? get_address(r, thread)
+								  : unzigzag(get(r)));
 	event->call.file = head & RECORD_CALL_FILE ? get32(r) : TRACE_NONE;
 	event->call.peer = trace_call_has_peer(nr) ? get32(r) - 1 : TRACE_NONE;
 }
 
-static void get_body(struct trace_reader *r, struct trace_event *event, struct state_thread *thread, uint8_t head)
+static void get_body(struct trace_reader *r, struct trace_event *event, struct state_thread *thread,
+		     uint8_t head)
 {
 	switch (event->kind) {
 	case TRACE_EXEC:
@@ -333,7 +336,7 @@ static void get_body(struct trace_reader *r, struct trace_event *event, struct s
 	}
 }
 
-/* The thread that a record is about. Its existence is needed here already: it holds the base of differences. */
+/* The thread that a record is about. It must exist here already: it holds the base of differences. */
 static struct state_thread *get_thread(struct trace_reader *r, struct trace_event *event, uint8_t head)
 {
 	static struct state_thread nobody;
@@ -393,7 +396,7 @@ enum trace_status trace_reader_next(struct trace_reader *r, struct trace_event *
 	return r->status;
 }
 
-/* ---- Opening and closing ---------------------------------------------------------------------------------------- */
+/* ---- Opening and closing ---- */
 
 struct trace_reader *trace_reader_open_stream(FILE *stream, const char *name, char *error, size_t error_size)
 {

@@ -1,5 +1,6 @@
 /*
- * state.c - what holds between the events of a trace: which threads live, in which mm, and what an event may say.
+ * state.c - what holds between the events of a trace: which threads live, in which mm, and what an event may
+ * say.
  *
  * Every check of a trace's meaning is here; the reader itself checks only the encoding. See format.h.
  */
@@ -24,7 +25,8 @@ static void *room_for(void *array, uint32_t used, uint32_t *room, size_t size)
 
 static const char *add_thread(struct trace_state *s, uint32_t mm, uint64_t address)
 {
-	struct state_thread *threads = room_for(s->threads, s->nr_threads, &s->room_threads, sizeof(*threads));
+	struct state_thread *threads = room_for(s->threads, s->nr_threads, &s->room_threads,
+						sizeof(*threads));
 	if (!threads)
 		return "out of memory";
 	s->threads = threads;
@@ -82,7 +84,8 @@ static const char *apply_layout(struct trace_state *s, struct trace_event *event
 	s->layout_end = event->layout.end;
 	uint32_t type = event->layout.flags & MAP_TYPE;
 	if (event->layout.prot & ~(uint32_t)(PROT_READ | PROT_WRITE | PROT_EXEC) ||
-	    event->layout.flags & ~(uint32_t)(MAP_TYPE | MAP_GROWSDOWN) || (type != MAP_SHARED && type != MAP_PRIVATE))
+	    event->layout.flags & ~(uint32_t)(MAP_TYPE | MAP_GROWSDOWN) ||
+	    (type != MAP_SHARED && type != MAP_PRIVATE))
 		return "a mapping of the initial layout has flags that cannot be";
 	if (event->layout.region >= TRACE_REGIONS)
 		return "a mapping of the initial layout of no known kind";
@@ -192,7 +195,8 @@ const char *trace_header_check(const struct trace_header *header)
 {
 	if (header->features & ~(uint32_t)TRACE_FEATURES)
 		return "the header names features that this program does not know";
-	if (header->page_size < 4096 || header->page_size > 65536 || header->page_size & (header->page_size - 1))
+	if (header->page_size < 4096 || header->page_size > 65536 ||
+	    header->page_size & (header->page_size - 1))
 		return "the header's page size cannot be";
 	if (header->thp > TRACE_THP_ALWAYS)
 		return "the header's huge-page policy cannot be";
@@ -214,8 +218,9 @@ uint32_t trace_checksum(uint32_t start, const void *bytes, size_t size)
 {
 	/* CRC-32 (reflected 0xedb88320), four bits at a time: a table of sixteen is enough for our sizes. */
 	static const uint32_t table[16] = {
-		0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
-		0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
+		0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
+		0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
+		0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
 	};
 	const uint8_t *p = bytes;
 	uint32_t crc = ~start;

@@ -1,8 +1,8 @@
 /*
  * trace.h - the recorded memory life of a program: what is in a trace, how to read one, how to write one.
  *
- * A trace is a stream of events in one clock order, preceded by a header and interleaved with definitions (files)
- * that the reader keeps in tables. docs/trace-format.md describes the bytes.
+ * A trace is a stream of events in one clock order, preceded by a header and interleaved with definitions
+ * (files) that the reader keeps in tables. docs/trace-format.md describes the bytes.
  *
  *   header | EXEC LAYOUT LAYOUT ... CALL FAULT CALL CLONE FAULT ... EXIT | end
  *
@@ -12,14 +12,14 @@
  *            its last thread: `last` in the EXIT or EXEC that leaves it says so
  *   file     an identity (device, inode), known to the reader before the first event that names it
  *
- * Order.   `time` never decreases. It is the entry of calls that take something away (munmap, the shrinking brk, ...)
- *          and the exit of those that give (mmap, the growing brk, ...), because that is the end at which another
- *          thread may know of it. `entry` and `exit` are both there for whoever wants to order otherwise. Two
- *          events of different threads whose [entry, exit] overlap ran concurrently.
+ * Order.   `time` never decreases. It is the entry of calls that take something away (munmap, the shrinking
+ *          brk, ...) and the exit of those that give (mmap, the growing brk, ...), because that is the end at
+ *          which another thread may know of it. `entry` and `exit` are both there for whoever wants to order
+ *          otherwise. Two events of different threads whose [entry, exit] overlap ran concurrently.
  *
- * Errors.  A reader never crashes and never returns an event that is malformed: every number that indexes is in
- *          range, threads named are alive, lengths are bounded, and layouts are page aligned, ascending and disjoint.
- *          Arguments of calls are whatever the program passed. What is wrong is one line.
+ * Errors.  A reader never crashes and never returns an event that is malformed: every number that indexes is
+ *          in range, threads named are alive, lengths are bounded, layouts are page aligned, ascending and
+ *          disjoint. Arguments of calls are whatever the program passed. What is wrong is one line.
  */
 #ifndef LAB_TRACE_TRACE_H
 #define LAB_TRACE_TRACE_H
@@ -36,14 +36,15 @@ enum {
 	TRACE_ARGS = 6,
 };
 
-#define TRACE_NONE UINT32_MAX	       /* no file, no mm, no thread */
-#define TRACE_SIZE_UNKNOWN UINT64_MAX  /* a file's size that could not be seen; a limit that is not set (infinity) */
+#define TRACE_NONE UINT32_MAX /* no file, no mm, no thread */
+#define TRACE_SIZE_UNKNOWN \
+	UINT64_MAX /* a file's size that could not be seen; a limit that is not set (infinity) */
 
 /* How it was recorded; the header's `features`. */
 enum trace_feature {
-	TRACE_HAS_ACCESS = 1 << 0,     /* faults say read, write or execute */
-	TRACE_HAS_FAULTS = 1 << 1,     /* there are faults at all */
-	TRACE_HAS_KERNEL = 1 << 2,     /* faults taken in kernel mode (copies from and to user) are recorded too */
+	TRACE_HAS_ACCESS = 1 << 0, /* faults say read, write or execute */
+	TRACE_HAS_FAULTS = 1 << 1, /* there are faults at all */
+	TRACE_HAS_KERNEL = 1 << 2, /* faults taken in kernel mode (copies from and to user) too */
 	TRACE_HAS_SIGNALS = 1 << 3,    /* SIGSEGV and SIGBUS are recorded */
 	TRACE_HAS_USAGE = 1 << 4,      /* EXIT carries what the kernel counted */
 	TRACE_BY_TRACEPOINTS = 1 << 5, /* calls come from the kernel's tracepoints */
@@ -89,13 +90,13 @@ struct trace_file {
 };
 
 enum trace_kind {
-	TRACE_EXEC = 1,	     /* a new mm; its mappings are the LAYOUT events that follow at once */
-	TRACE_LAYOUT = 2,    /* one mapping that the kernel made at exec */
-	TRACE_CLONE = 3,     /* fork, vfork, clone, clone3 that succeeded */
-	TRACE_EXIT = 4,	     /* one thread is gone */
-	TRACE_CALL = 5,	     /* a system call, finished (also with an error) */
-	TRACE_FAULT = 6,     /* a page fault at a user address, good or bad */
-	TRACE_SIGNAL = 7,    /* SIGSEGV or SIGBUS delivered to the thread: its last fault before this was bad */
+	TRACE_EXEC = 1,	  /* a new mm; its mappings are the LAYOUT events that follow at once */
+	TRACE_LAYOUT = 2, /* one mapping that the kernel made at exec */
+	TRACE_CLONE = 3,  /* fork, vfork, clone, clone3 that succeeded */
+	TRACE_EXIT = 4,	  /* one thread is gone */
+	TRACE_CALL = 5,	  /* a system call, finished (also with an error) */
+	TRACE_FAULT = 6,  /* a page fault at a user address, good or bad */
+	TRACE_SIGNAL = 7, /* SIGSEGV or SIGBUS delivered to the thread: its last fault before this was bad */
 	TRACE_FILE_SIZE = 8, /* the file was seen to have a new size, other than by a recorded call */
 	TRACE_LOST = 9,	     /* events are missing here */
 	TRACE_KIND_END,
@@ -131,12 +132,12 @@ enum trace_call {
 
 /* What a mapping made at exec is. */
 enum trace_region {
-	TRACE_REGION_FILE,  /* a segment of the program or of its interpreter; its zero-filled tail is REGION_ANON */
-	TRACE_REGION_ANON,  /* anonymous, nothing special */
-	TRACE_REGION_HEAP,  /* anonymous, and the kernel calls it [heap] */
-	TRACE_REGION_STACK, /* grows down */
-	TRACE_REGION_VDSO,  /* special mapping with pages of the kernel: vdso */
-	TRACE_REGION_VVAR,  /* likewise: vvar, vvar_vclock, timens */
+	TRACE_REGION_FILE, /* a segment of the program or its interpreter; its zero-filled tail is REGION_ANON */
+	TRACE_REGION_ANON,    /* anonymous, nothing special */
+	TRACE_REGION_HEAP,    /* anonymous, and the kernel calls it [heap] */
+	TRACE_REGION_STACK,   /* grows down */
+	TRACE_REGION_VDSO,    /* special mapping with pages of the kernel: vdso */
+	TRACE_REGION_VVAR,    /* likewise: vvar, vvar_vclock, timens */
 	TRACE_REGION_SPECIAL, /* likewise: any other, vsyscall excepted, which is never listed */
 	TRACE_REGIONS,
 };
@@ -153,19 +154,19 @@ enum trace_limit { TRACE_LIMIT_AS, TRACE_LIMIT_DATA, TRACE_LIMIT_STACK, TRACE_LI
 
 struct trace_event {
 	enum trace_kind kind;
-	uint32_t thread;      /* TRACE_NONE for FILE_SIZE and LOST */
-	uint32_t mm;	      /* the thread's as the event begins; the new one for EXEC and LAYOUT; else TRACE_NONE */
+	uint32_t thread; /* TRACE_NONE for FILE_SIZE and LOST */
+	uint32_t mm; /* the thread's as the event begins; the new one for EXEC and LAYOUT; else TRACE_NONE */
 	uint64_t time;	      /* nanoseconds since the recording began; never decreases */
 	uint64_t entry, exit; /* of CALL and CLONE; both equal `time` elsewhere */
 	uint64_t index;	      /* 0, 1, 2, ... of all events: for messages */
 	union {
 		struct {
-			uint32_t old_mm; /* TRACE_NONE for the first EXEC */
-			bool last;	 /* the old mm dies here */
-			uint32_t mappings;	      /* LAYOUT events that follow */
-			uint64_t brk;		      /* where the heap starts (start_brk), not aligned */
+			uint32_t old_mm;	       /* TRACE_NONE for the first EXEC */
+			bool last;		       /* the old mm dies here */
+			uint32_t mappings;	       /* LAYOUT events that follow */
+			uint64_t brk;		       /* where the heap starts (start_brk), not aligned */
 			uint64_t limits[TRACE_LIMITS]; /* soft limits in bytes, TRACE_SIZE_UNKNOWN for none */
-			uint32_t pid;		      /* as it was in the recording: for messages */
+			uint32_t pid;		       /* as it was in the recording: for messages */
 		} exec;
 		struct {
 			uint64_t start, end;
@@ -184,8 +185,8 @@ struct trace_event {
 		struct {
 			bool last; /* no thread uses the mm any more: it dies here */
 			/*
-			 * What the recording kernel counted, 0 where it could not be read (TRACE_HAS_USAGE), as the
-			 * thread began to exit. minor and major are the thread's own.
+			 * What the recording kernel counted, 0 where it could not be read (TRACE_HAS_USAGE),
+			 * as the thread began to exit. minor and major are the thread's own.
 			 */
 			uint64_t minor, major;	 /* page faults */
 			uint64_t peak_rss_pages; /* VmHWM of the mm */
@@ -195,14 +196,14 @@ struct trace_event {
 			enum trace_call nr;
 			uint64_t args[TRACE_ARGS];
 			int64_t result; /* an address, a number, or a negative errno */
-			uint32_t file;	/* of mmap without MAP_ANONYMOUS, ftruncate, ...; TRACE_NONE if not known */
-			uint32_t peer;	/* a thread, or TRACE_NONE */
+			uint32_t file; /* of mmap of a file, ftruncate, ...; TRACE_NONE: none, or not known */
+			uint32_t peer; /* a thread, or TRACE_NONE */
 		} call;
 		struct {
 			uint64_t address;
 			enum trace_access access;
-			bool kernel;  /* taken in kernel mode: the kernel touched user memory */
-			bool present; /* a protection fault: an entry was there. False also where it is not known */
+			bool kernel; /* taken in kernel mode: the kernel touched user memory */
+			bool present; /* a protection fault: an entry was there. False if not known */
 		} fault;
 		struct {
 			uint32_t signal; /* SIGSEGV 11, SIGBUS 7 */
@@ -218,7 +219,7 @@ struct trace_event {
 	};
 };
 
-/* ---- Reading ---------------------------------------------------------------------------------------------------- */
+/* ---- Reading ---- */
 
 struct trace_reader;
 
@@ -229,8 +230,8 @@ enum trace_status {
 };
 
 /*
- * Open @path and read its header. NULL on failure, with one line (no newline, the path in it) in @error, which has
- * room for @error_size bytes.
+ * Open @path and read its header. NULL on failure, with one line (no newline, the path in it) in @error,
+ * which has room for @error_size bytes.
  */
 struct trace_reader *trace_reader_open(const char *path, char *error, size_t error_size);
 
@@ -244,21 +245,22 @@ enum trace_status trace_reader_next(struct trace_reader *r, struct trace_event *
 
 const char *trace_reader_error(const struct trace_reader *r);
 
-/* Files defined so far; valid until the reader is closed, except that the array may move with the next event. */
+/* Files defined so far. A file's pointer holds until the next event is read. */
 size_t trace_reader_files(const struct trace_reader *r);
 const struct trace_file *trace_reader_file(const struct trace_reader *r, uint32_t file);
 
 void trace_reader_close(struct trace_reader *r);
 
-/* ---- Writing ---------------------------------------------------------------------------------------------------- */
+/* ---- Writing ---- */
 
 struct trace_writer;
 
 /* NULL on failure, with one line in @error. The header's version is filled in. */
 struct trace_writer *trace_writer_open(const char *path, const struct trace_header *header, char *error,
 				       size_t error_size);
-struct trace_writer *trace_writer_open_stream(FILE *stream, const char *name, const struct trace_header *header,
-					      char *error, size_t error_size);
+struct trace_writer *trace_writer_open_stream(FILE *stream, const char *name,
+					      const struct trace_header *header, char *error,
+					      size_t error_size);
 
 /* A file's number. Its path is copied. Every file must be added before the first event that names it. */
 uint32_t trace_writer_add_file(struct trace_writer *w, const struct trace_file *file);
@@ -271,7 +273,7 @@ uint64_t trace_writer_bytes(const struct trace_writer *w);
 /* Finish and free. 0, or -1 with one line in @error: the first failure since the open. */
 int trace_writer_close(struct trace_writer *w, char *error, size_t error_size);
 
-/* ---- Names, for people ------------------------------------------------------------------------------------------ */
+/* ---- Names, for people ---- */
 
 const char *trace_call_name(enum trace_call nr);
 const char *trace_region_name(enum trace_region region);

@@ -2,8 +2,8 @@
  * writer.c - writes a trace: events into blocks, each with its checksum. The bytes are described in
  * docs/trace-format.md.
  *
- * Errors are remembered, not returned from each call: the first one is what trace_writer_close() says. After it
- * nothing is written any more.
+ * Errors are remembered, not returned from each call: the first one is what trace_writer_close() says. After
+ * it nothing is written any more.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -114,8 +114,9 @@ static void put_header(struct trace_writer *w, const struct trace_header *header
 	finish_block(w, TRACE_BLOCK_HEADER);
 }
 
-struct trace_writer *trace_writer_open_stream(FILE *stream, const char *name, const struct trace_header *header,
-					      char *error, size_t error_size)
+struct trace_writer *trace_writer_open_stream(FILE *stream, const char *name,
+					      const struct trace_header *header, char *error,
+					      size_t error_size)
 {
 	const char *wrong = trace_header_check(header);
 	if (wrong) {

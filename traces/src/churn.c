@@ -1,10 +1,10 @@
 /*
  * churn.c - ten threads that map and unmap all the time: the program behind churn.trace.
  *
- * Each thread keeps a few mappings of its own and changes them at random: maps, unmaps whole and in parts, protects,
- * discards, moves, writes. All share one file mapping and one arena: slots of one reservation that a lock hands out,
- * so that an address goes from thread to thread with other permissions. Threads end and are created meanwhile, and
- * a child is forked in the middle of it all.
+ * Each thread keeps a few mappings of its own and changes them at random: maps, unmaps whole and in parts,
+ * protects, discards, moves, writes. All share one file mapping and one arena: slots of one reservation that
+ * a lock hands out, so that an address goes from thread to thread with other permissions. Threads end and are
+ * created meanwhile, and a child is forked in the middle of it all.
  *
  *   churn [steps per thread]
  */
@@ -78,7 +78,8 @@ static void use_slot(uint32_t *state)
 	if (next(state) % 2)
 		mprotect(at, size, PROT_NONE);
 	else
-		check(mmap(at, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0));
+		check(mmap(at, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1,
+			   0));
 	give_slot(slot);
 }
 
@@ -96,7 +97,8 @@ static void map_one(struct kept *kept, uint32_t *state)
 	if (kept->of_file)
 		kept->at = check(mmap(NULL, kept->size, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0));
 	else
-		kept->at = check(mmap(NULL, kept->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+		kept->at = check(
+			mmap(NULL, kept->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 	for (size_t i = 0; i < kept->size; i += page << what)
 		kept->at[i] = 1;
 }
@@ -171,11 +173,12 @@ int main(int argc, char **argv)
 	if (file < 0 || ftruncate(file, (off_t)(FILE_PAGES * page)))
 		return 1;
 	shared = check(mmap(NULL, FILE_PAGES * page, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
-	arena = check(mmap(NULL, SLOTS * SLOT_PAGES * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-			   -1, 0));
+	arena = check(mmap(NULL, SLOTS * SLOT_PAGES * page, PROT_NONE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
 	for (int round = 0; round < 2; round++) {
 		for (uintptr_t i = 0; i < THREADS; i++)
-			if (pthread_create(&threads[i], NULL, churn, (void *)(i + 1 + (unsigned)round * THREADS)))
+			if (pthread_create(&threads[i], NULL, churn,
+					   (void *)(i + 1 + (unsigned)round * THREADS)))
 				return 1;
 		pid_t child = fork();
 		if (!child) {
