@@ -379,8 +379,10 @@ static int set(struct quire_cpu **cpu, struct mapping *m, unsigned page, struct 
 	struct cursor cursor;
 
 	int err = cursor_open(&cursor, *cpu, &m->as, address(page), CURSOR_FILL, NULL, NULL);
-	if (err)
+	if (err) {
+		folio_put(*cpu, folio);
 		return err;
+	}
 	cursor_set(&cursor, entry_make(folio_pfn((*cpu)->quire, folio), bits), folio);
 	cursor_close(&cursor);
 	return 0;
@@ -398,9 +400,12 @@ static int touch(struct quire_cpu **cpu, struct mapping *m, unsigned page, quire
 	folio_lock(cpu, folio);
 	if (bits & ENTRY_WRITE)
 		err = file_make_writable(cpu, m->node.file, folio);
-	if (!err)
+	if (!err) {
+		folio_get(folio);
 		err = set(cpu, m, page, folio, bits);
+	}
 	folio_unlock(*cpu, folio);
+	folio_put(*cpu, folio);
 	return err;
 }
 
