@@ -92,10 +92,7 @@ static int store(struct scene *s, quire_vaddr to, const void *from, size_t bytes
 	return hosted_store(s->cpu, s->mm, to, from, bytes, &s->fault);
 }
 
-/*
- * ---- accesses
- * ---------------------------------------------------------------------------------------------
- */
+/* ---- accesses ----------------------------------------------------------------------------------- */
 
 static void scene_unaligned(struct scene *s)
 {
@@ -165,10 +162,7 @@ static void base_1_bytes_before_the_fault_are_done(void **state)
 	assert_int_equal(wrong, 0);
 }
 
-/*
- * ---- many CPUs in one address space
- * ---------------------------------------------------------------------------
- */
+/* ---- many CPUs in one address space ------------------------------------------------------------- */
 
 struct crowd {
 	struct quire_mm *mm;
@@ -266,10 +260,7 @@ static void base_3_nobody_reaches_anothers_frame(void **state)
 	hosted_destroy(machine);
 }
 
-/*
- * ---- files of the host
- * ----------------------------------------------------------------------------------------
- */
+/* ---- files of the host -------------------------------------------------------------------------- */
 
 static char path[64];
 
