@@ -21,6 +21,7 @@
 #include "frames.h"
 
 #include "../base/assert.h"
+#include "../base/memory.h"
 
 /* ---- counts, by the CPU that does it ----------------------------------------------------------------- */
 
@@ -103,7 +104,7 @@ static void begin(struct quire *quire, struct folio *folio, enum folio_kind kind
 			frame->head = folio;
 		}
 	}
-	__builtin_memset(from, 0, (size_t)((char *)(folio + 1) - from));
+	memset(from, 0, (size_t)((char *)(folio + 1) - from));
 	folio->kind = (uint8_t)kind;
 	folio->order = (uint8_t)order;
 	/* Pairs with the acquire in folio_try_get(). */
