@@ -169,8 +169,8 @@ struct crowd {
 	_Atomic uint32_t done, wrong;
 };
 
-#define CROWD_PAGES 32
-#define CROWD_ROUNDS 1500
+#define CROWD_PAGES 64 /* more than are flushed one by one */
+#define CROWD_ROUNDS 4000
 
 static void job_crowd_create(struct quire_cpu **cpu, void *argument)
 {
@@ -189,8 +189,8 @@ static void job_crowd_end(struct quire_cpu **cpu, void *argument)
 }
 
 /*
- * Each page is only ever given its own number, at places of each CPU's own: whoever sees another number
- * has reached another page's frame, through a translation that ought to be gone.
+ * Each page is only ever given its own number: whoever sees another has reached another page's frame,
+ * through a translation that ought to be gone.
  */
 static void job_crowd_touch(struct quire_cpu **cpu, void *argument)
 {
@@ -215,25 +215,41 @@ static void job_crowd_touch(struct quire_cpu **cpu, void *argument)
 	atomic_fetch_add(&crowd->done, 1);
 }
 
+/* Write @page's number wherever any CPU looks, most likely into the frame that was freed last. */
+static void fill_page(struct quire_cpu **cpu, struct crowd *crowd, uint64_t page)
+{
+	uint64_t number = page + 1;
+	struct quire_fault fault;
+
+	for (unsigned place = 0; place < CPUS; place++)
+		if (hosted_store(cpu, crowd->mm, BASE + page * PAGE + place * 64, &number, 8, &fault))
+			atomic_fetch_add(&crowd->wrong, 1);
+}
+
 static void job_crowd_change(struct quire_cpu **cpu, void *argument)
 {
 	struct crowd *crowd = argument;
+	const quire_vaddr whole = CROWD_PAGES * PAGE;
 
 	quire_cpu_run(*cpu, crowd->mm);
 	for (unsigned i = 0; atomic_load(&crowd->done) < CPUS - 1; i++) {
-		quire_vaddr at = BASE + i * 5 % CROWD_PAGES * PAGE, bytes = (1 + i % 3) * PAGE;
+		uint64_t page = i * 5 % CROWD_PAGES, other = (page + 1 + i % 7) % CROWD_PAGES;
+		quire_vaddr at = BASE + page * PAGE;
+		int err = quire_madvise(cpu, crowd->mm, BASE + other * PAGE, PAGE, QUIRE_MADV_DONTNEED);
 
-		if (at + bytes > BASE + CROWD_PAGES * PAGE)
-			bytes = PAGE;
 		if (i % 4 == 0)
-			quire_madvise(cpu, crowd->mm, at, bytes, QUIRE_MADV_DONTNEED);
+			err |= quire_madvise(cpu, crowd->mm, at, PAGE, QUIRE_MADV_DONTNEED);
 		else if (i % 4 == 1)
-			quire_munmap(cpu, crowd->mm, at, bytes);
+			err |= quire_munmap(cpu, crowd->mm, at, PAGE) ||
+			       map_at(cpu, crowd->mm, at, PAGE, RW, NULL) < 0;
 		else if (i % 4 == 2)
-			quire_mprotect(cpu, crowd->mm, BASE, 4 * PAGE, QUIRE_PROT_READ);
+			err |= quire_mprotect(cpu, crowd->mm, at, PAGE, QUIRE_PROT_READ) |
+			       quire_mprotect(cpu, crowd->mm, at, PAGE, RW);
 		else
-			map_at(cpu, crowd->mm, at, bytes, RW, NULL);
-		hosted_poll(*cpu);
+			err |= quire_madvise(cpu, crowd->mm, BASE, whole, QUIRE_MADV_DONTNEED);
+		if (err)
+			atomic_fetch_add(&crowd->wrong, 1);
+		fill_page(cpu, crowd, other);
 	}
 	quire_cpu_leave(*cpu);
 }
