@@ -351,6 +351,14 @@ static void handle(struct run *run, struct finding finding)
 	report(run, &again);
 }
 
+static int agent_died(const struct run *run)
+{
+	fputs("quire fuzz: an agent process died; repeat with: quire fuzz --replay ", stderr);
+	print_bytes(stderr, run);
+	fputc('\n', stderr);
+	return EXIT_MISSING;
+}
+
 static int run_random(struct run *run)
 {
 	const struct options *o = &run->options;
@@ -365,10 +373,8 @@ static int run_random(struct run *run)
 		ops_generate(&state, run->bytes, records);
 		run->count = records * OPS_RECORD;
 		finding = fuzzer_run(&run->fuzzer, run->bytes, run->count);
-		if (finding.kind == FINDING_AGENT_DIED) {
-			fprintf(stderr, "quire fuzz: an agent process died\n");
-			return EXIT_MISSING;
-		}
+		if (finding.kind == FINDING_AGENT_DIED)
+			return agent_died(run);
 		count_operations(run);
 		if (finding.kind != FINDING_NONE)
 			handle(run, finding);
@@ -413,10 +419,8 @@ static int run_replay(struct run *run)
 {
 	struct finding finding = fuzzer_run(&run->fuzzer, run->bytes, run->count);
 
-	if (finding.kind == FINDING_AGENT_DIED) {
-		fprintf(stderr, "quire fuzz: an agent process died\n");
-		return EXIT_MISSING;
-	}
+	if (finding.kind == FINDING_AGENT_DIED)
+		return agent_died(run);
 	count_operations(run);
 	if (run->options.program) {
 		if (finding.kind == FINDING_NONE)

@@ -488,6 +488,12 @@ static int64_t locking_call(struct quire_cpu **cpu, struct quire_mm *mm, const s
 static int64_t mapping_call(struct subject *subject, struct quire_cpu **cpu, struct quire_mm *mm,
 			    const struct wire_op *op, uint64_t addr)
 {
+	uint64_t heap = subject->layout->heap;
+
+	if (wire_hits_agent(heap, addr, op->length) ||
+	    (op->kind == WIRE_MREMAP &&
+	     wire_hits_agent(heap, address(subject, op->process, op->base2, op->addr2), op->length2)))
+		return WIRE_LEFT_OUT;
 	switch (op->kind) {
 	case WIRE_MMAP:
 		return do_mmap(subject, cpu, mm, op, addr);
@@ -540,6 +546,17 @@ static int64_t carry_out(struct subject *subject, struct quire_cpu **cpu, struct
 	}
 }
 
+/* Quire's own idea of whether @mm is in order; a complaint is a finding like a leak. */
+static void check(struct subject *subject, struct quire_cpu **cpu, struct quire_mm *mm, unsigned process)
+{
+	const char *what;
+
+	if (quire_mm_check(cpu, mm, &what) == 0 || subject->leak)
+		return;
+	snprintf(subject->leak_room, sizeof(subject->leak_room), "process %u: %s", process, what);
+	subject->leak = subject->leak_room;
+}
+
 static void run_one(struct subject *subject, struct quire_cpu **cpu, uint32_t at)
 {
 	const struct wire_op *op = &subject->sequence->ops[at];
@@ -554,8 +571,10 @@ static void run_one(struct subject *subject, struct quire_cpu **cpu, uint32_t at
 		subject->slots[op->process][op->slot] = (uint64_t)head->result;
 	if ((subject->looking || op->kind == WIRE_READ_ALL) && op->kind != WIRE_EXIT)
 		look(subject, cpu, mm);
-	if (op->kind == WIRE_READ_ALL)
+	if (op->kind == WIRE_READ_ALL) {
 		read_all(subject, cpu, mm);
+		check(subject, cpu, mm, op->process);
+	}
 	write_record(subject);
 	if (op->kind == WIRE_EXIT)
 		end_process(subject, cpu, op->process);
@@ -567,7 +586,8 @@ static void look_for_leaks(struct subject *subject, struct quire_cpu **cpu)
 	struct quire *quire = hosted_quire(subject->machine);
 	struct quire_stats stats;
 
-	subject->leak = NULL;
+	if (subject->leak)
+		return;
 	quire_stats_read(quire, &stats);
 	if (stats.frames_free + stats.frames_reserved == stats.frames_total && !stats.committed_pages)
 		return;
@@ -587,6 +607,7 @@ static void run_job(struct quire_cpu **cpu, void *argument)
 	struct subject *subject = argument;
 
 	subject->log_bytes = 0;
+	subject->leak = NULL;
 	subject->running = NULL;
 	memset(subject->files, 0, sizeof(subject->files));
 	if (make_files(subject, cpu) == 0 && make_first_process(subject, cpu) == 0) {

@@ -92,6 +92,7 @@ enum {
 };
 
 enum {
+	WIRE_LEFT_OUT = -4094, /* a result that no call has */
 	WIRE_NO_SLOT = 0xff,
 	WIRE_NO_FILE = 0xff,
 };
@@ -161,6 +162,17 @@ static inline uint64_t wire_sum(uint64_t sum, const void *words, uint64_t count)
 	for (uint64_t i = 0; i < count; i++)
 		sum = (sum ^ word[i]) * 0x9e3779b97f4a7c15ul + (sum >> 29);
 	return sum;
+}
+
+/*
+ * Would a call on this range reach the agent's own mappings? Then both sides leave it out and say WIRE_LEFT_OUT. A range
+ * that wraps or ends outside the address space does no harm: it is refused.
+ */
+static inline int wire_hits_agent(uint64_t heap, uint64_t addr, uint64_t length)
+{
+	uint64_t end = addr + length;
+
+	return end >= addr && end < 1ul << 47 && addr < heap && end > WIRE_CONTROL;
 }
 
 /* What file writes write. */

@@ -405,6 +405,9 @@ static word mapping_call(const struct wire_op *op)
 {
 	uint64_t addr = address(op->base, op->addr), length = op->length;
 
+	if (wire_hits_agent(control->heap, addr, length) ||
+	    (op->kind == WIRE_MREMAP && wire_hits_agent(control->heap, address(op->base2, op->addr2), op->length2)))
+		return WIRE_LEFT_OUT;
 	switch (op->kind) {
 	case WIRE_MMAP:
 		return CALL(SYS_mmap, addr, length, op->prot, op->flags,
