@@ -33,13 +33,21 @@ void tables_cpu_destroy(struct quire_cpu *boot, struct quire_cpu *cpu);
 
 int as_create(struct quire_cpu *cpu, struct quire_as *as); /* an empty root; -ENOMEM */
 
-/* SLEEPS. Every entry is clear. Evicts lazy CPUs, frees the tables that are left and the root. */
+/* SLEEPS. Every entry is clear, and the notifiers are released. Evicts lazy CPUs, frees the tables that are left and the root. */
 void as_destroy(struct quire_cpu **cpu, struct quire_as *as);
 
 /* The CPU switches: the table/ half of quire_cpu_run(), _idle() and _leave(). */
 void as_run(struct quire_cpu *cpu, struct quire_as *as);
 void as_idle(struct quire_cpu *cpu);
 void as_leave(struct quire_cpu *cpu);
+
+/*
+ * Secondary MMUs; the public half is <quire/notifier.h>. SLEEP. Both wait for operations under way, so that every notifier hears the start
+ * and the end of an operation, or neither. Release: the address space goes; each is told so and forgotten.
+ */
+void as_notifier_add(struct quire_cpu **cpu, struct quire_as *as, struct quire_notifier *notifier);
+void as_notifier_remove(struct quire_cpu **cpu, struct quire_as *as, struct quire_notifier *notifier);
+void as_notifiers_release(struct quire_cpu **cpu, struct quire_as *as);
 
 struct as_counts {
 	uint64_t rss[RSS_KINDS]; /* pages */

@@ -3,7 +3,7 @@
  *
  * A cursor goes over a range of addresses, one table at a time, with that table locked: entries there do not change but for
  * hardware's accessed and dirty bits. Opening, and stepping to the next table, does all the waiting and may fail; a change
- * through an open cursor does neither, with one exception, cursor_replace(). Every change here keeps, once for everybody:
+ * through an open cursor does neither, with two exceptions, cursor_replace() and cursor_split(). Every change here keeps, once for everybody:
  *
  *	- accessed and dirty bits that hardware sets meanwhile are not lost (PIN-8): a dirty bit taken away with an entry
  *	  marks the folio dirty;
@@ -117,14 +117,15 @@ quire_entry cursor_protect(struct cursor *cursor, quire_entry off, quire_entry o
 
 /*
  * Put another page here: clear, flush on every CPU, only then set, so that no two CPUs ever see two pages (copy-on-write).
- * The one change that waits: for other CPUs' flush, serving their IPIs, with the table locked. Like cursor_clear() followed
+ * A change that waits: for other CPUs' flush, serving their IPIs, with the table locked. Like cursor_clear() followed
  * by cursor_set(); the old page's reference goes into the gather, already flushed.
  */
 void cursor_replace(struct cursor *cursor, quire_entry entry, struct folio *folio);
 
 /*
  * Replace the huge leaf under the cursor by a table of small ones with the same rights and bits, the folio whole; counts go
- * from one mapping to one a page. Uses a table of @stock, which must have one. The cursor stands on the small entry of @va.
+ * from one mapping to one a page. Uses a table of @stock, which must have one. The cursor stands on the small entry of @va. Waits like
+ * cursor_replace(): a CPU must not hold a large and a small translation of one address at a time.
  */
 void cursor_split(struct cursor *cursor, struct table_stock *stock, quire_vaddr va);
 

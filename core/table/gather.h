@@ -30,6 +30,11 @@ void gather_begin(struct quire_cpu **cpu, struct gather *gather, struct quire_as
 /* May be called under table locks (it waits for other CPUs' flush, which takes none), or none. */
 void gather_flush(struct quire_cpu *cpu, struct gather *gather);
 
+/* What the cursor owes: the flush of a range, a frame's reference (the gather is not full), a table taken out that @va went through. */
+void gather_range(struct gather *gather, quire_vaddr start, quire_vaddr end);
+void gather_frame(struct gather *gather, struct folio *folio);
+void gather_table(struct gather *gather, struct folio *table, quire_vaddr va);
+
 /* SLEEPS. */
 void gather_end(struct quire_cpu **cpu, struct gather *gather);
 

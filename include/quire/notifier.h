@@ -8,7 +8,7 @@
  *	the core				the secondary MMU, on its own fault
  *	start(range): drop it, refuse it	seq = quire_notifier_seq(n)
  *	clear entries, flush			quire_translate(mm, va) -> frame
- *	end(range)				lock; if (!quire_notifier_retry(n, seq, va)) install; unlock
+ *	end(range)				lock; if (!quire_notifier_retry(n, seq)) install; unlock
  *	free the frames				otherwise once more
  *
  * start() takes the lock of the last line to drop what is installed, so that either retry sees the start or
@@ -35,7 +35,7 @@ struct quire_notifier {
 	/* the core's */
 	struct quire_notifier *next;
 	struct quire_mm *mm;
-	_Atomic uint64_t seq;	/* moves at every start */
+	_Atomic uint64_t seq;	/* moves at every end */
 	_Atomic uint32_t active; /* starts without their end */
 };
 

@@ -1,0 +1,91 @@
+/*
+ * gather.c - carries out the flush that an operation owes, and only then lets go of frames and tables.
+ *
+ *	entry cleared --> range, frame, table into the gather --> ... --> flush --> frames put; tables freed after a grace period
+ *
+ * Secondary MMUs are told before the first entry changes and after the last flush. The list of notifiers is read-locked from the
+ * beginning to the end: one that is registered in the middle of an operation would not have been told of it, and would take a
+ * translation that is about to go (BASE-7). So registration waits for the operations that are under way.
+ *
+ * Order:   gather_begin() and _end() sleep, with no spin lock held. gather_flush() under table locks or none.
+ * Rules:   BASE-3, BASE-7.
+ */
+#include "gather.h"
+
+#include "../base/assert.h"
+#include "../base/bits.h"
+#include "notifier.h"
+#include "table.h"
+#include "tlb.h"
+
+void gather_begin(struct quire_cpu **cpu, struct gather *gather, struct quire_as *as, quire_vaddr from,
+		  quire_vaddr to)
+{
+	gather->as = as;
+	gather->from = from;
+	gather->to = to;
+	gather->start = UINT64_MAX;
+	gather->end = 0;
+	gather->tables = false;
+	gather->count = 0;
+	gather->dead = NULL;
+	notifiers_start(cpu, as, from, to);
+}
+
+void gather_range(struct gather *gather, quire_vaddr start, quire_vaddr end)
+{
+	gather->start = min_u64(gather->start, start);
+	gather->end = max_u64(gather->end, end);
+}
+
+void gather_frame(struct gather *gather, struct folio *folio)
+{
+	quire_assert(!gather_is_full(gather));
+	gather->frames[gather->count++] = folio;
+}
+
+/*
+ * One page of what the table covered is enough: flushing it forgets the upper-level entries for its address, and the only
+ * such entry that leads here is the one that this page's walk goes through.
+ */
+void gather_table(struct gather *gather, struct folio *table, quire_vaddr va)
+{
+	quire_vaddr page = align_down(va, QUIRE_PAGE_SIZE);
+
+	table->table.rcu.next = gather->dead ? &gather->dead->table.rcu : NULL;
+	gather->dead = table;
+	gather->tables = true;
+	gather_range(gather, page, page + QUIRE_PAGE_SIZE);
+}
+
+static void free_tables(struct quire_cpu *cpu, struct folio *table)
+{
+	while (table) {
+		struct quire_rcu *next = table->table.rcu.next;
+		table_free_later(cpu, table);
+		table = next ? container_of(next, struct folio, table.rcu) : NULL;
+	}
+}
+
+void gather_flush(struct quire_cpu *cpu, struct gather *gather)
+{
+	if (gather->tables)
+		tlb_flush_tables(cpu, gather->as, gather->start, gather->end);
+	else if (gather->start < gather->end)
+		tlb_flush(cpu, gather->as, gather->start, gather->end);
+	gather->start = UINT64_MAX;
+	gather->end = 0;
+	gather->tables = false;
+
+	for (unsigned i = 0; i < gather->count; i++)
+		folio_put(cpu, gather->frames[i]);
+	gather->count = 0;
+	free_tables(cpu, gather->dead);
+	gather->dead = NULL;
+}
+
+void gather_end(struct quire_cpu **cpu, struct gather *gather)
+{
+	gather_flush(*cpu, gather);
+	notifiers_end(cpu, gather->as, gather->from, gather->to);
+}

@@ -1,0 +1,88 @@
+/*
+ * move.c - entries change their address (mremap).
+ *
+ * The page moves, and nothing is counted anew but where the tables count; its old address must be forgotten before the new one can be
+ * taken apart:
+ *
+ *	move (this CPU)				truncate, by reverse mapping (another)
+ *	entry: old place -> new place
+ *	...					clear the new place, flush it, free the page
+ *	flush the old place						<- too late: a third CPU may still store
+ *									   to the page through the old one
+ *
+ * So the flush comes before the lock of the table that received the entry is released (CVE-2018-18281).
+ *
+ * Order:   two table locks of one level, see pair.c; the flush inside them, which waits for other CPUs but takes no lock.
+ * Rules:   BASE-3, BASE-4, PIN-8.
+ */
+#include "move.h"
+
+#include "../base/assert.h"
+#include "pair.h"
+#include "tlb.h"
+#include "walk.h"
+
+static void move_one(struct pair *pair)
+{
+	struct quire *quire = pair->from_as->quire;
+	_Atomic quire_entry *from = table_slot(quire, pair->from.table,
+					       table_index(pair->from.va, pair->from.level));
+	_Atomic quire_entry *to = table_slot(quire, pair->to.table, table_index(pair->to.va, pair->to.level));
+
+	quire_assert(pair->to.entry == 0);
+	/* Hardware's bits are final with the exchange: a walker that comes later finds nothing to set them in. */
+	quire_entry entry = atomic_exchange_explicit(from, 0, memory_order_acq_rel);
+	table_count_out(quire, pair->from.table, entry);
+	table_count_in(quire, pair->to.table, entry);
+	/* Release: as in cursor_set(). */
+	atomic_store_explicit(to, entry, memory_order_release);
+	if (entry_is_live(entry))
+		gather_range(pair->gather, pair->from.va, pair->from.va + cursor_size(&pair->from));
+}
+
+/* What the gather owed before stays owed; what was moved since is flushed now. */
+static void flush_moved(struct pair *pair, quire_vaddr start, quire_vaddr end)
+{
+	quire_vaddr moved_start = pair->gather->start, moved_end = pair->gather->end;
+
+	if (moved_start < moved_end)
+		tlb_flush(pair->cpu, pair->from_as, moved_start, moved_end);
+	pair->gather->start = start;
+	pair->gather->end = end;
+}
+
+/* One pair of tables: everything that both hold. */
+static void move_tables(struct pair *pair, quire_vaddr first)
+{
+	struct gather *gather = pair->gather;
+	quire_vaddr owed_start = gather->start, owed_end = gather->end, va = pair->from.va;
+	unsigned level = pair->from.level;
+
+	gather->start = UINT64_MAX;
+	gather->end = 0;
+	do {
+		move_one(pair);
+	} while (pair_next(pair));
+	flush_moved(pair, owed_start, owed_end);
+	bool empty = pair->from.table->table.used == 0;
+	pair_close(pair);
+	if (empty)
+		walk_prune(pair->cpu, pair->from_as, va, level, first, pair->end, gather);
+}
+
+int table_move(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr from, quire_vaddr to,
+	       quire_vaddr bytes, struct gather *gather, quire_vaddr *moved)
+{
+	struct pair pair = { .cpu = cpu, .from_as = as, .to_as = as, .gather = gather };
+	int err;
+
+	quire_assert(is_aligned(from | to | bytes, QUIRE_PAGE_SIZE));
+	quire_assert(from + bytes <= to || to + bytes <= from);
+	pair.at = from;
+	pair.end = from + bytes;
+	pair.offset = to - from;
+	while (!(err = pair_open(&pair)))
+		move_tables(&pair, from);
+	*moved = pair.at - from;
+	return err == -QUIRE_ENOENT ? 0 : err;
+}

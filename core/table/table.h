@@ -1,0 +1,55 @@
+/*
+ * table.h - table pages themselves: where an entry is, what a table counts, how one comes and goes.
+ */
+#ifndef QUIRE_TABLE_TABLE_H
+#define QUIRE_TABLE_TABLE_H
+
+#include "../base/bits.h"
+#include "cursor.h"
+
+static inline unsigned table_index(quire_vaddr va, unsigned level)
+{
+	return (unsigned)(va >> QUIRE_LEVEL_SHIFT(level)) & (QUIRE_TABLE_ENTRIES - 1);
+}
+
+/* Bytes that a table of @level covers. */
+static inline quire_vaddr table_span(unsigned level)
+{
+	return QUIRE_LEVEL_SIZE(level + 1);
+}
+
+/*
+ * Entries are atomic: hardware reads them and sets bits in them at any time, and software goes down through them without a lock.
+ */
+static inline _Atomic quire_entry *table_slot(struct quire *quire, const struct folio *table, unsigned index)
+{
+	return (_Atomic quire_entry *)folio_memory(quire, table) + index;
+}
+
+/* A table with nothing in it, in no tree. NULL when memory is out. */
+struct folio *table_alloc(struct quire_cpu *cpu);
+
+/* A table that nobody else can reach any more, neither a CPU's walker nor a descent under RCU. */
+void table_free(struct quire_cpu *cpu, struct folio *table);
+
+/* A table that no CPU's walker can reach any more: freed after a grace period, for descents that have seen it. */
+void table_free_later(struct quire_cpu *cpu, struct folio *table);
+
+/* From @stock (NULL: none), else from the allocator; and an unused one back. */
+struct folio *table_take(struct quire_cpu *cpu, struct table_stock *stock);
+void table_give_back(struct quire_cpu *cpu, struct table_stock *stock, struct folio *table);
+
+/* Hang @child into slot @index of @parent, whose lock the caller has: the slot is empty, or (_replace) hidden from hardware. */
+void table_replace(struct quire *quire, struct folio *parent, unsigned index, struct folio *child);
+void table_link(struct quire *quire, struct folio *parent, unsigned index, struct folio *child);
+
+/* Both locks held: @child is empty and comes out of slot @index of @parent. */
+void table_unlink(struct quire *quire, struct folio *parent, unsigned index, struct folio *child);
+
+/* The table's counts when a leaf entry comes to it or leaves it. Under its lock. */
+void table_count_in(struct quire *quire, struct folio *table, quire_entry entry);
+void table_count_out(struct quire *quire, struct folio *table, quire_entry entry);
+
+enum rss_kind folio_rss_kind(const struct folio *folio);
+
+#endif

@@ -1,0 +1,187 @@
+/*
+ * walk.c - the way down to a table, without locks; and the changes of the tree's shape, with them.
+ *
+ * A descent reads entries without a lock, under RCU, and locks only the table where it ends. By then that table may be out of
+ * the tree. It cannot be freed, because we are in a read-side section, and its dead mark, which is set under its own lock, tells:
+ *
+ *	a descent				the table is taken out
+ *	read entry: table T			lock parent, lock T; T is empty
+ *						T.dead; parent's entry = 0
+ *						unlock; flush; grace period ...
+ *	lock T
+ *	T.dead? start over, from the root	... free T
+ *	leave RCU: T is ours while locked
+ *
+ * Once locked and found alive, the table stays so: whoever would take it out needs its lock. The same answers for the entry: where a
+ * descent ended for want of a table, the entry is read again under the lock of the table that it is in; a table that was
+ * hung there meanwhile means to go on down.
+ *
+ * Order:   takes one table lock, or an upper one and then one below it (walk_prune()). Does not sleep.
+ * Rules:   BASE-2, BASE-3.
+ */
+#include "walk.h"
+
+#include "../base/assert.h"
+
+struct walk walk_down(struct quire_as *as, quire_vaddr va, unsigned level)
+{
+	struct walk walk = { .table = as->root, .level = QUIRE_LEVELS - 1 };
+
+	for (;;) {
+		_Atomic quire_entry *slot = table_slot(as->quire, walk.table, table_index(va, walk.level));
+		/* Acquire pairs with the release in table_link(). */
+		walk.entry = atomic_load_explicit(slot, memory_order_acquire);
+		if (walk.level == level || !entry_is_table(walk.entry))
+			return walk;
+		walk.table = folio_of(as->quire, entry_pfn(walk.entry));
+		walk.level--;
+	}
+}
+
+/* Lock what walk_down() came to; false, with nothing locked, when that is not the end of the path any more. */
+static bool lock_found(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsigned level,
+		       struct walk *walk)
+{
+	struct folio *table = walk->table;
+
+	quire_spin_lock(cpu, &table->table.lock);
+	if (!table->table.dead) {
+		/* Relaxed: software's part of it changes only under the lock. */
+		walk->entry = atomic_load_explicit(table_slot(as->quire, table, table_index(va, walk->level)),
+						   memory_order_relaxed);
+		if (walk->level == level || !entry_is_table(walk->entry))
+			return true;
+	}
+	quire_spin_unlock(cpu, &table->table.lock);
+	return false;
+}
+
+int walk_lock(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsigned level, struct walk *walk)
+{
+	for (;;) {
+		quire_port_rcu_lock(cpu);
+		*walk = walk_down(as, va, level);
+		bool missing = walk->level > level && !walk->entry;
+		bool locked = !missing && lock_found(cpu, as, va, level, walk);
+		quire_port_rcu_unlock(cpu);
+		if (missing)
+			return -QUIRE_ENOENT;
+		if (!locked)
+			continue;
+		if (walk->level == level || walk->entry)
+			return 0;
+		quire_spin_unlock(cpu, &walk->table->table.lock);
+		return -QUIRE_ENOENT;
+	}
+}
+
+/*
+ * A new table is allocated with no lock held, so that its zeroing keeps nobody waiting, and is carried from one try to the next. Each
+ * turn either ends or hangs in one table.
+ */
+int walk_make(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsigned level,
+	      struct table_stock *stock, struct walk *walk)
+{
+	struct folio *spare = NULL;
+
+	for (;;) {
+		quire_port_rcu_lock(cpu);
+		*walk = walk_down(as, va, level);
+		if (walk->level > level && !walk->entry && !spare) {
+			quire_port_rcu_unlock(cpu);
+			spare = table_take(cpu, stock);
+			if (!spare)
+				return -QUIRE_ENOMEM;
+			continue;
+		}
+		bool locked = lock_found(cpu, as, va, level, walk);
+		quire_port_rcu_unlock(cpu);
+		if (!locked)
+			continue;
+		if (walk->level == level || walk->entry)
+			break;
+		if (spare)
+			table_link(as->quire, walk->table, table_index(va, walk->level), spare);
+		spare = NULL;
+		quire_spin_unlock(cpu, &walk->table->table.lock);
+	}
+	if (spare)
+		table_give_back(cpu, stock, spare);
+	return 0;
+}
+
+/* Under RCU: the first address, from @va, of which the table says anything, or its end, or @end. */
+static quire_vaddr skip_empty(struct quire_as *as, const struct walk *walk, quire_vaddr va, quire_vaddr end)
+{
+	quire_vaddr size = QUIRE_LEVEL_SIZE(walk->level);
+	quire_vaddr stop = min_u64(end, align_down(va, table_span(walk->level)) + table_span(walk->level));
+
+	do {
+		va = align_down(va, size) + size;
+	} while (va < stop &&
+		 !atomic_load_explicit(table_slot(as->quire, walk->table, table_index(va, walk->level)),
+				       memory_order_relaxed));
+	return min_u64(va, stop);
+}
+
+int walk_next(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr *va, quire_vaddr end, struct walk *walk,
+	      struct walk_passed *passed)
+{
+	while (*va < end) {
+		quire_vaddr at = *va;
+		quire_port_rcu_lock(cpu);
+		*walk = walk_down(as, at, 0);
+		bool found = walk->level == 0 || walk->entry;
+		bool locked = found && lock_found(cpu, as, at, 0, walk);
+		if (!found)
+			*va = skip_empty(as, walk, at, end);
+		quire_port_rcu_unlock(cpu);
+		if (!found) {
+			if (passed && is_aligned(*va, table_span(walk->level)))
+				passed->table(passed, at, walk->level);
+			continue;
+		}
+		if (!locked)
+			continue;
+		if (walk->level == 0 || walk->entry)
+			return 0;
+		quire_spin_unlock(cpu, &walk->table->table.lock);
+	}
+	return -QUIRE_ENOENT;
+}
+
+/*
+ * Upper lock first, then the lower: whoever found the table before us has its lock, or finds it dead. Returns whether the parent has
+ * become empty.
+ */
+static bool take_out(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsigned level,
+		     struct gather *gather)
+{
+	struct walk walk;
+
+	if (walk_lock(cpu, as, va, level + 1, &walk))
+		return false;
+	bool emptied = false;
+	if (walk.level == level + 1 && entry_is_table(walk.entry)) {
+		struct folio *child = folio_of(as->quire, entry_pfn(walk.entry));
+		quire_spin_lock(cpu, &child->table.lock);
+		if (child->table.used == 0) {
+			table_unlink(as->quire, walk.table, table_index(va, level + 1), child);
+			gather_table(gather, child, va);
+			emptied = walk.table->table.used == 0;
+		}
+		quire_spin_unlock(cpu, &child->table.lock);
+	}
+	quire_spin_unlock(cpu, &walk.table->table.lock);
+	return emptied;
+}
+
+void walk_prune(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsigned level, quire_vaddr start,
+		quire_vaddr end, struct gather *gather)
+{
+	for (; level < QUIRE_LEVELS - 1; level++) {
+		quire_vaddr first = align_down(va, table_span(level));
+		if (first < start || first + table_span(level) > end || !take_out(cpu, as, va, level, gather))
+			return;
+	}
+}
