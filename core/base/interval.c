@@ -1,12 +1,12 @@
 /*
  * interval.c - which of many overlapping intervals meet a given one?
  *
- * An AVL tree ordered by the intervals' first numbers; rank is a subtree's height. Each node also knows the greatest
- * last number below it, and that is what prunes the search: a subtree whose greatest last is before the query holds
- * nothing, and once a start is past the query so are all to its right.
+ * An AVL tree ordered by the intervals' first numbers; rank is a subtree's height. Each node also knows the
+ * greatest last number below it, and that is what prunes the search: a subtree whose greatest last is
+ * before the query holds nothing, and once a start is past the query so are all to its right.
  *
- * A change walks back up to the root and mends height and greatest at each node, rotating where the two sides'
- * heights differ by two. Equal starts keep the order in which they came.
+ * A change walks back up to the root and mends height and greatest at each node, rotating where the two
+ * sides' heights differ by two. Equal starts keep the order in which they came.
  *
  * Order:   the caller locks: a change wants it exclusive, a search at least shared.
  * Errors:  none; no memory is needed.
@@ -166,8 +166,8 @@ static bool may_hold(const struct interval *node, uint64_t first)
 }
 
 /*
- * The first hit in @node's subtree. Something on the left ends late enough: then either that subtree has a hit, or
- * what ends late enough there starts past @last, and so does everything to its right.
+ * The first hit in @node's subtree. Something on the left ends late enough: then either that subtree has a
+ * hit, or what ends late enough there starts past @last, and so does everything to its right.
  */
 static struct interval *first_below(struct interval *node, uint64_t first, uint64_t last)
 {

@@ -1,8 +1,9 @@
 /*
- * interval.h - intervals [first, last] that may overlap, the links inside the listed: which ones meet a given interval?
+ * interval.h - intervals [first, last] that may overlap, the links inside the listed: which ones meet a
+ * given interval?
  *
- * An augmented balanced tree (each subtree knows its greatest last), for reverse mapping: file ranges and anonymous
- * lineages. O(log n) to change, O(log n + hits) to search. The caller locks.
+ * An augmented balanced tree (each subtree knows its greatest last), for reverse mapping: file ranges and
+ * anonymous lineages. O(log n) to change, O(log n + hits) to search. The caller locks.
  */
 #ifndef QUIRE_BASE_INTERVAL_H
 #define QUIRE_BASE_INTERVAL_H
@@ -23,7 +24,10 @@ struct interval_tree {
 void interval_insert(struct interval_tree *tree, struct interval *node);
 void interval_remove(struct interval_tree *tree, struct interval *node);
 
-/* The first interval, by its start, that meets [first, last]; then the next after @node that does. NULL at the end. */
+/*
+ * The first interval, by its start, that meets [first, last]; then the next after @node that does. NULL at
+ * the end.
+ */
 struct interval *interval_first(const struct interval_tree *tree, uint64_t first, uint64_t last);
 struct interval *interval_next(const struct interval *node, uint64_t first, uint64_t last);
 

@@ -1,8 +1,9 @@
 /*
  * object.c - small objects from the port, counted.
  *
- * Everything in the core that is not a frame comes from here, so that after the last exit one number says whether
- * anything was lost (BASE-4). The count says nothing about order between CPUs: relaxed adds are enough.
+ * Everything in the core that is not a frame comes from here, so that after the last exit one number says
+ * whether anything was lost (BASE-4). The count says nothing about order between CPUs: relaxed adds are
+ * enough.
  *
  * Order:   callable under any lock; takes none. object_free() also in RCU callbacks.
  * Errors:  object_alloc() returns NULL, with nothing counted.

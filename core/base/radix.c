@@ -1,17 +1,19 @@
 /*
  * radix.c - a map from a 64-bit index to a pointer, searched under RCU.
  *
- * Each node looks at one group of the index's bits, QUIRE_RADIX_SHIFT of them at `shift`. Levels at which only one way
- * leads on have no node: a node says which indices it is for by its prefix, and a search compares. So every node
- * but a leaf (shift 0) has two children at least, a tree of n entries has fewer than 2n nodes however far its
- * indices lie apart, and an insertion needs two new nodes at most: a leaf, and one where its way parts from another's.
+ * Each node looks at one group of the index's bits, QUIRE_RADIX_SHIFT of them at `shift`. Levels at which
+ * only one way leads on have no node: a node says which indices it is for by its prefix, and a search
+ * compares. So every node but a leaf (shift 0) has two children at least, a tree of n entries has fewer
+ * than 2n nodes however far its indices lie apart, and an insertion needs two new nodes at most: a leaf,
+ * and one where its way parts from another's.
  *
  *	{ 3: a, 300003: b }, 6 bits a level:	      node, shift 18
  *						     /0		    \1
  *					leaf 0..63: a		  leaf 299968..300031: b
  *
- * Prefix and shift are fixed once a node is reachable; slots change by single release stores. A node that was taken
- * out keeps its slots until its grace period has passed, so a search inside it goes on as if it had come earlier.
+ * Prefix and shift are fixed once a node is reachable; slots change by single release stores. A node that
+ * was taken out keeps its slots until its grace period has passed, so a search inside it goes on as if it
+ * had come earlier.
  *
  * Order:   changes under the caller's lock, searches under RCU or that lock.
  * Errors:  -ENOMEM from radix_stock_fill() alone.
@@ -74,12 +76,14 @@ static void retire(struct quire_cpu *cpu, struct radix_node *node)
 
 static struct radix_node *root_of(const struct radix *radix)
 {
-	return atomic_load_explicit(&radix->root, memory_order_acquire); /* pairs with the release in link_to() */
+	return atomic_load_explicit(&radix->root,
+				    memory_order_acquire); /* pairs with the release in link_to() */
 }
 
 static void *slot_of(const struct radix_node *node, unsigned slot)
 {
-	return atomic_load_explicit(&node->slots[slot], memory_order_acquire); /* pairs with set_slot()'s release */
+	return atomic_load_explicit(&node->slots[slot],
+				    memory_order_acquire); /* pairs with set_slot()'s release */
 }
 
 static void set_slot(struct radix_node *node, unsigned slot, void *to)
@@ -144,7 +148,8 @@ static struct radix_node *part(struct radix_stock *stock, struct radix_node *bel
 	return node;
 }
 
-void radix_insert(struct quire_cpu *cpu, struct radix *radix, struct radix_stock *stock, uint64_t index, void *item)
+void radix_insert(struct quire_cpu *cpu, struct radix *radix, struct radix_stock *stock, uint64_t index,
+		  void *item)
 {
 	struct radix_node *node = root_of(radix);
 	struct link link = { 0 };
@@ -235,7 +240,10 @@ void *radix_find(const struct radix *radix, uint64_t index)
 	return NULL;
 }
 
-/* The first item at or after @*index in @node's part, which @*index then names. As deep as the tree is high. */
+/*
+ * The first item at or after @*index in @node's part, which @*index then names. As deep as the tree is
+ * high.
+ */
 static void *next_below(const struct radix_node *node, uint64_t *index)
 {
 	uint64_t at = max_u64(*index, node->prefix);

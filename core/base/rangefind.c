@@ -1,13 +1,13 @@
 /*
  * rangefind.c - searches of a range tree.
  *
- * A lookup descends once. Where the leaf it ends in has nothing on the wanted side, the answer stands in the neighbouring
- * leaf, below the sibling of the lowest node on the way that has one: no leaf is empty. It goes there from the node
- * that it passed, not from the root again, so that it sees each change whole: one that replaced several children of
- * that node replaced the node, and this search goes on in the old one.
+ * A lookup descends once. Where the leaf it ends in has nothing on the wanted side, the answer stands in
+ * the neighbouring leaf, below the sibling of the lowest node on the way that has one: no leaf is empty. It
+ * goes there from the node that it passed, not from the root again, so that it sees each change whole: one
+ * that replaced several children of that node replaced the node, and this search goes on in the old one.
  *
- * A gap search goes through the ranges from one side, and passes a child by where its widest gap is too narrow. It
- * looks at a gap between two children from above, by where the one ends and the other begins.
+ * A gap search goes through the ranges from one side, and passes a child by where its widest gap is too
+ * narrow. It looks at a gap between two children from above, by where the one ends and the other begins.
  *
  * Order:   under RCU or the changes' lock; writes nothing. Recursion is as deep as the tree is high.
  * Rules:   VMA-1.
@@ -193,9 +193,11 @@ static bool check_leaf(const struct range_node *node, uint64_t lo, uint64_t hi, 
 	return from <= hi || fail(check, "a range ends past its leaf");
 }
 
-static bool check_node(const struct range_node *node, uint64_t lo, uint64_t hi, bool root, struct check *check);
+static bool check_node(const struct range_node *node, uint64_t lo, uint64_t hi, bool root,
+		       struct check *check);
 
-static bool check_child(const struct range_node *node, unsigned slot, uint64_t lo, uint64_t hi, struct check *check)
+static bool check_child(const struct range_node *node, unsigned slot, uint64_t lo, uint64_t hi,
+			struct check *check)
 {
 	const struct range_node *child = range_child(node, slot);
 	struct range_summary said = range_summary_of(node, slot);
@@ -211,7 +213,8 @@ static bool check_child(const struct range_node *node, unsigned slot, uint64_t l
 	return true;
 }
 
-static bool check_node(const struct range_node *node, uint64_t lo, uint64_t hi, bool root, struct check *check)
+static bool check_node(const struct range_node *node, uint64_t lo, uint64_t hi, bool root,
+		       struct check *check)
 {
 	if (node->n > RANGE_FANOUT || node->n < (root ? 1 + (node->level > 0) : RANGE_FILL_MIN))
 		return fail(check, "a node holds too few entries or too many");

@@ -1,8 +1,9 @@
 /*
  * rangenode.h - the nodes of a range tree, for the files that change, search and check one.
  *
- * A leaf holds ranges, an inner node children. Child i is for the numbers [key[i], key[i + 1]), the last one up to the
- * node's own end; an inner node's key[0] is where it begins itself. Beside each child stands what the gap search must know to pass it by.
+ * A leaf holds ranges, an inner node children. Child i is for the numbers [key[i], key[i + 1]), the last
+ * one up to the node's own end; an inner node's key[0] is where it begins itself. Beside each child stands
+ * what the gap search must know to pass it by.
  */
 #ifndef QUIRE_BASE_RANGENODE_H
 #define QUIRE_BASE_RANGENODE_H
@@ -11,8 +12,8 @@
 
 #define RANGE_FANOUT QUIRE_RANGE_FANOUT
 #define RANGE_FILL_MIN (RANGE_FANOUT / 3 > 2 ? RANGE_FANOUT / 3 : 2) /* in any node but the root */
-#define RANGE_LEVELS_MAX 32	      /* more ranges than 2^32 do not fit in memory */
-#define RANGE_TREE_END UINT64_MAX     /* the end of all numbers */
+#define RANGE_LEVELS_MAX 32	  /* more ranges than 2^32 do not fit in memory */
+#define RANGE_TREE_END UINT64_MAX /* the end of all numbers */
 
 /* A subtree's first start, last end, and its widest gap between two ranges. Of one range: start, end, 0. */
 struct range_summary {
@@ -25,13 +26,13 @@ struct range_summary {
  *           acquire; the summaries relaxed, exact under L and a hint without it
  */
 struct range_node {
-	uint32_t level; /* P: 0 is a leaf */
-	uint32_t n;	/* P: entries */
+	uint32_t level;		    /* P: 0 is a leaf */
+	uint32_t n;		    /* P: entries */
 	uint64_t key[RANGE_FANOUT]; /* P: a range's start; the lowest number that a child is for */
 	union {
-		struct { /* a leaf */
-			uint64_t end[RANGE_FANOUT];   /* P */
-			void *item[RANGE_FANOUT];     /* P */
+		struct {			    /* a leaf */
+			uint64_t end[RANGE_FANOUT]; /* P */
+			void *item[RANGE_FANOUT];   /* P */
 		};
 		struct {
 			struct range_node *_Atomic child[RANGE_FANOUT]; /* A */

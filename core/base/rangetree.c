@@ -1,24 +1,25 @@
 /*
  * rangetree.c - changes of a range tree: copies of nodes, published by one store.
  *
- * A change works upwards from the leaves, one level at a time. At each level it has a span: the numbers whose nodes, at
- * this level, go away. The span begins with the window and widens at each level to whole nodes:
+ * A change works upwards from the leaves, one level at a time. At each level it has a span: the numbers
+ * whose nodes, at this level, go away. The span begins with the window and widens at each level to whole
+ * nodes:
  *
  *	level 2   [                             node                              ]
  *	level 1   [      node      ][======================span===================]
  *	level 0   [ leaf ][ leaf   ][ leaf ][=======span========][ leaf  ][ leaf  ]
  *	                                         ^^^window^^^
  *
- * The nodes in the span are replaced by new ones that hold the entries left of what the level below replaced, the new
- * entries that the level below made (at the bottom: the ranges given), and the entries to the right. Were that too few for
- * a node, one neighbour joins the span. Then one of these is the case:
+ * The nodes in the span are replaced by new ones that hold the entries left of what the level below
+ * replaced, the new entries that the level below made (at the bottom: the ranges given), and the entries to
+ * the right. Were that too few for a node, one neighbour joins the span. Then one of these is the case:
  *
  *   - one node was made for one node: it is stored in the parent's child pointer, and that is the change;
  *   - the span is everything: what was made becomes the root, under a new node if it is several;
  *   - otherwise the level above is next.
  *
- * Only after that store the old nodes are handed to RCU: those that lie in their level's span. What lies outside it
- * was taken over and lives on. Last, the summaries above the change are mended, in place.
+ * Only after that store the old nodes are handed to RCU: those that lie in their level's span. What lies
+ * outside it was taken over and lives on. Last, the summaries above the change are mended, in place.
  *
  * How many nodes can a change need? Let F be the fanout, at least 4, and h the height.
  *
@@ -100,7 +101,8 @@ static unsigned nodes_needed(const struct range_tree *tree, unsigned changes)
 	return need;
 }
 
-int range_stock_fill(struct quire_cpu *cpu, struct range_stock *stock, const struct range_tree *tree, unsigned changes)
+int range_stock_fill(struct quire_cpu *cpu, struct range_stock *stock, const struct range_tree *tree,
+		     unsigned changes)
 {
 	struct range_stock more = { 0 };
 	unsigned need = nodes_needed(tree, changes);
@@ -180,7 +182,10 @@ static struct place place_of(const struct range_tree *tree, unsigned level, uint
 	return place;
 }
 
-/* The child of @level that is for @at was replaced: mend what is said of it above, as far up as that changes. */
+/*
+ * The child of @level that is for @at was replaced: mend what is said of it above, as far up as that
+ * changes.
+ */
 static void mend_summaries(struct range_tree *tree, unsigned level, uint64_t at)
 {
 	for (unsigned above = level + 1; above <= range_root(tree)->level; above++) {
@@ -222,12 +227,13 @@ static void take_over(struct change *c, const struct place *place, unsigned from
 }
 
 /*
- * Gather this level's pieces. @below is what the level below replaced; the span becomes that of this level. Returns whether
- * it is a single node, whose place is then in @single.
+ * Gather this level's pieces. @below is what the level below replaced; the span becomes that of this level.
+ * Returns whether it is a single node, whose place is then in @single.
  */
 static bool gather(struct change *c, unsigned level, struct span below, struct place *single)
 {
-	struct place left = place_of(c->tree, level, below.lo), right = place_of(c->tree, level, below.hi - 1);
+	struct place left = place_of(c->tree, level, below.lo),
+		     right = place_of(c->tree, level, below.hi - 1);
 	unsigned kept_left = entries_before(left.node, below.lo), lost = entries_before(right.node, below.hi);
 	unsigned total = kept_left + c->made_n + right.node->n - lost;
 	struct place before = { 0 }, after = { 0 };
@@ -402,8 +408,8 @@ void range_tree_destroy(struct quire_cpu *cpu, struct range_tree *tree)
 		destroy_below(cpu, root);
 }
 
-void range_tree_replace(struct quire_cpu *cpu, struct range_tree *tree, struct range_stock *stock, uint64_t start,
-			uint64_t end, const struct range *with, unsigned n)
+void range_tree_replace(struct quire_cpu *cpu, struct range_tree *tree, struct range_stock *stock,
+			uint64_t start, uint64_t end, const struct range *with, unsigned n)
 {
 	struct change c = { .cpu = cpu, .tree = tree, .stock = stock, .made_n = n };
 

@@ -1,12 +1,14 @@
 /*
  * rangetree.h - disjoint ranges [start, end) of 64-bit numbers, each with an item, searched under RCU.
  *
- * A B+tree with wide nodes. A published node is never changed but for one thing: an inner node's child pointer
- * is replaced by one store (and what stands beside it, for the gap search). So a change copies the nodes from the lowest
- * one that covers all of it downwards, and publishes the copy with a release store; a search sees the tree before or
- * after, never between, and takes no lock and writes nothing (VMA-1). Replaced nodes are freed after a grace period.
+ * A B+tree with wide nodes. A published node is never changed but for one thing: an inner node's child
+ * pointer is replaced by one store (and what stands beside it, for the gap search). So a change copies the
+ * nodes from the lowest one that covers all of it downwards, and publishes the copy with a release store; a
+ * search sees the tree before or after, never between, and takes no lock and writes nothing (VMA-1).
+ * Replaced nodes are freed after a grace period.
  *
- * Changes are serialised by the caller. What they allocate is reserved beforehand, so that a change cannot fail.
+ * Changes are serialised by the caller. What they allocate is reserved beforehand, so that a change cannot
+ * fail.
  */
 #ifndef QUIRE_BASE_RANGETREE_H
 #define QUIRE_BASE_RANGETREE_H
@@ -37,32 +39,36 @@ void range_tree_init(struct range_tree *tree);
 void range_tree_destroy(struct quire_cpu *cpu, struct range_tree *tree);
 
 /*
- * Set aside enough for @changes calls of range_tree_replace(), whatever they are. -ENOMEM leaves the stock as it was.
- * That is the worst case, a dozen nodes; a change mostly takes one. So keep the stock, and only top it up each time.
- * The caller has the changes' lock, or else the tree may grow meanwhile and need more.
+ * Set aside enough for @changes calls of range_tree_replace(), whatever they are. -ENOMEM leaves the stock
+ * as it was. That is the worst case, a dozen nodes; a change mostly takes one. So keep the stock, and only
+ * top it up each time. The caller has the changes' lock, or else the tree may grow meanwhile and need more.
  */
-int range_stock_fill(struct quire_cpu *cpu, struct range_stock *stock, const struct range_tree *tree, unsigned changes);
+int range_stock_fill(struct quire_cpu *cpu, struct range_stock *stock, const struct range_tree *tree,
+		     unsigned changes);
 void range_stock_drain(struct quire_cpu *cpu, struct range_stock *stock);
 
 /*
- * Make the window [start, end) hold exactly the @n ranges @with, ascending, inside it, n from 0 to 4. No range of the
- * tree lies partly in the window: a caller who cuts one makes the window cover it and gives back the pieces.
+ * Make the window [start, end) hold exactly the @n ranges @with, ascending, inside it, n from 0 to 4. No
+ * range of the tree lies partly in the window: a caller who cuts one makes the window cover it and gives
+ * back the pieces.
  */
-void range_tree_replace(struct quire_cpu *cpu, struct range_tree *tree, struct range_stock *stock, uint64_t start,
-			uint64_t end, const struct range *with, unsigned n);
+void range_tree_replace(struct quire_cpu *cpu, struct range_tree *tree, struct range_stock *stock,
+			uint64_t start, uint64_t end, const struct range *with, unsigned n);
 
 /*
  * Searches. Under RCU or the changes' lock. Return false when there is none; *out may be NULL.
  */
-bool range_tree_find(const struct range_tree *tree, uint64_t at, struct range *out);	 /* that contains @at */
-bool range_tree_next(const struct range_tree *tree, uint64_t at, struct range *out);	 /* the first with end > at */
-bool range_tree_prev(const struct range_tree *tree, uint64_t at, struct range *out);	 /* the last with start < at */
+bool range_tree_find(const struct range_tree *tree, uint64_t at, struct range *out); /* that contains @at */
+bool range_tree_next(const struct range_tree *tree, uint64_t at,
+		     struct range *out); /* the first with end > at */
+bool range_tree_prev(const struct range_tree *tree, uint64_t at,
+		     struct range *out); /* the last with start < at */
 
 /*
- * Gaps between ranges, for @size, inside [low, high): the highest address (down) or lowest (up) where a gap of
- * @size begins; -1 (all ones) when there is none. Only gaps matter that no range of the tree touches. Not linear in
- * the number of ranges where large gaps are rare: inner nodes know the widest gap below each child. Exact under the
- * changes' lock; under RCU alone the answer is a hint.
+ * Gaps between ranges, for @size, inside [low, high): the highest address (down) or lowest (up) where a gap
+ * of @size begins; -1 (all ones) when there is none. Only gaps matter that no range of the tree touches.
+ * Not linear in the number of ranges where large gaps are rare: inner nodes know the widest gap below each
+ * child. Exact under the changes' lock; under RCU alone the answer is a hint.
  */
 uint64_t range_tree_gap_down(const struct range_tree *tree, uint64_t low, uint64_t high, uint64_t size);
 uint64_t range_tree_gap_up(const struct range_tree *tree, uint64_t low, uint64_t high, uint64_t size);

@@ -1,9 +1,10 @@
 /*
  * sync.c - a reader/writer lock whose waiters sleep.
  *
- * Who may enter is decided by one word; who sleeps, sleeps on another, `turn`, because the word changes with every
- * reader while a sleeper wants to hear only of the changes that may let it in. Bit 0 of turn says that somebody
- * sleeps, the rest counts releases. A release that nobody waits for therefore costs one look at turn, no call.
+ * Who may enter is decided by one word; who sleeps, sleeps on another, `turn`, because the word changes
+ * with every reader while a sleeper wants to hear only of the changes that may let it in. Bit 0 of turn
+ * says that somebody sleeps, the rest counts releases. A release that nobody waits for therefore costs one
+ * look at turn, no call.
  *
  * Either the sleeper sees the release, or the release sees the sleeper:
  *
@@ -12,18 +13,18 @@
  *	read word: held?    (b)			read turn: SLEEPER?    (d)
  *	sleep while turn is as in (a)		turn += 1, wake all
  *
- * (a) to (d) are sequentially consistent. Were (b) to pass (a), or (d) to pass (c), each could see the state before
- * the other began: the lock is free, the waiter sleeps, and nobody will wake it. A waiter that announced itself
- * after (d) read turn announced itself after (c), so it finds the word free at (b), or held by somebody whose own
- * release comes later. A release that loses the race to move turn has nothing to do: the one that won wakes the same
- * sleepers, and those of the next round came after (c).
+ * (a) to (d) are sequentially consistent. Were (b) to pass (a), or (d) to pass (c), each could see the
+ * state before the other began: the lock is free, the waiter sleeps, and nobody will wake it. A waiter that
+ * announced itself after (d) read turn announced itself after (c), so it finds the word free at (b), or
+ * held by somebody whose own release comes later. A release that loses the race to move turn has nothing to
+ * do: the one that won wakes the same sleepers, and those of the next round came after (c).
  *
- * Writers go first: one that waits sets WAITING, which holds new readers off until a writer has entered. That bit
- * decides nothing about waking, so a writer that clears it on entering while another still waits does no harm: the
- * other sets it again when it wakes and finds the lock held.
+ * Writers go first: one that waits sets WAITING, which holds new readers off until a writer has entered.
+ * That bit decides nothing about waking, so a writer that clears it on entering while another still waits
+ * does no harm: the other sets it again when it wakes and finds the lock held.
  *
- * Order:   sleeps, so no spin lock may be held. The caller keeps the lock's memory alive over the release as well,
- *          which looks at turn after somebody else may have entered.
+ * Order:   sleeps, so no spin lock may be held. The caller keeps the lock's memory alive over the release
+ *          as well, which looks at turn after somebody else may have entered.
  * Rules:   BASE-8.
  */
 #include "sync.h"

@@ -9,8 +9,9 @@
 #include <quire/port.h>
 
 /*
- * A reader/writer lock whose waiters sleep. Writers are not starved: a waiting writer holds new readers off.
- * word: bit 31 a writer holds it, bit 30 a writer waits, bits 0..29 readers. A mutex is one never read-locked.
+ * A reader/writer lock whose waiters sleep. Writers are not starved: a waiting writer holds new readers
+ * off. word: bit 31 a writer holds it, bit 30 a writer waits, bits 0..29 readers. A mutex is one never
+ * read-locked.
  */
 struct rwlock {
 	_Atomic uint32_t word;

@@ -1,15 +1,16 @@
 /*
  * buddy.c - free memory in blocks of 2^order frames.
  *
- * A block of order n begins at a multiple of 2^n; halved, it makes two buddies whose numbers differ in bit n - 1 alone.
- * Taking halves a larger block as often as needed; giving back joins a block with its buddy as long as that is free and
- * whole. Whether it is, only the buddy's own struct tells: `block`, which is written under the allocator's lock
- * alone, so that it can be read there whatever the buddy's owner does to the rest of the struct.
+ * A block of order n begins at a multiple of 2^n; halved, it makes two buddies whose numbers differ in bit
+ * n - 1 alone. Taking halves a larger block as often as needed; giving back joins a block with its buddy as
+ * long as that is free and whole. Whether it is, only the buddy's own struct tells: `block`, which is
+ * written under the allocator's lock alone, so that it can be read there whatever the buddy's owner does to
+ * the rest of the struct.
  *
- * Memory past the watermark was never used and its metadata never written: all zeroes, which no list holds. The
- * watermark moves by one block of the largest order at a time, and only when the lists have nothing large enough.
- * So creation costs nothing per frame, and no block has a buddy past the watermark: below the largest order both
- * came in together.
+ * Memory past the watermark was never used and its metadata never written: all zeroes, which no list holds.
+ * The watermark moves by one block of the largest order at a time, and only when the lists have nothing
+ * large enough. So creation costs nothing per frame, and no block has a buddy past the watermark: below the
+ * largest order both came in together.
  *
  * Order:   phys->lock held. Takes nothing further.
  */
@@ -36,7 +37,10 @@ void buddy_create(struct phys *phys)
 		list_init(&phys->free[order]);
 }
 
-/* Bring in memory never used yet: a block of the largest order, or at the two ends what there is of it in smaller ones. */
+/*
+ * Bring in memory never used yet: a block of the largest order, or at the two ends what there is of it in
+ * smaller ones.
+ */
 static bool raise_watermark(struct phys *phys)
 {
 	uint64_t from = phys->watermark ? phys->watermark : 1; /* frame 0 is never handed out */

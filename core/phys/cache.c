@@ -1,23 +1,25 @@
 /*
  * cache.c - each CPU keeps a few single frames, so that most faults take no lock that others want.
  *
- * A cache is filled and emptied by half of its size at a time, and only then is the allocator's lock taken. It has a lock
- * of its own. That one nobody contends for: its line belongs to the CPU, and others come only when memory is out.
+ * A cache is filled and emptied by half of its size at a time, and only then is the allocator's lock taken.
+ * It has a lock of its own. That one nobody contends for: its line belongs to the CPU, and others come only
+ * when memory is out.
  *
  * They must come then, or an idle CPU's cache could keep the last free frames for ever, and an allocation
- * could fail with memory free, on one run and not on the next. So an allocation that finds nothing empties all caches into
- * the buddy lists, where what belongs together joins, and looks there again. Whatever was free when it began is then
- * either found or was taken by somebody else meanwhile: a frame moves between cache and lists under both
- * locks, so the last look sees it even if another CPU emptied the cache.
+ * could fail with memory free, on one run and not on the next. So an allocation that finds nothing empties
+ * all caches into the buddy lists, where what belongs together joins, and looks there again. Whatever was
+ * free when it began is then either found or was taken by somebody else meanwhile: a frame moves between
+ * cache and lists under both locks, so the last look sees it even if another CPU emptied the cache.
  *
  *	cache ----- refill, half a cache -----> scarce? then single frames, and straight back to the lists
  *
- * Below a cache full per CPU memory is scarce: caches are bypassed, so that they do not fill again while somebody
- * looks for the last frames. The mark goes when twice that is free.
+ * Below a cache full per CPU memory is scarce: caches are bypassed, so that they do not fill again while
+ * somebody looks for the last frames. The mark goes when twice that is free.
  *
- * The peak. Frames in use are those out of the buddy lists less those in caches. Keeping the maximum of that exactly
- * would cost a shared line per allocation. Instead each cache remembers its lowest count since it last met the
- * lists; frames out, less all the lowest counts, bounds the use since then from above. With one CPU the bound is exact.
+ * The peak. Frames in use are those out of the buddy lists less those in caches. Keeping the maximum of
+ * that exactly would cost a shared line per allocation. Instead each cache remembers its lowest count since
+ * it last met the lists; frames out, less all the lowest counts, bounds the use since then from above. With
+ * one CPU the bound is exact.
  *
  * Order:   a cache's lock, then phys->lock; never two caches' at once. Does not sleep.
  * Rules:   BASE-6, VMA-6.
@@ -66,7 +68,8 @@ static struct cpu_frames *cache_of(struct phys *phys, uint32_t id)
 
 static uint32_t cpus_of(struct phys *phys)
 {
-	return atomic_load_explicit(&phys->cpus, memory_order_acquire); /* pairs with phys_cpu_create()'s release */
+	return atomic_load_explicit(&phys->cpus,
+				    memory_order_acquire); /* pairs with phys_cpu_create()'s release */
 }
 
 /* The greatest use that there can have been up to now. */

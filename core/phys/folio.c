@@ -1,9 +1,10 @@
 /*
  * folio.c - how a folio begins and ends, its references, and its lock.
  *
- * A folio's life is its count: 0 is free. It leaves 0 by one release store, when everything else in the struct is set,
- * and folio_try_get() never lifts it from 0. So who comes with a pointer of doubtful age (a page-cache slot read under RCU,
- * an entry that may change) gets a reference on whatever the frame is now, or none:
+ * A folio's life is its count: 0 is free. It leaves 0 by one release store, when everything else in the
+ * struct is set, and folio_try_get() never lifts it from 0. So who comes with a pointer of doubtful age (a
+ * page-cache slot read under RCU, an entry that may change) gets a reference on whatever the frame is now,
+ * or none:
  *
  *	folio_try_get()			free, and allocated again
  *	count 1 -> 2			...
@@ -12,10 +13,11 @@
  *	look again where the pointer
  *	was found: still there?		(whoever takes it from there does so before it puts its reference)
  *
- * The second look decides whether it is the folio that was meant; if not, the reference goes back, and if the other owner let
- * go meanwhile, that put frees the folio, whatever its kind.
+ * The second look decides whether it is the folio that was meant; if not, the reference goes back, and if
+ * the other owner let go meanwhile, that put frees the folio, whatever its kind.
  *
- * Order:   folio_alloc() and folio_put() under any lock: they take the allocator's two only. folio_lock() sleeps.
+ * Order:   folio_alloc() and folio_put() under any lock: they take the allocator's two only. folio_lock()
+ *          sleeps.
  * Rules:   BASE-3 (who may put a frame that was mapped), BASE-6, BASE-8.
  */
 #include "frames.h"
@@ -30,10 +32,11 @@ static void count_kind(struct quire_cpu *cpu, unsigned kind, uint64_t frames)
 	_Atomic uint64_t *in_use = &cpu->frames->in_use[kind];
 
 	/* Only this CPU stores here: no read-modify-write is needed. */
-	atomic_store_explicit(in_use, atomic_load_explicit(in_use, memory_order_relaxed) + frames, memory_order_relaxed);
+	atomic_store_explicit(in_use, atomic_load_explicit(in_use, memory_order_relaxed) + frames,
+			      memory_order_relaxed);
 }
 
-/* ---- poison: debug builds tell whether anybody wrote to a frame that was free --------------------------- */
+/* ---- poison: debug builds tell whether anybody wrote to a frame that was free -------------------------- */
 
 #ifdef QUIRE_DEBUG
 static const uint32_t poison[8] = {
@@ -80,8 +83,8 @@ static bool must_fail(struct phys *phys)
 	while (left != PHYS_NEVER) {
 		uint64_t then = left ? left - 1 : PHYS_NEVER;
 
-		if (atomic_compare_exchange_weak_explicit(&phys->fail_after, &left, then, memory_order_relaxed,
-							  memory_order_relaxed))
+		if (atomic_compare_exchange_weak_explicit(&phys->fail_after, &left, then,
+							  memory_order_relaxed, memory_order_relaxed))
 			return left == 0;
 	}
 	return false;
@@ -139,7 +142,8 @@ static void end(struct quire_cpu *cpu, struct folio *folio)
 	unsigned order = folio->order;
 
 	quire_assert(atomic_load_explicit(&folio->maps, memory_order_relaxed) == 0);
-	quire_assert(!(atomic_load_explicit(&folio->flags, memory_order_relaxed) & (FOLIO_LOCKED | FOLIO_WAITED)));
+	quire_assert(
+		!(atomic_load_explicit(&folio->flags, memory_order_relaxed) & (FOLIO_LOCKED | FOLIO_WAITED)));
 	count_kind(cpu, folio->kind, -(1ul << order));
 	for (uint64_t i = 0; i < 1ul << order; i++) {
 		folio[i].kind = FOLIO_UNUSED;
@@ -165,7 +169,10 @@ bool folio_try_get(struct folio *folio)
 	uint32_t refs = atomic_load_explicit(&folio->refs, memory_order_relaxed);
 
 	while (refs) {
-		/* Acquire pairs with the release in begin(), or with whatever gave the others theirs after it. */
+		/*
+		 * Acquire pairs with the release in begin(), or with whatever gave the others theirs after
+		 * it.
+		 */
 		if (atomic_compare_exchange_weak_explicit(&folio->refs, &refs, refs + 1, memory_order_acquire,
 							  memory_order_relaxed))
 			return true;
@@ -175,7 +182,10 @@ bool folio_try_get(struct folio *folio)
 
 void folio_put(struct quire_cpu *cpu, struct folio *folio)
 {
-	/* Release: what we did with the folio comes before its end. Acquire, for the last: so does what others did. */
+	/*
+	 * Release: what we did with the folio comes before its end. Acquire, for the last: so does what
+	 * others did.
+	 */
 	uint32_t before = atomic_fetch_sub_explicit(&folio->refs, 1, memory_order_acq_rel);
 
 	quire_assert(before != 0);
@@ -192,9 +202,10 @@ bool folio_trylock(struct folio *folio)
 }
 
 /*
- * Wait until the lock may be free. WAITED is set on a locked folio only, in one step with seeing that it is locked; unlocking
- * clears both bits in one step and wakes whoever set WAITED. So either the sleeper's word is out of date when it goes to sleep,
- * and it does not, or the one who holds the lock then wakes it. Other flags that change wake nobody and do no harm.
+ * Wait until the lock may be free. WAITED is set on a locked folio only, in one step with seeing that it is
+ * locked; unlocking clears both bits in one step and wakes whoever set WAITED. So either the sleeper's word
+ * is out of date when it goes to sleep, and it does not, or the one who holds the lock then wakes it. Other
+ * flags that change wake nobody and do no harm.
  */
 static void wait_for_unlock(struct quire_cpu **cpu, struct folio *folio)
 {
@@ -203,9 +214,9 @@ static void wait_for_unlock(struct quire_cpu **cpu, struct folio *folio)
 	while (flags & FOLIO_LOCKED) {
 		uint32_t waited = flags | FOLIO_WAITED;
 
-		if (flags == waited || atomic_compare_exchange_weak_explicit(&folio->flags, &flags, waited,
-									     memory_order_relaxed,
-									     memory_order_relaxed)) {
+		if (flags == waited ||
+		    atomic_compare_exchange_weak_explicit(&folio->flags, &flags, waited, memory_order_relaxed,
+							  memory_order_relaxed)) {
 			quire_port_wait(cpu, &folio->flags, waited);
 			return;
 		}

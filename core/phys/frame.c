@@ -1,7 +1,8 @@
 /*
  * frame.c - from a frame's number to its struct and its memory, and back.
  *
- * Plain arithmetic on two arrays: memory, and the metadata in which a folio per frame stands behind the allocator itself.
+ * Plain arithmetic on two arrays: memory, and the metadata in which a folio per frame stands behind the
+ * allocator itself.
  */
 #include "frames.h"
 

@@ -20,17 +20,18 @@
 #define FRAME_POISONED (1u << 31)
 
 /*
- * A CPU's cache of single frames, and its share of the counts. One line that only its CPU writes, but for others that
- * empty the cache when memory is out.
+ * A CPU's cache of single frames, and its share of the counts. One line that only its CPU writes, but for
+ * others that empty the cache when memory is out.
  *
  * Locks:  L its own lock        O stored by its own CPU alone, read by anybody
  */
 struct cpu_frames {
 	_Alignas(64) struct quire_spin lock; /* order: outside phys->lock */
 	_Atomic uint32_t count;		     /* L; read without */
-	_Atomic uint32_t lowest;	     /* L; read without: the least count since phys->peak was last looked at */
+	_Atomic uint32_t lowest; /* L; read without: the least count since phys->peak was last looked at */
 	struct folio *frame[QUIRE_CPU_FRAMES]; /* L: a stack */
-	_Alignas(64) _Atomic uint64_t in_use[PHYS_KINDS]; /* O: frames taken here less frames given back here, by kind */
+	_Alignas(64) _Atomic uint64_t
+		in_use[PHYS_KINDS]; /* O: frames taken here less frames given back here, by kind */
 };
 
 /*
@@ -39,17 +40,17 @@ struct cpu_frames {
  * Locks:  B the lock below        R the lock, read without it        P fixed after creation        I while CPUs come and go
  */
 struct phys {
-	struct folio *folios;		/* P: one per frame */
-	char *memory;			/* P: frame 0 */
-	uint64_t frames;		/* P */
-	_Atomic uint64_t fail_after;	/* see phys_fail_after(); PHYS_NEVER except in tests */
-	_Atomic uint32_t scarce;	/* R: caches are bypassed */
-	_Atomic uint32_t cpus;		/* I: one more than the greatest id */
+	struct folio *folios;	     /* P: one per frame */
+	char *memory;		     /* P: frame 0 */
+	uint64_t frames;	     /* P */
+	_Atomic uint64_t fail_after; /* see phys_fail_after(); PHYS_NEVER except in tests */
+	_Atomic uint32_t scarce;     /* R: caches are bypassed */
+	_Atomic uint32_t cpus;	     /* I: one more than the greatest id */
 	_Alignas(64) struct quire_spin lock;
-	_Atomic uint64_t out;		/* R: frames not in the lists and not past the watermark */
-	_Atomic uint64_t peak;		/* R */
-	uint64_t watermark;		/* B: frames from here on were never used, nor was their metadata */
-	struct list free[QUIRE_MAX_ORDER + 1]; /* B: blocks by order */
+	_Atomic uint64_t out;  /* R: frames not in the lists and not past the watermark */
+	_Atomic uint64_t peak; /* R */
+	uint64_t watermark;    /* B: frames from here on were never used, nor was their metadata */
+	struct list free[QUIRE_MAX_ORDER + 1];	  /* B: blocks by order */
 	_Alignas(64) uint64_t in_use[PHYS_KINDS]; /* I: what CPUs that are gone have taken less given back */
 	struct cpu_frames *_Atomic caches[QUIRE_MAX_CPUS]; /* I: by id */
 };

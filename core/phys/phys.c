@@ -1,13 +1,14 @@
 /*
  * phys.c - the frame allocator's beginning and end, and its counts.
  *
- * Everything stands in the metadata that the instance was given: first the allocator, then one folio per frame. Creation
- * writes the former only, whatever the size of memory.
+ * Everything stands in the metadata that the instance was given: first the allocator, then one folio per
+ * frame. Creation writes the former only, whatever the size of memory.
  *
- * Frames in use are counted by the CPU that takes or gives back, each in lines of its own; a sum says how many there are.
- * One CPU's share may be negative: they are numbers modulo 2^64.
+ * Frames in use are counted by the CPU that takes or gives back, each in lines of its own; a sum says how
+ * many there are. One CPU's share may be negative: they are numbers modulo 2^64.
  *
- * Order:   creation and destruction of CPUs are serialised by the caller; counting from anywhere, at any time.
+ * Order:   creation and destruction of CPUs are serialised by the caller; counting from anywhere, at any
+ *          time.
  */
 #include "frames.h"
 
@@ -15,7 +16,8 @@
 #include "../base/bits.h"
 #include "../base/object.h"
 
-#define HEAD_BYTES ((sizeof(struct phys) + sizeof(struct folio) - 1) / sizeof(struct folio) * sizeof(struct folio))
+#define HEAD_BYTES \
+	((sizeof(struct phys) + sizeof(struct folio) - 1) / sizeof(struct folio) * sizeof(struct folio))
 #define FRAMES_MAX (UINT64_MAX >> (QUIRE_PAGE_SHIFT > 7 ? QUIRE_PAGE_SHIFT : 7))
 
 size_t quire_metadata_bytes(uint64_t frames)
@@ -85,10 +87,12 @@ void phys_counts(struct quire *quire, struct phys_counts *out)
 	for (unsigned kind = 0; kind < PHYS_KINDS; kind++) {
 		out->kind[kind] = phys->in_use[kind];
 		for (uint32_t id = 0; id < cpus; id++) {
-			struct cpu_frames *cache = atomic_load_explicit(&phys->caches[id], memory_order_acquire);
+			struct cpu_frames *cache = atomic_load_explicit(&phys->caches[id],
+									memory_order_acquire);
 
 			if (cache)
-				out->kind[kind] += atomic_load_explicit(&cache->in_use[kind], memory_order_relaxed);
+				out->kind[kind] += atomic_load_explicit(&cache->in_use[kind],
+									memory_order_relaxed);
 		}
 		in_use += out->kind[kind];
 	}
@@ -121,10 +125,12 @@ static uint64_t check_block(struct phys *phys, struct folio *folio, unsigned ord
 		*what = "a free block is out of place";
 	else if (folio->block != order + 1)
 		*what = "a free block does not know its order";
-	else if (order < QUIRE_MAX_ORDER && buddy < phys->watermark && frame_folio(phys, buddy)->block == order + 1)
+	else if (order < QUIRE_MAX_ORDER && buddy < phys->watermark &&
+		 frame_folio(phys, buddy)->block == order + 1)
 		*what = "two free buddies are not joined";
 	for (uint64_t i = 0; i < 1ul << order && !*what; i++) {
-		if (folio[i].kind != FOLIO_UNUSED || atomic_load_explicit(&folio[i].refs, memory_order_relaxed))
+		if (folio[i].kind != FOLIO_UNUSED ||
+		    atomic_load_explicit(&folio[i].refs, memory_order_relaxed))
 			*what = "a frame in a free block is in use";
 	}
 	return 1ul << order;
@@ -150,7 +156,8 @@ bool phys_check(struct quire *quire, const char **what)
 	}
 	phys_counts(quire, &counts);
 	uint64_t never_used = phys->frames - max_u64(phys->watermark, 1); /* frame 0 is never free */
-	if (!*what && phys->frames - listed - never_used != atomic_load_explicit(&phys->out, memory_order_relaxed))
+	if (!*what &&
+	    phys->frames - listed - never_used != atomic_load_explicit(&phys->out, memory_order_relaxed))
 		*what = "the count of frames out is wrong";
 	if (!*what && counts.free != listed + never_used + cached)
 		*what = "the counts of frames in use do not add up";

@@ -1,11 +1,12 @@
 /*
  * phys.h - the frame allocator, and the frame door: how frames come and go.
  *
- * A buddy allocator with a small cache of single frames per CPU. An allocation fails only when no free block is large
- * enough, wherever the free frames are: what lies in the caches of other CPUs counts (cache.c). It never sleeps and never reclaims: it says that memory
- * is out, and the operation, its locks dropped, decides. A frame comes in with folio_alloc() and goes out with the last
- * folio_put(). Whoever unmaps a frame puts its reference not here but into a gather (table/gather.h), which puts it after
- * the flush that makes the frame unreachable; tables wait for a grace period too (BASE-3).
+ * A buddy allocator with a small cache of single frames per CPU. An allocation fails only when no free
+ * block is large enough, wherever the free frames are: what lies in the caches of other CPUs counts
+ * (cache.c). It never sleeps and never reclaims: it says that memory is out, and the operation, its locks
+ * dropped, decides. A frame comes in with folio_alloc() and goes out with the last folio_put(). Whoever
+ * unmaps a frame puts its reference not here but into a gather (table/gather.h), which puts it after the
+ * flush that makes the frame unreachable; tables wait for a grace period too (BASE-3).
  */
 #ifndef QUIRE_PHYS_PHYS_H
 #define QUIRE_PHYS_PHYS_H
@@ -37,8 +38,8 @@ void phys_counts(struct quire *quire, struct phys_counts *out);
 bool phys_check(struct quire *quire, const char **what);
 
 /*
- * Test aid: from now on let @succeed more allocations of frames succeed, then fail one, then succeed for ever.
- * UINT64_MAX turns it off. Objects have the port's own.
+ * Test aid: from now on let @succeed more allocations of frames succeed, then fail one, then succeed for
+ * ever. UINT64_MAX turns it off. Objects have the port's own.
  */
 void phys_fail_after(struct quire *quire, uint64_t succeed);
 

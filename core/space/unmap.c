@@ -66,10 +66,14 @@ static void discount(struct quire_mm *mm, const struct vma *vma)
 		commit_uncharge(mm->quire, pages);
 }
 
+/* A table that only the range used goes with it, also where it covers unmapped addresses on both sides. */
 static void clear_range(struct door *door, quire_vaddr start, quire_vaddr end)
 {
+	struct vma *below = vma_prev(door->mm, start), *above = vma_next(door->mm, end);
 	struct gather gather;
 	gather_begin(door->cpu, &gather, &door->mm->as, start, end);
+	gather.reach_from = below ? below->rmap.end : 0;
+	gather.reach_to = above ? above->rmap.start : QUIRE_USER_END;
 	zap_range(*door->cpu, &door->mm->as, start, end, ZAP_ALL, CURSOR_MM, &gather, NULL);
 	gather_end(door->cpu, &gather);
 }

@@ -112,8 +112,7 @@ static void step_out(struct cursor *cursor)
 
 	cursor_close(cursor);
 	if (empty)
-		walk_prune(cursor->cpu, cursor->as, cursor->va, cursor->level, cursor->start, cursor->end,
-			   cursor->gather);
+		walk_prune(cursor->cpu, cursor->as, cursor->va, cursor->level, cursor->gather);
 }
 
 /*
@@ -129,7 +128,7 @@ static void passed_table(struct walk_passed *passed, quire_vaddr va, unsigned le
 {
 	struct cursor *cursor = container_of(passed, struct passed_by, passed)->cursor;
 
-	walk_prune(cursor->cpu, cursor->as, va, level, cursor->start, cursor->end, cursor->gather);
+	walk_prune(cursor->cpu, cursor->as, va, level, cursor->gather);
 }
 
 /* Lock the next table with leaves at *at or above. False when there is none. */

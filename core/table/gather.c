@@ -24,6 +24,8 @@ void gather_begin(struct quire_cpu **cpu, struct gather *gather, struct quire_as
 	gather->as = as;
 	gather->from = from;
 	gather->to = to;
+	gather->reach_from = from;
+	gather->reach_to = to;
 	gather->start = UINT64_MAX;
 	gather->end = 0;
 	gather->tables = false;

@@ -18,13 +18,14 @@ struct gather {
 	struct quire_as *as;
 	quire_vaddr from, to;	 /* what secondary MMUs were told */
 	quire_vaddr start, end;	 /* to flush; start >= end: nothing */
+	quire_vaddr reach_from, reach_to; /* tables that are left empty and lie wholly in here are taken out */
 	bool tables;		 /* tables were taken out: lazy CPUs leave, upper-level caches go */
 	unsigned count;
 	struct folio *frames[QUIRE_GATHER_FRAMES]; /* a reference each */
 	struct folio *dead;	 /* tables taken out, linked by table.rcu.next */
 };
 
-/* SLEEPS. [from, to) is all that will change. */
+/* SLEEPS. [from, to) is all that will change; the reach for empty tables is the same, until the caller widens it. */
 void gather_begin(struct quire_cpu **cpu, struct gather *gather, struct quire_as *as, quire_vaddr from, quire_vaddr to);
 
 /* May be called under table locks (it waits for other CPUs' flush, which takes none), or none. */

@@ -52,7 +52,7 @@ static void flush_moved(struct pair *pair, quire_vaddr start, quire_vaddr end)
 }
 
 /* One pair of tables: everything that both hold. */
-static void move_tables(struct pair *pair, quire_vaddr first)
+static void move_tables(struct pair *pair)
 {
 	struct gather *gather = pair->gather;
 	quire_vaddr owed_start = gather->start, owed_end = gather->end, va = pair->from.va;
@@ -67,7 +67,7 @@ static void move_tables(struct pair *pair, quire_vaddr first)
 	bool empty = pair->from.table->table.used == 0;
 	pair_close(pair);
 	if (empty)
-		walk_prune(pair->cpu, pair->from_as, va, level, first, pair->end, gather);
+		walk_prune(pair->cpu, pair->from_as, va, level, gather);
 }
 
 int table_move(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr from, quire_vaddr to,
@@ -82,7 +82,7 @@ int table_move(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr from, qui
 	pair.end = from + bytes;
 	pair.offset = to - from;
 	while (!(err = pair_open(&pair)))
-		move_tables(&pair, from);
+		move_tables(&pair);
 	*moved = pair.at - from;
 	return err == -QUIRE_ENOENT ? 0 : err;
 }

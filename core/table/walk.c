@@ -176,12 +176,17 @@ static bool take_out(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va,
 	return emptied;
 }
 
-void walk_prune(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsigned level, quire_vaddr start,
-		quire_vaddr end, struct gather *gather)
+/* The end of user addresses is no table's end; whoever reaches up to it reaches the last table's. */
+static bool in_reach(const struct gather *gather, quire_vaddr first, quire_vaddr end)
+{
+	return first >= gather->reach_from && (end <= gather->reach_to || gather->reach_to >= QUIRE_USER_END);
+}
+
+void walk_prune(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsigned level, struct gather *gather)
 {
 	for (; level < QUIRE_LEVELS - 1; level++) {
 		quire_vaddr first = align_down(va, table_span(level));
-		if (first < start || first + table_span(level) > end || !take_out(cpu, as, va, level, gather))
+		if (!in_reach(gather, first, first + table_span(level)) || !take_out(cpu, as, va, level, gather))
 			return;
 	}
 }

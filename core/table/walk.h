@@ -40,10 +40,9 @@ int walk_next(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr *va, quire
 	      struct walk_passed *passed);
 
 /*
- * The table of @level that @va goes through was seen empty, and is no longer locked: if it lies wholly in [start, end) and is still empty,
- * take it out, into the gather, and then its parent if that became empty, and so on, but never the root.
+ * The table of @level that @va goes through was seen empty, and is no longer locked: if it lies wholly in the gather's reach and is still
+ * empty, take it out, into the gather, and then its parent if that became empty, and so on, but never the root.
  */
-void walk_prune(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsigned level, quire_vaddr start,
-		quire_vaddr end, struct gather *gather);
+void walk_prune(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsigned level, struct gather *gather);
 
 #endif
