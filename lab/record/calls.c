@@ -47,6 +47,10 @@ static const struct {
 	{ __NR_vfork, 0, -1 },
 	{ __NR_execve, 0, -1 },
 	{ __NR_execveat, 0, -1 },
+	/* These tell a file's size. */
+	{ __NR_pwrite64, 0, 0 },
+	{ __NR_pwritev, 0, 0 },
+	{ __NR_pwritev2, 0, 0 },
 	/* A descriptor means another file from here on. */
 	{ __NR_close, 0, -1 },
 	{ __NR_dup, 0, -1 },

@@ -6,13 +6,8 @@
  * showed, an exec with the layout read after it. The events that result are sorted once more, because what
  * takes away is ordered at its entry, and an exec at the moment when the old mm was left; then they are
  * written.
- *
- * A descriptor is followed from the call that names it (ftruncate, fallocate) to the mmap that says which
- * file it is, before or after, as long as nothing closes it between: a "binding" is one such stretch. A
- * duplicate's binding points to the one that it was made from.
  */
 #define _GNU_SOURCE
-#include <fcntl.h>
 #include <linux/sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,50 +16,7 @@
 #include <sys/syscall.h>
 
 #include "calls.h"
-#include "capture.h"
-
-struct binding {
-	uint32_t pid;
-	int fd;
-	bool closed;
-	uint32_t same; /* the binding that knows the file: itself, or what it is a duplicate of */
-	uint32_t file; /* TRACE_NONE: not known (yet) */
-};
-
-struct thread {
-	uint32_t tid, pid;
-	bool alive;
-	bool in_call;
-	struct raw enter; /* the call that it is in */
-	uint32_t mapped;  /* the file that the kernel mapped in it */
-	uint64_t mapped_start, mapped_end;
-	size_t clone;	  /* the event of the clone that it is in, or NO_EVENT */
-	uint64_t exec_at; /* when it left its old mm, 0 */
-	struct raw usage;
-	uint64_t minor_before, major_before; /* faults before the first exec: the recorder's own child's */
-	uint64_t brk;			     /* of its mm, as this thread saw it last */
-};
-
-#define NO_EVENT SIZE_MAX
-
-/* An event that is finished but for what another one will tell. */
-struct draft {
-	struct trace_event event; /* must be first: its `time` is the key */
-	uint32_t binding;	  /* whose file the call is about; TRACE_NONE */
-};
-
-struct conversion {
-	struct capture *capture;
-	struct log drafts;
-	struct thread *threads;
-	uint32_t nr_threads, room_threads;
-	struct binding *bindings;
-	uint32_t nr_bindings, room_bindings;
-	uint32_t *clone_raws; /* RAW_CLONED entries not yet used, by log index */
-	uint32_t nr_clones;
-	uint64_t base; /* the first exec */
-	bool begun, failed;
-};
+#include "convert.h"
 
 static struct trace_event *add_draft(struct conversion *v, enum trace_kind kind, uint32_t thread,
 				     uint64_t time)
@@ -114,81 +66,6 @@ static struct thread *add_thread(struct conversion *v, uint32_t pid, uint32_t ti
 	return thread;
 }
 
-/* ---- Descriptors ---- */
-
-/* The open binding of @fd in process @pid; made if there is none. TRACE_NONE when memory runs out. */
-static uint32_t bind(struct conversion *v, uint32_t pid, int fd)
-{
-	for (uint32_t i = v->nr_bindings; i-- > 0;)
-		if (v->bindings[i].pid == pid && v->bindings[i].fd == fd && !v->bindings[i].closed)
-			return i;
-	if (v->nr_bindings == v->room_bindings) {
-		uint32_t room = v->room_bindings ? v->room_bindings * 2 : 64;
-		struct binding *grown = realloc(v->bindings, room * sizeof(*grown));
-		if (!grown) {
-			v->failed = true;
-			return TRACE_NONE;
-		}
-		v->bindings = grown;
-		v->room_bindings = room;
-	}
-	struct binding *binding = &v->bindings[v->nr_bindings];
-	*binding = (struct binding){ .pid = pid, .fd = fd, .same = v->nr_bindings, .file = TRACE_NONE };
-	return v->nr_bindings++;
-}
-
-static void unbind(struct conversion *v, uint32_t pid, int first, int last)
-{
-	for (uint32_t i = v->nr_bindings; i-- > 0;) {
-		struct binding *binding = &v->bindings[i];
-		if (binding->pid == pid && binding->fd >= first && binding->fd <= last)
-			binding->closed = true;
-	}
-}
-
-/* Descriptor @copy of process @to is now what @fd of process @from is. */
-static void duplicate(struct conversion *v, uint32_t from, int fd, uint32_t to, int copy)
-{
-	unbind(v, to, copy, copy);
-	uint32_t original = bind(v, from, fd), duplicate = bind(v, to, copy);
-	if (original != TRACE_NONE && duplicate != TRACE_NONE)
-		v->bindings[duplicate].same = v->bindings[original].same;
-}
-
-/* A fork's child has its parent's descriptors. */
-static void copy_bindings(struct conversion *v, uint32_t parent, uint32_t child)
-{
-	for (uint32_t i = 0, count = v->nr_bindings; i < count; i++)
-		if (v->bindings[i].pid == parent && !v->bindings[i].closed)
-			duplicate(v, parent, v->bindings[i].fd, child, v->bindings[i].fd);
-}
-
-static void follow_descriptor(struct conversion *v, const struct thread *thread, const struct raw *enter,
-			      int64_t result)
-{
-	const uint64_t *args = enter->call.args;
-	uint32_t pid = thread->pid;
-
-	switch (enter->call.nr) {
-	case __NR_close:
-		unbind(v, pid, (int)args[0], (int)args[0]);
-		break;
-	case __NR_fcntl:
-		if (args[1] != F_DUPFD && args[1] != F_DUPFD_CLOEXEC)
-			break;
-		/* fall through */
-	case __NR_dup:
-	case __NR_dup2:
-	case __NR_dup3:
-		if (result >= 0 && result != (int64_t)args[0])
-			duplicate(v, pid, (int)args[0], pid, (int)result);
-		break;
-	case __NR_close_range:
-		unbind(v, pid, (int)args[0], args[1] > INT32_MAX ? INT32_MAX : (int)args[1]);
-		break;
-	}
-}
-
 /* ---- Calls ---- */
 
 /* The file of the call that @thread ends, in the event or as a binding to be looked up at the end. */
@@ -201,17 +78,18 @@ static void place_file(struct conversion *v, const struct thread *thread, const 
 	uint64_t result = (uint64_t)event->call.result;
 
 	event->call.file = leave->leave.file;
-	if (failed || event->call.file != TRACE_NONE)
+	if (failed)
 		return;
 	bool maps = event->call.nr == TRACE_SHMAT || (event->call.nr == TRACE_MMAP && argument >= 0);
-	if (maps && thread->mapped_start <= result && result < thread->mapped_end)
+	if (maps && event->call.file == TRACE_NONE && thread->mapped_start <= result &&
+	    result < thread->mapped_end)
 		event->call.file = thread->mapped;
 	if (argument < 0)
 		return;
-	uint32_t binding = bind(v, thread->pid, (int)event->call.args[argument]);
+	uint32_t binding = binding_find(v, thread->pid, (int)event->call.args[argument]);
 	if (binding != TRACE_NONE && event->call.file != TRACE_NONE)
-		v->bindings[v->bindings[binding].same].file = event->call.file;
-	if (event->call.nr != TRACE_MMAP)
+		binding_is(v, binding, event->call.file);
+	else if (event->call.nr != TRACE_MMAP)
 		draft->binding = binding;
 }
 
@@ -224,12 +102,28 @@ static bool takes_away(struct thread *thread, const struct trace_event *event)
 	return thread->brk < before;
 }
 
+/* A write at a place that its arguments name (pwrite, pwritev) may have made its file larger. */
+static void add_write(struct conversion *v, const struct thread *thread, const struct raw *leave)
+{
+	const uint64_t *args = thread->enter.call.args;
+
+	if (leave->leave.result <= 0 || args[3] > INT64_MAX) /* -1: pwritev2 at the file's position */
+		return;
+	struct trace_event *event = add_draft(v, TRACE_FILE_SIZE, TRACE_NONE, leave->time);
+	event->file_size.file = TRACE_NONE;
+	event->file_size.size = args[3] + (uint64_t)leave->leave.result;
+	((struct draft *)event)->binding = binding_find(v, thread->pid, (int)args[0]);
+}
+
 static void add_call(struct conversion *v, struct thread *thread, const struct raw *leave)
 {
 	enum trace_call nr = calls_trace(leave->leave.nr);
 	const struct raw *enter = &thread->enter;
 
-	follow_descriptor(v, thread, enter, leave->leave.result);
+	bindings_follow(v, thread->pid, enter, leave->leave.result);
+	if (leave->leave.nr == __NR_pwrite64 || leave->leave.nr == __NR_pwritev ||
+	    leave->leave.nr == __NR_pwritev2)
+		add_write(v, thread, leave);
 	if (!nr || enter->time < v->base)
 		return;
 	struct trace_event *event = add_draft(v, TRACE_CALL, number_of(v, thread), leave->time);
@@ -243,6 +137,7 @@ static void add_call(struct conversion *v, struct thread *thread, const struct r
 		if (peer)
 			event->call.peer = number_of(v, peer);
 	}
+	((struct draft *)event)->space = thread->space;
 	place_file(v, thread, leave, (struct draft *)event);
 	if (takes_away(thread, event))
 		event->time = event->entry;
@@ -293,13 +188,14 @@ static void take_fork(struct conversion *v, struct thread *parent, const struct 
 	parent->clone = v->drafts.count - 1;
 
 	uint64_t flags = event->clone.flags, brk = parent->brk;
-	uint32_t parent_pid = parent->pid;
+	uint32_t parent_pid = parent->pid, space = flags & CLONE_VM ? parent->space : v->nr_spaces++;
 	struct thread *child = add_thread(v, raw->fork.pid, raw->fork.tid);
 	if (!child)
 		return;
 	child->brk = brk;
+	child->space = space;
 	if (!(flags & CLONE_THREAD))
-		copy_bindings(v, parent_pid, raw->fork.pid);
+		bindings_copy(v, parent_pid, raw->fork.pid);
 }
 
 static void take_exit(struct conversion *v, struct thread *thread, uint64_t time)
@@ -345,9 +241,10 @@ static void take_layout(struct conversion *v, const struct raw *raw)
 	v->begun = true;
 	thread->exec_at = 0;
 	thread->brk = snapshot->brk;
+	thread->space = v->nr_spaces++;
 	thread->in_call = false;
 	thread->clone = NO_EVENT;
-	unbind(v, thread->pid, 0, INT32_MAX);
+	binding_close(v, thread->pid, 0, INT32_MAX);
 
 	struct trace_event *event = add_draft(v, TRACE_EXEC, number_of(v, thread), time);
 	event->exec.brk = snapshot->brk;
@@ -450,135 +347,6 @@ static void walk(struct conversion *v, const uint32_t *order)
 			take_exit(v, &v->threads[i], last);
 }
 
-/* ---- Writing ---- */
-
-static void finish(struct conversion *v, struct draft *draft)
-{
-	struct trace_event *event = &draft->event;
-
-	event->time -= v->base;
-	event->entry -= v->base;
-	event->exit -= v->base;
-	if (event->kind == TRACE_CALL && draft->binding != TRACE_NONE)
-		event->call.file = v->bindings[v->bindings[draft->binding].same].file;
-}
-
-/* Where the event keeps a file, or NULL. */
-static uint32_t *file_of(struct trace_event *event)
-{
-	switch (event->kind) {
-	case TRACE_LAYOUT:
-		return &event->layout.file;
-	case TRACE_CALL:
-		return &event->call.file;
-	case TRACE_FILE_SIZE:
-		return &event->file_size.file;
-	default:
-		return NULL;
-	}
-}
-
-static bool maps_file(const struct trace_event *event)
-{
-	return event->kind == TRACE_LAYOUT ||
-	       (event->kind == TRACE_CALL && (event->call.nr == TRACE_MMAP || event->call.nr == TRACE_SHMAT));
-}
-
-/* Does the event say nothing when its file is not one of the trace? */
-static bool needs_file(const struct trace_event *event)
-{
-	return event->kind == TRACE_FILE_SIZE ||
-	       (event->kind == TRACE_CALL &&
-		(event->call.nr == TRACE_FTRUNCATE || event->call.nr == TRACE_FALLOCATE));
-}
-
-/* What a call made of its file's size, for files that were gone before anybody could look. */
-static void follow_size(const struct trace_event *event, uint64_t *size)
-{
-	const uint64_t *args = event->call.args;
-
-	if (event->kind != TRACE_CALL || event->call.result)
-		return;
-	if (event->call.nr == TRACE_FTRUNCATE)
-		*size = args[1];
-	else if (event->call.nr == TRACE_FALLOCATE && !args[1] &&
-		 (*size == TRACE_SIZE_UNKNOWN || *size < args[2] + args[3]))
-		*size = args[2] + args[3];
-}
-
-/* Which files the trace maps: they are written, with numbers of their own. @sizes has room for all files. */
-static void number_files(struct conversion *v, struct trace_writer *writer, const uint32_t *order,
-			 uint32_t *numbers, uint64_t *sizes)
-{
-	const struct capture *c = v->capture;
-
-	for (uint32_t i = 0; i < c->nr_files; i++) {
-		numbers[i] = TRACE_NONE;
-		sizes[i] = TRACE_SIZE_UNKNOWN;
-	}
-	for (size_t i = 0; i < v->drafts.count; i++) {
-		struct draft *draft = log_at(&v->drafts, order[i]);
-		finish(v, draft);
-		const uint32_t *file = file_of(&draft->event);
-		if (!file || *file == TRACE_NONE)
-			continue;
-		follow_size(&draft->event, &sizes[*file]);
-		if (!maps_file(&draft->event) || numbers[*file] != TRACE_NONE)
-			continue;
-		struct trace_file definition = c->files[*file].file;
-		if (definition.size == TRACE_SIZE_UNKNOWN)
-			definition.size = sizes[*file];
-		numbers[*file] = trace_writer_add_file(writer, &definition);
-	}
-}
-
-static void write_events(struct conversion *v, struct trace_writer *writer, const uint32_t *order,
-			 const uint32_t *numbers, struct convert_counts *counts)
-{
-	for (size_t i = 0; i < v->drafts.count; i++) {
-		struct draft *draft = log_at(&v->drafts, order[i]);
-		struct trace_event *event = &draft->event;
-		uint32_t *file = file_of(event);
-		if (file && *file != TRACE_NONE)
-			*file = numbers[*file];
-		if (file && *file == TRACE_NONE && needs_file(event))
-			continue;
-		trace_writer_add(writer, event);
-		counts->events++;
-		counts->calls += event->kind == TRACE_CALL;
-		counts->faults += event->kind == TRACE_FAULT;
-		counts->mms += event->kind == TRACE_EXEC ||
-			       (event->kind == TRACE_CLONE && !(event->clone.flags & CLONE_VM));
-	}
-	counts->threads = v->nr_threads;
-}
-
-static int write_trace(struct conversion *v, const char *path, const struct trace_header *header,
-		       struct convert_counts *counts)
-{
-	struct capture *c = v->capture;
-	uint32_t *order = log_sorted(&v->drafts, offsetof(struct draft, event.time));
-	if (!order)
-		return capture_fail(c, "out of memory");
-	struct trace_writer *writer = trace_writer_open(path, header, c->error, sizeof(c->error));
-	if (!writer) {
-		free(order);
-		return -1;
-	}
-	uint32_t *numbers = malloc((c->nr_files + 1) * sizeof(*numbers));
-	uint64_t *sizes = malloc((c->nr_files + 1) * sizeof(*sizes));
-	bool room = numbers && sizes;
-	if (room) {
-		number_files(v, writer, order, numbers, sizes);
-		write_events(v, writer, order, numbers, counts);
-	}
-	free(order);
-	free(numbers);
-	free(sizes);
-	int result = trace_writer_close(writer, c->error, sizeof(c->error));
-	return room ? result : capture_fail(c, "out of memory");
-}
-
 int convert(struct capture *c, const char *path, const struct trace_header *header,
 	    struct convert_counts *counts)
 {
@@ -598,7 +366,7 @@ int convert(struct capture *c, const char *path, const struct trace_header *head
 	else if (!v.begun)
 		capture_fail(c, "the program was not seen to start");
 	else
-		result = write_trace(&v, path, header, counts);
+		result = settle(&v, path, header, counts);
 	log_close(&v.drafts);
 out:
 	free(order);

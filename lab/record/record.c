@@ -85,8 +85,8 @@ static const struct argp parser = {
 	.parser = parse_option,
 	.args_doc = "-o TRACE -- COMMAND...\n--dump TRACE",
 	.doc = "Record the memory behaviour of a program, its threads and its children.\v"
-	       "The exit status is 0 when the recording succeeded, whatever the program's own status was (that "
-	       "is printed), 2 for bad options or input, 3 when this computer does not allow recording.",
+	       "The exit status is 0 when the recording succeeded, whatever the program's own status was "
+	       "(that is printed), 2 for bad options or input, 3 when this computer does not allow recording.",
 };
 
 static int dump(const char *path)

@@ -248,7 +248,8 @@ static void serve_exit(struct crowd *crowd, struct member *member)
 static uint32_t call_file(struct crowd *crowd, const struct member *member, const struct raw *raw)
 {
 	int argument = calls_fd_argument((int)member->nr, member->args);
-	if (argument < 0 || (raw->leave.result < 0 && raw->leave.result > -4096))
+	if (argument < 0 || !calls_trace((int)member->nr) ||
+	    (raw->leave.result < 0 && raw->leave.result > -4096))
 		return TRACE_NONE;
 	bool sizes = calls_trace((int)member->nr) != TRACE_MMAP; /* the call itself tells the size */
 	return proc_fd_file(crowd->capture, member->pid, (int)member->args[argument], sizes ? NULL : raw);

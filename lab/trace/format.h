@@ -30,7 +30,6 @@ enum {
 	RECORD_FILE = 11,	   /* a definition, not an event */
 	RECORD_KIND = 0x0f,
 	RECORD_SAME_THREAD = 0x10,
-	RECORD_CALL_TAKES = 0x20,   /* CALL: `time` is the entry, not the exit */
 	RECORD_CALL_ADDRESS = 0x40, /* CALL: the result is an address, stored as a difference */
 	RECORD_CALL_FILE = 0x80,
 	RECORD_FAULT_KERNEL = 0x20,

@@ -266,14 +266,8 @@ static void get_call(struct trace_reader *r, struct trace_event *event, struct s
 		return;
 	}
 	event->call.nr = nr;
-	uint64_t duration = get(r);
-	if (head & RECORD_CALL_TAKES) {
-		event->exit = event->time + duration;
-	} else {
-		event->entry = event->time - duration;
-		if (duration > event->time)
-			r->bad = true;
-	}
+	event->entry = event->time - get(r);
+	event->exit = event->time + get(r);
 	for (int i = 0; signature[i]; i++) {
 		if (signature[i] == 'a')
 			event->call.args[i] = get_address(r, thread);

@@ -14,7 +14,8 @@
  *
  * Order.   `time` never decreases. It is the entry of calls that take something away (munmap, the shrinking
  *          brk, ...) and the exit of those that give (mmap, the growing brk, ...), because that is the end at
- *          which another thread may know of it. `entry` and `exit` are both there for whoever wants to order
+ *          which another thread may know of it. A mremap that moves does both: it stands between the two where
+ *          other threads' calls show that it must have happened. `entry` and `exit` are both there for whoever wants to order
  *          otherwise. Two events of different threads whose [entry, exit] overlap ran concurrently.
  *
  * Errors.  A reader never crashes and never returns an event that is malformed: every number that indexes is
@@ -119,7 +120,7 @@ enum trace_call {
 	TRACE_MINCORE = 13,
 	TRACE_PROCESS_VM_READV = 14,  /* `peer`: the thread it names */
 	TRACE_PROCESS_VM_WRITEV = 15, /* likewise */
-	TRACE_FTRUNCATE = 16,	      /* `file`; only of files that are mapped somewhere in the trace */
+	TRACE_FTRUNCATE = 16,	      /* `file`; only from the first mapping of the file on */
 	TRACE_FALLOCATE = 17,	      /* likewise */
 	TRACE_PKEY_MPROTECT = 18,
 	TRACE_SHMAT = 19, /* `file` is the segment; result: the address */

@@ -205,7 +205,8 @@ static void put_call(struct trace_writer *w, const struct trace_event *event, st
 	const char *signature = trace_call_signature(event->call.nr);
 
 	put(w, event->call.nr);
-	put(w, event->exit - event->entry);
+	put(w, event->time - event->entry);
+	put(w, event->exit - event->time);
 	for (int i = 0; signature[i]; i++) {
 		if (signature[i] == 'a')
 			put_address(w, thread, event->call.args[i]);
@@ -231,8 +232,6 @@ static uint8_t record_head(const struct trace_event *event, bool same_thread)
 	if (same_thread)
 		head |= RECORD_SAME_THREAD;
 	if (event->kind == TRACE_CALL) {
-		if (event->time != event->exit)
-			head |= RECORD_CALL_TAKES;
 		if (result_is_address(event))
 			head |= RECORD_CALL_ADDRESS;
 		if (event->call.file != TRACE_NONE)
@@ -294,11 +293,6 @@ void trace_writer_add(struct trace_writer *w, const struct trace_event *given)
 	if (w->error[0])
 		return;
 	struct trace_event event = *given;
-	if (event.kind == TRACE_CALL && event.time != event.entry && event.time != event.exit) {
-		fail(w, "%s: event %llu: a call ordered at neither end", w->name,
-		     (unsigned long long)w->state.index);
-		return;
-	}
 	uint64_t before = w->state.time, layout_end = w->state.layout_end;
 	const char *wrong = trace_state_apply(&w->state, &event);
 	if (wrong) {
