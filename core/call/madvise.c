@@ -114,8 +114,8 @@ static void free_lazily(struct quire_cpu *cpu, struct vma *vma, quire_vaddr star
 
 static int discard_part(const struct advice *advice, struct vma *vma, quire_vaddr start, quire_vaddr end)
 {
-	uint32_t refuse = VMA_SPECIAL | (advice->kind == QUIRE_MADV_DONTNEED ? VMA_LOCKED : 0);
-	if (advice->kind == QUIRE_MADV_FREE ? !vma_is_anonymous(vma) : (vma->flags & refuse) != 0)
+	uint32_t refuse = VMA_SPECIAL | (advice->kind == QUIRE_MADV_DONTNEED_LOCKED ? 0 : VMA_LOCKED);
+	if ((vma->flags & refuse) || (advice->kind == QUIRE_MADV_FREE && !vma_is_anonymous(vma)))
 		return -QUIRE_EINVAL;
 	struct gather gather;
 	gather_begin(advice->cpu, &gather, &advice->mm->as, start, end);
@@ -169,9 +169,9 @@ static bool next_part(const struct advice *advice, quire_vaddr start, quire_vadd
 
 static int remove_part(const struct advice *advice, const struct part *part)
 {
-	if ((part->flags & VMA_LOCKED) || !part->file || !(part->file->flags & QUIRE_FILE_RAM))
+	if ((part->flags & VMA_LOCKED) || !part->file)
 		return -QUIRE_EINVAL;
-	if ((part->flags & (VMA_SHARED | VMA_WRITE)) != (VMA_SHARED | VMA_WRITE))
+	if ((part->flags & (VMA_SHARED | VMA_MAY_WRITE)) != (VMA_SHARED | VMA_MAY_WRITE))
 		return -QUIRE_EACCES;
 	return quire_file_punch(advice->cpu, part->file, part->first << QUIRE_PAGE_SHIFT, part->end - part->start);
 }

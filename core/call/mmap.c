@@ -16,9 +16,9 @@
 #include "../space/search.h"
 #include "../space/unmap.h"
 
-/* Flags that MAP_SHARED_VALIDATE knows. */
+/* Flags that MAP_SHARED_VALIDATE knows; the highest bits are the size of a huge page, or nothing (MAP_UNINITIALIZED). */
 #define KNOWN_FLAGS                                                                                                    \
-	(QUIRE_MAP_TYPE | QUIRE_MAP_FIXED | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_32BIT | QUIRE_MAP_GROWSDOWN |              \
+	(0x7c000080u | QUIRE_MAP_TYPE | QUIRE_MAP_FIXED | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_32BIT | QUIRE_MAP_GROWSDOWN |              \
 	 QUIRE_MAP_DENYWRITE | QUIRE_MAP_EXECUTABLE | QUIRE_MAP_LOCKED | QUIRE_MAP_NORESERVE | QUIRE_MAP_POPULATE |    \
 	 QUIRE_MAP_NONBLOCK | QUIRE_MAP_STACK | QUIRE_MAP_HUGETLB | QUIRE_MAP_FIXED_NOREPLACE)
 
@@ -130,6 +130,8 @@ static int understand(struct quire_mm *mm, const struct quire_mmap *map, struct 
 		return -QUIRE_EPERM;
 	if (!mm_may_lock(mm, fresh->flags, length))
 		return -QUIRE_EAGAIN;
+	if (map->file && (length > INT64_MAX || pgoff > page_of(INT64_MAX - length)))
+		return -QUIRE_EOVERFLOW; /* no file is that long */
 	int err = map->file ? check_file(map, &fresh->flags) : check_anonymous(map, fresh);
 	request->access = map->access;
 	request->populate = (fresh->flags & VMA_LOCKED) ||
@@ -175,7 +177,8 @@ static int map_region(struct door *door, struct request *request)
 	if (err)
 		return err;
 	unmap_sum(mm, fresh->start, fresh->end, &old);
-	if (pages > old.pages && !mm_may_expand(mm, fresh->flags, pages - old.pages))
+	/* Asked even when nothing is added, modulo 2^64: a process past its limit cannot even replace. */
+	if (!mm_may_expand(mm, fresh->flags, pages - old.pages))
 		return -QUIRE_ENOMEM;
 	if (is_accountable(fresh->flags)) {
 		charge = pages;

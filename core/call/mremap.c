@@ -70,16 +70,17 @@ static int check_source(struct remap *remap)
 		return -QUIRE_EINVAL;
 	if ((remap->flags & QUIRE_MREMAP_DONTUNMAP) && (vma->flags & VMA_SPECIAL))
 		return -QUIRE_EINVAL;
-	if (remap->old_length > vma->rmap.end - remap->addr)
+	/* What shrinks may reach past the mapping's end: the rest is unmapped, whatever it is. */
+	if (min_u64(remap->old_length, remap->new_length) > vma->rmap.end - remap->addr)
 		return -QUIRE_EFAULT;
-	if (remap->new_length == remap->old_length)
+	if (remap->new_length <= remap->old_length)
 		return 0;
 	uint64_t pgoff = rmap_index(&vma->rmap, remap->addr);
 	if (pgoff + page_of(remap->new_length) < pgoff)
 		return -QUIRE_EINVAL;
 	if (vma->flags & VMA_SPECIAL)
 		return -QUIRE_EFAULT;
-	quire_vaddr more = remap->new_length > remap->old_length ? remap->new_length - remap->old_length : 0;
+	quire_vaddr more = remap->new_length - remap->old_length;
 	if (!mm_may_lock(remap->mm, vma->flags, more))
 		return -QUIRE_EAGAIN;
 	return mm_may_expand(remap->mm, vma->flags, page_of(more)) ? 0 : -QUIRE_ENOMEM;

@@ -60,6 +60,9 @@ void quire_mm_get_limits(struct quire_cpu **cpu, struct quire_mm *mm, struct qui
 	rwlock_read_done(*cpu, &mm->lock);
 }
 
+/* Pages of the other process that are faulted in before any of them is copied. */
+#define PAGES_AT_ONCE 1024u
+
 /* Where a list of ranges stands. */
 struct walk {
 	const struct quire_iovec *vec;
@@ -86,23 +89,78 @@ static size_t piece(const struct walk *a, const struct walk *b)
 	return min_u64(bytes, QUIRE_PAGE_SIZE - (at_b & ~QUIRE_PAGE_MASK));
 }
 
+/*
+ * Make the other process's pages accessible first, as many as Linux pins at a time, for that shows: whole pages of the remote range are
+ * faulted in even if the local one is shorter or unmapped. Returns how many bytes from @start on can be reached.
+ */
+static uint64_t reach(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, uint64_t bytes, bool write)
+{
+	quire_vaddr va = align_down(start, QUIRE_PAGE_SIZE), last = align_down(start + bytes - 1, QUIRE_PAGE_SIZE);
+	if (bytes > mm->layout.end || start > mm->layout.end - bytes)
+		return 0;
+	for (unsigned pages = 0; va <= last && pages < PAGES_AT_ONCE; pages++, va += QUIRE_PAGE_SIZE) {
+		struct quire_fault fault;
+		if (fault_in(cpu, mm, va, FAULT_REMOTE | (write ? FAULT_WRITE : 0), &fault))
+			break;
+	}
+	return va > start ? min_u64(bytes, va - start) : 0;
+}
+
+struct transfer {
+	struct quire_mm *mm, *other;
+	struct walk here;
+	bool write;
+	uint64_t total;
+};
+
+/* Copy @bytes between @remote, which can be reached, and what is left of the local ranges. False: a local page was missing. */
+static bool copy_reached(struct quire_cpu **cpu, struct transfer *transfer, quire_vaddr remote, uint64_t bytes)
+{
+	struct quire_iovec range = {remote, bytes};
+	struct walk there = {&range, 1, 0};
+	char buffer[256];
+	while (walk_settle(&there) && walk_settle(&transfer->here)) {
+		quire_vaddr at = transfer->here.vec->base + transfer->here.done, from = remote + there.done;
+		size_t part = min_u64(piece(&transfer->here, &there), sizeof(buffer)), got, put;
+		if (transfer->write) {
+			got = access_copy(cpu, transfer->mm, at, buffer, part, 0);
+			put = access_copy(cpu, transfer->other, from, buffer, got, FAULT_REMOTE | FAULT_WRITE);
+		} else {
+			got = access_copy(cpu, transfer->other, from, buffer, part, FAULT_REMOTE);
+			put = access_copy(cpu, transfer->mm, at, buffer, got, FAULT_WRITE);
+		}
+		transfer->total += put;
+		transfer->here.done += put;
+		there.done += put;
+		if (put < part)
+			return false;
+	}
+	return true;
+}
+
+static bool transfer_range(struct quire_cpu **cpu, struct transfer *transfer, quire_vaddr start, uint64_t bytes)
+{
+	while (bytes && walk_settle(&transfer->here)) {
+		uint64_t now = reach(cpu, transfer->other, start, bytes, transfer->write);
+		if (!now || !copy_reached(cpu, transfer, start, now))
+			return false;
+		start += now;
+		bytes -= now;
+	}
+	return true;
+}
+
 int64_t quire_process_vm(struct quire_cpu **cpu, struct quire_mm *mm, const struct quire_iovec *local, unsigned locals,
 			 struct quire_mm *other, const struct quire_iovec *remote, unsigned remotes, bool write)
 {
-	struct walk here = {local, locals, 0}, there = {remote, remotes, 0};
-	struct walk *from = write ? &here : &there, *to = write ? &there : &here;
-	struct quire_mm *from_mm = write ? mm : other, *to_mm = write ? other : mm;
-	char buffer[256];
-	int64_t total = 0;
-	while (walk_settle(&here) && walk_settle(&there)) {
-		size_t bytes = min_u64(piece(&here, &there), sizeof(buffer));
-		size_t got = quire_copy_from(cpu, from_mm, buffer, from->vec->base + from->done, bytes);
-		size_t put = quire_copy_to(cpu, to_mm, to->vec->base + to->done, buffer, got);
-		total += (int64_t)put;
-		here.done += put;
-		there.done += put;
-		if (put < bytes)
-			return total ? total : -QUIRE_EFAULT;
+	struct transfer transfer = {mm, other, {local, locals, 0}, write, 0};
+	for (unsigned i = 0; i < locals; i++) {
+		if (local[i].base > mm->layout.end || local[i].length > mm->layout.end - local[i].base)
+			return -QUIRE_EFAULT;
 	}
-	return total;
+	for (unsigned i = 0; i < remotes; i++) {
+		if (!transfer_range(cpu, &transfer, remote[i].base, remote[i].length))
+			return transfer.total ? (int64_t)transfer.total : -QUIRE_EFAULT;
+	}
+	return (int64_t)transfer.total;
 }

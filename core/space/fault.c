@@ -37,7 +37,7 @@ static bool access_allowed(const struct fault *fault)
 		return (have & VMA_WRITE) != 0;
 	if (fault->flags & FAULT_EXEC)
 		return (have & VMA_EXEC) != 0;
-	return (have & VMA_ACCESS) != 0;
+	return (have & (fault->flags & FAULT_REMOTE ? VMA_READ : VMA_ACCESS)) != 0;
 }
 
 /* What was prepared is for a page of a file; is it still the one that the address maps? */
@@ -52,7 +52,7 @@ static enum fault_step try_once(struct fault *fault)
 	if (!vma)
 		return STEP_SEGV_MAP;
 	if (vma->rmap.start > fault->va)
-		return vma->flags & VMA_GROWSDOWN ? STEP_GROW : STEP_SEGV_MAP;
+		return (vma->flags & VMA_GROWSDOWN) && !(fault->flags & FAULT_REMOTE) ? STEP_GROW : STEP_SEGV_MAP;
 	fault->vma = vma;
 	if (!access_allowed(fault))
 		return STEP_SEGV_ACCESS;

@@ -23,6 +23,7 @@ enum { /* fault->flags */
 	FAULT_WRITE = 1u << 0,
 	FAULT_EXEC = 1u << 1,
 	FAULT_FORCE = 1u << 2, /* ptrace: past the VMA's protection, as far as its VMA_MAY_* go; a write breaks COW only */
+	FAULT_REMOTE = 1u << 3, /* from another process: what is not marked readable is not read, and no stack grows */
 };
 
 enum fault_step {
@@ -49,6 +50,7 @@ struct fault {
 	uint64_t index;
 	struct folio *page;	  /* prepared: of file at index, referenced and locked */
 	unsigned restarts;
+	bool around; /* the neighbours were mapped */
 };
 
 /* A try's parts. mm->lock held for reading, fault->vma found and its protection checked. */

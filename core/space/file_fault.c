@@ -59,8 +59,9 @@ static bool may_write_now(const struct fault *fault, const struct folio *folio)
 }
 
 /*
- * Map the neighbours of a page just mapped that are in the cache, idle and up to date: those of its aligned block of the same table and
- * VMA. Linux's window, since what is mapped shows in pagemap: the block is aligned in the table, not in the file.
+ * Map what is in the cache, idle and up to date, of the aligned block of pages round a read fault, in the same table and VMA. Linux's window and
+ * Linux's moment, since what is mapped shows in pagemap: the block is aligned in the table, not in the file, and its pages are mapped even if
+ * then the fault's own is past the end.
  */
 static void map_around(struct fault *fault, struct cursor *cursor)
 {
@@ -72,7 +73,7 @@ static void map_around(struct fault *fault, struct cursor *cursor)
 	end = min_u64(end, vma->rmap.end);
 
 	for (quire_vaddr va = start; va < end; va += QUIRE_PAGE_SIZE) {
-		if (va == fault->va || !cursor_move(cursor, va) || cursor->entry)
+		if (!cursor_move(cursor, va) || cursor->entry)
 			continue;
 		struct folio *folio = file_find(*fault->cpu, vma->rmap.file, rmap_index(&vma->rmap, va));
 		if (!folio)
@@ -82,7 +83,8 @@ static void map_around(struct fault *fault, struct cursor *cursor)
 				folio_get(folio);
 				cursor_set(cursor,
 					   entry_make(folio_pfn(fault->mm->quire, folio), vma_entry_bits(vma)), folio);
-				count(&fault_counts_of(*fault->cpu)->around);
+				count(va == fault->va ? &fault_counts_of(*fault->cpu)->file :
+							&fault_counts_of(*fault->cpu)->around);
 			}
 			folio_unlock(*fault->cpu, folio);
 		}
@@ -90,9 +92,28 @@ static void map_around(struct fault *fault, struct cursor *cursor)
 	}
 }
 
+/* Once a fault, on its first try. STEP_AGAIN: the fault's own page is not there. */
+static enum fault_step read_around(struct fault *fault)
+{
+	struct cursor cursor;
+	fault->around = true;
+	if (cursor_open(&cursor, *fault->cpu, &fault->mm->as, fault->va, CURSOR_FILL, NULL, NULL))
+		return STEP_NO_MEMORY;
+	map_around(fault, &cursor);
+	bool done = cursor_move(&cursor, fault->va) && cursor.entry;
+	cursor_close(&cursor);
+	return done ? STEP_DONE : STEP_AGAIN;
+}
+
 static enum fault_step map_page(struct fault *fault)
 {
 	enum fault_step step = STEP_DONE;
+	if (!(fault->flags & FAULT_WRITE) && !fault->around && fault->mm->quire->config.fault_around_pages > 1) {
+		step = read_around(fault);
+		if (step != STEP_AGAIN)
+			return step;
+		step = STEP_DONE;
+	}
 	struct vma *vma = fault->vma;
 	struct folio *folio = hold_page(fault, &step);
 	if (!folio)
@@ -115,8 +136,6 @@ static enum fault_step map_page(struct fault *fault)
 		folio_get(folio);
 		cursor_set(&cursor, entry_make(folio_pfn(fault->mm->quire, folio), bits), folio);
 		count(&fault_counts_of(*fault->cpu)->file);
-		if (!(fault->flags & FAULT_WRITE) && fault->mm->quire->config.fault_around_pages > 1)
-			map_around(fault, &cursor);
 		cursor_close(&cursor);
 	}
 	let_go(fault, folio);

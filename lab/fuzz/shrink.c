@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum { RUNS = 6000 };
+enum { RUNS = 1500 };
 
 struct shrinking {
 	struct fuzzer *fuzzer;
