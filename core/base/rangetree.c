@@ -23,11 +23,11 @@
  *
  * How many nodes can a change need? Let F be the fanout, at least 4, and h the height.
  *
- *   - At the bottom, the window lies in one leaf: at most F + 4 ranges are left, two nodes. Or it begins in one leaf and
- *     ends in another: at most F + 4 + F, three nodes.
- *   - Above, with three made below: the first and the last child of the span went away, so F - 1 + 3 + F - 1 entries at
- *     most are left where these are in two nodes: three nodes again. In one node F - 2 + 3: two nodes. With two made
- *     below in place of one: F - 1 + 2, two nodes.
+ *   - At the bottom, the window lies in one leaf: at most F + 4 ranges are left, two nodes. Or it begins in
+ *     one leaf and ends in another: at most F + 4 + F, three nodes.
+ *   - Above, with three made below: the first and the last child of the span went away, so at most
+ *     F - 1 + 3 + F - 1 entries are left where these are in two nodes: three nodes again. In one node
+ *     F - 2 + 3: two nodes. With two made below in place of one: F - 1 + 2, two nodes.
  *   - With a neighbour: fewer than the minimum, and F: two nodes.
  *   - The root level is a single node, so it becomes two at most, with a new root: three.
  *

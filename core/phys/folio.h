@@ -27,12 +27,11 @@ enum folio_kind {
 
 /* Flags: bits of folio->flags, changed by atomic operations only. */
 enum {
-	FOLIO_LOCKED = 1u << 0,	  /* the folio lock; waiters sleep on the flags word */
-	FOLIO_WAITED = 1u << 1,	  /* somebody sleeps for it */
-	FOLIO_UPTODATE = 1u << 2, /* FILE: the contents are the store's, or newer */
-	FOLIO_DIRTY = 1u << 3,	  /* FILE: newer than the store; ANON: newer than swap */
-	FOLIO_EXCLUSIVE =
-		1u << 4, /* ANON: belongs to one mm alone (PIN-1); changed under the leaf table's lock */
+	FOLIO_LOCKED = 1u << 0,	   /* the folio lock; waiters sleep on the flags word */
+	FOLIO_WAITED = 1u << 1,	   /* somebody sleeps for it */
+	FOLIO_UPTODATE = 1u << 2,  /* FILE: the contents are the store's, or newer */
+	FOLIO_DIRTY = 1u << 3,	   /* FILE: newer than the store; ANON: newer than swap */
+	FOLIO_EXCLUSIVE = 1u << 4, /* ANON: of one mm alone (PIN-1); changed under the leaf table's lock */
 	FOLIO_SHMEM = 1u << 5,	   /* FILE: of a RAM store, for RSS kinds */
 	FOLIO_LAZYFREE = 1u << 6,  /* ANON: MADV_FREE, droppable while clean */
 	FOLIO_WRITEBACK = 1u << 7, /* FILE: being written to the store; changed under the folio lock */
@@ -43,31 +42,30 @@ enum {
  *         P fixed while the folio is in use (set before it is published)
  */
 struct folio {
-	_Atomic uint32_t refs; /* C: a mapping entry, the page cache, a gather, a caller: one each. 0: free */
-	_Atomic int32_t maps;  /* C: entries that map any part of it */
+	_Atomic uint32_t refs;	/* C: one for a mapping entry, the page cache, a gather, a caller; 0: free */
+	_Atomic int32_t maps;	/* C: entries that map any part of it */
 	_Atomic uint32_t flags; /* C */
-	uint8_t kind;		/* P, B: enum folio_kind */
-	uint8_t order;		/* P, B */
-	uint16_t block; /* B: order + 1 while it heads a free block in the allocator's lists, else 0 */
+	uint8_t kind;		/* P: enum folio_kind */
+	uint8_t order;		/* P */
+	uint16_t block;		/* B: order + 1 while it heads a block in the allocator's lists, else 0 */
 	union {
 		struct { /* ANON, FILE */
-			void *_Atomic
-				owner; /* ANON: its struct anon_vma. FILE: its struct quire_file, NULL once out of the
-						cache (F) */
+			/* ANON: its struct anon_vma. FILE: its quire_file, NULL once out of the cache (F) */
+			void *_Atomic owner;
 			uint64_t index;	 /* P: page offset in the owner */
 			struct list lru; /* for reclaim's lists */
 			uint64_t spare;
 		};
 		struct {			/* TABLE */
-			struct quire_spin lock; /* protects every entry's software side and the fields below */
+			struct quire_spin lock; /* for every entry's software side and the fields below */
 			uint8_t level;		/* P: 0 is a leaf table */
 			bool dead;		/* T: taken out of the tree; nothing is set in it any more */
 			uint16_t used;		/* T: entries that are not empty */
 			uint16_t rss[3];	/* T: leaf entries by RSS kind, in entries (table/entry.h) */
 			uint16_t shared;	/* T: further address spaces that use it; 0 today (SPT-1) */
-			uint64_t pending; /* T: generation that a deferred flush waits for; 0 none (LUF-1) */
-			struct quire_rcu rcu; /* freed after a grace period */
-			struct quire *quire;  /* P */
+			uint64_t pending;	/* T: what a deferred flush waits for, 0: nothing (LUF-1) */
+			struct quire_rcu rcu;	/* freed after a grace period */
+			struct quire *quire;	/* P */
 		} table;
 		struct { /* UNUSED: in the allocator's lists */
 			struct list free;

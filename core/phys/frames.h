@@ -37,7 +37,8 @@ struct cpu_frames {
 /*
  * The allocator. It stands at the beginning of the instance's metadata, before the folios.
  *
- * Locks:  B the lock below        R the lock, read without it        P fixed after creation        I while CPUs come and go
+ * Locks:  B the lock below        R the lock, read without it
+ *         P fixed after creation  I changed while CPUs come and go only
  */
 struct phys {
 	struct folio *folios;	     /* P: one per frame */

@@ -29,7 +29,7 @@ void folio_copy(struct quire *quire, struct folio *to, struct folio *from); /* w
 
 struct phys_counts {
 	uint64_t total, free, reserved;
-	uint64_t peak; /* most in use at one time; too high by what caches hold, at most, when several CPUs run */
+	uint64_t peak; /* most in use at one time; with several CPUs, too high by what caches hold, at most */
 	uint64_t kind[FOLIO_RESERVED + 1]; /* frames in use, by kind; TAIL and UNUSED are 0 */
 };
 void phys_counts(struct quire *quire, struct phys_counts *out);

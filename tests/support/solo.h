@@ -1,9 +1,9 @@
 /*
  * solo.h - the smallest port there is: one thread, no MMU, for tests of the core's lower layers alone.
  *
- * Tests named tests/unit/solo_*.c are linked with the core and this instead of a machine. Objects come from malloc() and
- * are counted; RCU callbacks run when solo_run_rcu() says so. A core that would wait calls the test's own function, which
- * has to bring about what is waited for; without one, waiting is a failure.
+ * Tests named tests/unit/solo_*.c are linked with the core and this instead of a machine. Objects come from
+ * malloc() and are counted; RCU callbacks run when solo_run_rcu() says so. A core that would wait calls the
+ * test's own function, which has to bring about what is waited for; without one, waiting is a failure.
  */
 #ifndef QUIRE_TESTS_SOLO_H
 #define QUIRE_TESTS_SOLO_H

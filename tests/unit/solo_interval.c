@@ -61,7 +61,8 @@ static void expect_hits(struct scene *s, uint64_t first, uint64_t last)
 
 	for (unsigned i = 0; i < MOST; i++)
 		want += s->in[i] && s->node[i].first <= last && s->node[i].last >= first;
-	for (struct interval *at = interval_first(&s->tree, first, last); at; at = interval_next(at, first, last)) {
+	for (struct interval *at = interval_first(&s->tree, first, last); at;
+	     at = interval_next(at, first, last)) {
 		assert_true(s->in[at - s->node]);
 		assert_true(at->first <= last && at->last >= first && at->first >= from);
 		from = at->first;
@@ -138,7 +139,8 @@ static void base_4_equal_intervals_keep_their_order(void **state)
 static void base_4_the_whole_of_all_numbers(void **state)
 {
 	struct interval_tree tree = { 0 };
-	struct interval all = { .first = 0, .last = UINT64_MAX }, top = { .first = UINT64_MAX, .last = UINT64_MAX };
+	struct interval all = { .first = 0, .last = UINT64_MAX },
+			top = { .first = UINT64_MAX, .last = UINT64_MAX };
 
 	(void)state;
 	interval_insert(&tree, &all);

@@ -286,7 +286,8 @@ static void base_4_a_folio_lives_until_its_last_reference(void **state)
 static void base_4_copies_are_whole(void **state)
 {
 	struct scene *s = scene(100, 11);
-	struct folio *from = folio_alloc(&s->cpu[0], FOLIO_ANON, 2), *to = folio_alloc(&s->cpu[0], FOLIO_ANON, 2);
+	struct folio *from = folio_alloc(&s->cpu[0], FOLIO_ANON, 2),
+		     *to = folio_alloc(&s->cpu[0], FOLIO_ANON, 2);
 
 	(void)state;
 	memset(folio_memory(&s->quire, from), 0x77, QUIRE_PAGE_SIZE << 2);

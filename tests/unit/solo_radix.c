@@ -39,7 +39,8 @@ static void scene_end(struct scene *s)
 {
 	for (unsigned i = 0; i < MOST; i++) {
 		if (s->model[i].item)
-			assert_ptr_equal(radix_remove(&s->cpu, &s->radix, s->model[i].index), s->model[i].item);
+			assert_ptr_equal(radix_remove(&s->cpu, &s->radix, s->model[i].index),
+					 s->model[i].item);
 	}
 	assert_null(atomic_load(&s->radix.root));
 	assert_int_equal(s->radix.count, 0);
@@ -127,7 +128,10 @@ static void base_5_random_indices_match_a_table(void **state)
 	}
 }
 
-/* However far apart the indices, what an empty stock was filled with is enough; and fewer than 2n nodes hold n. */
+/*
+ * However far apart the indices, what an empty stock was filled with is enough; and fewer than 2n nodes
+ * hold n.
+ */
 static void base_6_an_insertion_needs_no_more_than_was_set_aside(void **state)
 {
 	struct scene *s = scene(1);

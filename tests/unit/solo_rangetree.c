@@ -151,7 +151,10 @@ static void expect_searches(struct scene *s, unsigned at)
 	if (other < WORLD)
 		expect_range(s, other, &found);
 
-	/* The last that starts before @where: one that starts at model number @at counts when @where is past it. */
+	/*
+	 * The last that starts before @where: one that starts at model number @at counts when @where is
+	 * past it.
+	 */
 	unsigned before = at + (where > at * SCALE);
 	while (before > 0 && !s->begins[before - 1])
 		before--;
@@ -162,7 +165,8 @@ static void expect_searches(struct scene *s, unsigned at)
 
 static void expect_gaps(struct scene *s)
 {
-	unsigned low = (unsigned)(solo_random(&s->seed) % WORLD), size = 1 + (unsigned)(solo_random(&s->seed) % 9);
+	unsigned low = (unsigned)(solo_random(&s->seed) % WORLD),
+		 size = 1 + (unsigned)(solo_random(&s->seed) % 9);
 	unsigned high = low + (unsigned)(solo_random(&s->seed) % (WORLD - low + 1));
 	uint64_t down = UINT64_MAX, up = UINT64_MAX;
 

@@ -1,5 +1,6 @@
 /*
- * solo_sync.c - the reader/writer lock and the folio lock, step by step: the "other side" runs where this one waits.
+ * solo_sync.c - the reader/writer lock and the folio lock, step by step: the "other side" runs where this
+ * one waits.
  */
 #include <setjmp.h>
 #include <stdarg.h>

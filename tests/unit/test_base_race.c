@@ -1,8 +1,9 @@
 /*
  * test_base_race.c - locks, RCU-searched trees and frames, several CPUs against each other.
  *
- * Each test gives every CPU the same job, which does another part by the CPU's number; CPU 0 mostly changes, the others look. What they
- * find wrong is counted, since a job cannot end a test. The sanitizers' builds see the rest.
+ * Each test gives every CPU the same job, which does another part by the CPU's number; CPU 0 mostly
+ * changes, the others look. What they find wrong is counted, since a job cannot end a test. The sanitizers'
+ * builds see the rest.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -82,6 +83,15 @@ static void scene_end(struct scene *s)
 
 /* ---- locks --------------------------------------------------------------------------------------------- */
 
+/* Hold the lock for so long, now and then, that the others must sleep. */
+static void dawdle(struct quire_cpu *cpu, uint64_t *random)
+{
+	if (some(random) % 64 == 0) {
+		for (unsigned turn = 0; turn < 100; turn++)
+			quire_port_relax(cpu);
+	}
+}
+
 static void lock_job(struct quire_cpu **cpu, void *argument)
 {
 	struct scene *s = argument;
@@ -92,12 +102,12 @@ static void lock_job(struct quire_cpu **cpu, void *argument)
 		if (some(&random) % 4 == 0) {
 			rwlock_write(cpu, &s->lock);
 			s->first++;
-			if (some(&random) % 8 == 0)
-				hosted_poll(*cpu);
+			dawdle(*cpu, &random);
 			s->second++;
 			rwlock_write_done(*cpu, &s->lock);
 		} else {
 			rwlock_read(cpu, &s->lock);
+			dawdle(*cpu, &random);
 			expect(s, s->first == s->second);
 			rwlock_read_done(*cpu, &s->lock);
 		}
@@ -118,11 +128,13 @@ static void base_8_nobody_sleeps_for_ever_at_an_rwlock(void **state)
 static void folio_lock_job(struct quire_cpu **cpu, void *argument)
 {
 	struct scene *s = argument;
+	uint64_t random = (*cpu)->id;
 
 	together(*cpu, s);
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		folio_lock(cpu, s->folio);
 		s->first++;
+		dawdle(*cpu, &random);
 		folio_set(s->folio, FOLIO_DIRTY); /* other flags change meanwhile */
 		s->second++;
 		folio_unlock(*cpu, s->folio);
@@ -157,7 +169,7 @@ static void base_8_nobody_sleeps_for_ever_at_a_folio_lock(void **state)
 	scene_end(s);
 }
 
-/* ---- the range tree: even places are always covered, by themselves or with others; odd ones come and go ------ */
+/* ---- the range tree: even places are always covered, odd ones come and go ---- */
 
 #define WIDTH 10 /* numbers a place */
 
@@ -253,7 +265,7 @@ static void vma_1_a_search_sees_the_tree_before_or_after_a_change(void **state)
 	scene_end(s);
 }
 
-/* ---- the radix tree: even indices are always there ------------------------------------------------------------ */
+/* ---- the radix tree: even indices are always there ----------------------------------------------------- */
 
 static uint64_t index_of(uint64_t place)
 {
@@ -339,7 +351,7 @@ static void base_5_what_stays_in_the_index_is_always_found(void **state)
 	scene_end(s);
 }
 
-/* ---- frames: in and out of slots where others find them ------------------------------------------------------- */
+/* ---- frames: in and out of slots where others find them ------------------------------------------------ */
 
 /* A folio for @slot, or what is there goes. The slot has a reference. */
 static void change_slot(struct quire_cpu *cpu, struct scene *s, unsigned slot, unsigned order)
