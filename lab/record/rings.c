@@ -259,8 +259,10 @@ static int open_ring(struct rings *rings, struct ring *ring, pid_t pid, int cpu)
 {
 	struct perf_event_attr attr = attributes(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_DUMMY);
 
+	/* Exec in any case: faults after it, and before ptrace's stop, are the new mm's. */
+	attr.comm = attr.comm_exec = 1;
 	if (rings->want & RINGS_CALLS)
-		attr.mmap = attr.mmap2 = attr.mmap_data = attr.comm = attr.comm_exec = attr.task = 1;
+		attr.mmap = attr.mmap2 = attr.mmap_data = attr.task = 1;
 	attr.exclude_kernel = 1;
 	if (add_event(rings, ring, &attr, pid, cpu, NULL))
 		return capture_fail(rings->capture,
