@@ -109,7 +109,7 @@ static void impose(struct quire_mmap *map, int64_t recorded)
 
 static enum verdict call_mmap(struct call *c)
 {
-	struct file *file = file_of(c, c->step->event.call.file);
+	struct file *file = file_of(c, c->step->event->call.file);
 	struct quire_mmap map = {
 		.addr = c->args[0],
 		.length = c->args[1],
@@ -126,7 +126,7 @@ static enum verdict call_mmap(struct call *c)
 		return LEFT_OUT;
 	if (file) {
 		map.file = file->quire;
-		map.opened = c->step->event.call.file + 1;
+		map.opened = c->step->event->call.file + 1;
 	}
 	if (droppable)
 		map.flags = (map.flags & ~(uint32_t)QUIRE_MAP_TYPE) | QUIRE_MAP_PRIVATE | QUIRE_MAP_NORESERVE;
@@ -301,7 +301,7 @@ static int set_size(struct replay *replay, struct quire_cpu **cpu, uint32_t numb
 
 static enum verdict call_ftruncate(struct call *c)
 {
-	uint32_t file = c->step->event.call.file;
+	uint32_t file = c->step->event->call.file;
 
 	if (file == TRACE_NONE || c->recorded != 0)
 		return LEFT_OUT;
@@ -311,7 +311,7 @@ static enum verdict call_ftruncate(struct call *c)
 
 static enum verdict call_fallocate(struct call *c)
 {
-	struct file *file = file_of(c, c->step->event.call.file);
+	struct file *file = file_of(c, c->step->event->call.file);
 	uint64_t at = c->args[2], bytes = c->args[3];
 
 	if (!file || c->recorded != 0)
@@ -325,7 +325,7 @@ static enum verdict call_fallocate(struct call *c)
 		return MADE;
 	case 0:
 		if (at + bytes > quire_file_size(file->quire))
-			c->result = set_size(c->worker->replay, c->cpu, c->step->event.call.file, at + bytes);
+			c->result = set_size(c->worker->replay, c->cpu, c->step->event->call.file, at + bytes);
 		return MADE;
 	case FALLOC_KEEP_SIZE_:
 		return MADE;
@@ -336,7 +336,7 @@ static enum verdict call_fallocate(struct call *c)
 
 void size_step(struct worker *worker, struct quire_cpu **cpu, const struct step *step)
 {
-	int error = set_size(worker->replay, cpu, step->event.file_size.file, step->event.file_size.size);
+	int error = set_size(worker->replay, cpu, step->event->file_size.file, step->event->file_size.size);
 
 	if (error == -QUIRE_ENOMEM)
 		replay_fail(worker->replay, ENOMEM);
@@ -346,7 +346,7 @@ void size_step(struct worker *worker, struct quire_cpu **cpu, const struct step 
 
 static enum verdict call_shmat(struct call *c)
 {
-	struct file *file = file_of(c, c->step->event.call.file);
+	struct file *file = file_of(c, c->step->event->call.file);
 
 	if (!file || c->recorded < 0)
 		return LEFT_OUT;
@@ -358,7 +358,7 @@ static enum verdict call_shmat(struct call *c)
 		.flags = QUIRE_MAP_SHARED | QUIRE_MAP_FIXED_NOREPLACE,
 		.file = file->quire,
 		.access = QUIRE_FILE_READ | QUIRE_FILE_WRITE,
-		.opened = c->step->event.call.file + 1,
+		.opened = c->step->event->call.file + 1,
 	};
 
 	count(&c->worker->replay->tally.calls_adapted);
@@ -400,7 +400,7 @@ static enum verdict make(struct call *c)
 	struct quire_mm *mm = c->process->mm;
 	const uint64_t *args = c->args;
 
-	switch (c->step->event.call.nr) {
+	switch (c->step->event->call.nr) {
 	case TRACE_MMAP:
 		return call_mmap(c);
 	case TRACE_MUNMAP:
@@ -456,11 +456,11 @@ static enum verdict make(struct call *c)
 /* Results that say that the call was interrupted, or that something other than memory forbade it. */
 static bool tells_nothing(const struct step *step)
 {
-	int64_t result = step->event.call.result;
+	int64_t result = step->event->call.result;
 
 	return result == -EINTR || (result <= -512 && result > -4096) ||
-	       (result == -EPERM && step->event.call.nr != TRACE_MLOCK && step->event.call.nr != TRACE_MLOCK2 &&
-		step->event.call.nr != TRACE_MLOCKALL);
+	       (result == -EPERM && step->event->call.nr != TRACE_MLOCK && step->event->call.nr != TRACE_MLOCK2 &&
+		step->event->call.nr != TRACE_MLOCKALL);
 }
 
 void call_step(struct worker *worker, struct quire_cpu **cpu, const struct step *step)
@@ -471,8 +471,8 @@ void call_step(struct worker *worker, struct quire_cpu **cpu, const struct step 
 		.cpu = cpu,
 		.step = step,
 		.process = &replay->processes[step->mm],
-		.args = step->event.call.args,
-		.recorded = step->event.call.result,
+		.args = step->event->call.args,
+		.recorded = step->event->call.result,
 	};
 	enum verdict verdict = tells_nothing(step) ? LEFT_OUT : make(&c);
 

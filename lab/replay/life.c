@@ -19,7 +19,7 @@ static void fail_or_report(struct replay *replay, const struct step *step, const
 
 static void set_up(struct replay *replay, struct quire_cpu **cpu, const struct step *step, struct quire_layout *layout)
 {
-	const uint64_t *recorded = step->event.exec.limits;
+	const uint64_t *recorded = step->event->exec.limits;
 	struct quire_limits limits = {
 		.address_space = recorded[TRACE_LIMIT_AS],
 		.data = recorded[TRACE_LIMIT_DATA],
@@ -32,10 +32,10 @@ static void set_up(struct replay *replay, struct quire_cpu **cpu, const struct s
 	*layout = (struct quire_layout){
 		.mmap_base = (QUIRE_USER_END - MMAP_GAP) & QUIRE_PAGE_MASK,
 		.mmap_bottom = QUIRE_USER_END / 3 & QUIRE_PAGE_MASK,
-		.brk_start = step->event.exec.brk,
+		.brk_start = step->event->exec.brk,
 	};
-	for (uint32_t i = 0; i < step->event.exec.mappings; i++) {
-		const struct trace_event *event = &replay->plan->layouts[step->layouts + i];
+	for (uint32_t i = 0; i < step->event->exec.mappings; i++) {
+		const struct trace_event *event = &step->event[1 + i];
 
 		if (event->layout.region != TRACE_REGION_FILE || !(event->layout.prot & QUIRE_PROT_WRITE) ||
 		    layout->data_start)
@@ -47,7 +47,7 @@ static void set_up(struct replay *replay, struct quire_cpu **cpu, const struct s
 		quire_mm_set_layout(cpu, process->mm, layout);
 		quire_mm_set_limits(cpu, process->mm, &limits);
 	}
-	process->brk = step->event.exec.brk;
+	process->brk = step->event->exec.brk;
 }
 
 /* One mapping that the kernel makes at exec. Its own pages (vdso) are anonymous memory here. */
@@ -86,7 +86,7 @@ void exec_step(struct worker *worker, struct quire_cpu **cpu, const struct step 
 {
 	struct replay *replay = worker->replay;
 	struct process *process = &replay->processes[step->mm];
-	uint32_t old = step->event.exec.old_mm;
+	uint32_t old = step->event->exec.old_mm;
 	struct quire_layout layout;
 	int error;
 
@@ -96,7 +96,7 @@ void exec_step(struct worker *worker, struct quire_cpu **cpu, const struct step 
 		return;
 	}
 	set_up(replay, cpu, step, &layout);
-	if (old != TRACE_NONE && step->event.exec.last) {
+	if (old != TRACE_NONE && step->event->exec.last) {
 		process->mm = replay->processes[old].mm;
 		replay->processes[old].mm = NULL;
 		error = quire_exec(cpu, process->mm, &layout);
@@ -109,15 +109,15 @@ void exec_step(struct worker *worker, struct quire_cpu **cpu, const struct step 
 	}
 	set_up(replay, cpu, step, &layout);
 	worker_enter(worker, cpu, process->mm);
-	for (uint32_t i = 0; i < step->event.exec.mappings; i++)
-		lay_out(replay, cpu, step, &replay->plan->layouts[step->layouts + i]);
+	for (uint32_t i = 0; i < step->event->exec.mappings; i++)
+		lay_out(replay, cpu, step, &step->event[1 + i]);
 }
 
 void fork_step(struct worker *worker, struct quire_cpu **cpu, const struct step *step)
 {
 	struct replay *replay = worker->replay;
 	struct process *parent = &replay->processes[step->mm];
-	struct process *child = &replay->processes[step->event.clone.child_mm];
+	struct process *child = &replay->processes[step->event->clone.child_mm];
 	int error = quire_fork(cpu, parent->mm, &child->mm);
 
 	if (error) {

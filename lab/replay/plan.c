@@ -13,6 +13,7 @@
 #include <quire/geometry.h>
 
 #include "lab/replay/claims.h"
+#include "lab/replay/moves.h"
 
 enum { CHECK_EVERY = 8192 }; /* steps of an mm between two looks at all of it */
 
@@ -159,7 +160,7 @@ static struct step *add_step(struct build *b, enum step_kind kind, const struct 
 	}
 	struct step *step = &plan->steps[plan->count];
 
-	*step = (struct step){.event = *event, .kind = kind, .mm = mm, .thread = thread, .edges = PLAN_NONE};
+	*step = (struct step){.event = event, .kind = kind, .mm = mm, .thread = thread, .edges = PLAN_NONE};
 	step->begin = event->entry < event->time ? event->entry : event->time;
 	step->end = event->exit > event->time ? event->exit : event->time;
 	plan->count++;
@@ -210,10 +211,10 @@ static struct span span_of(uint64_t start, uint64_t length)
 
 static void concern(struct build *b, struct step *step)
 {
-	const uint64_t *args = step->event.call.args;
-	int64_t result = step->event.call.result;
+	const uint64_t *args = step->event->call.args;
+	int64_t result = step->event->call.result;
 
-	switch (step->event.call.nr) {
+	switch (step->event->call.nr) {
 	case TRACE_MMAP:
 		claim(b, step, span_of(result < 0 ? args[0] : (uint64_t)result, args[1]));
 		return;
@@ -246,12 +247,27 @@ static void note_file(struct build *b, const struct trace_event *event)
 {
 	struct plan_file *file = file_of(b, event->call.file);
 
-	if (!file || event->call.nr != TRACE_MMAP || event->call.result < 0)
+	if (!file || event->call.result < 0 || (event->call.nr != TRACE_MMAP && event->call.nr != TRACE_SHMAT))
 		return;
 	uint64_t end = event->call.args[5] + event->call.args[1];
 
+	file->mapped = true;
+	if (event->call.nr == TRACE_SHMAT)
+		return;
+
 	if (end > file->extent && end > event->call.args[5])
 		file->extent = end;
+}
+
+/* The size that is recorded is that at the first mapping: what changed it before is in it already. */
+static bool resizes_unmapped(struct build *b, const struct trace_event *event)
+{
+	enum trace_call nr = event->kind == TRACE_CALL ? event->call.nr : TRACE_CALL_END;
+	uint32_t number = event->kind == TRACE_FILE_SIZE ? event->file_size.file
+			  : nr == TRACE_FTRUNCATE || nr == TRACE_FALLOCATE ? event->call.file : TRACE_NONE;
+	struct plan_file *file = file_of(b, number);
+
+	return file && !file->mapped;
 }
 
 static void add_call(struct build *b, const struct trace_event *event)
@@ -279,8 +295,6 @@ static void add_call(struct build *b, const struct trace_event *event)
 
 static void add_exec(struct build *b, const struct trace_event *event)
 {
-	struct plan *plan = b->plan;
-
 	if (event->exec.old_mm != TRACE_NONE) {
 		if (event->exec.last)
 			add_check(b, event, event->exec.old_mm);
@@ -296,23 +310,18 @@ static void add_exec(struct build *b, const struct trace_event *event)
 
 	if (!step)
 		return;
-	step->layouts = plan->layout_count;
 	claim(b, step, everything);
 }
 
 static void add_layout(struct build *b, const struct trace_event *event)
 {
-	struct plan *plan = b->plan;
-
-	if (!reserve((void **)&plan->layouts, &plan->layout_room, plan->layout_count, sizeof(*plan->layouts))) {
-		b->failed = true;
-		return;
-	}
-	plan->layouts[plan->layout_count++] = *event;
-
 	struct plan_file *file = file_of(b, event->layout.file);
 	uint64_t end = event->layout.offset + (event->layout.end - event->layout.start);
-	if (file && end > file->extent)
+
+	if (!file)
+		return;
+	file->mapped = true;
+	if (end > file->extent)
 		file->extent = end;
 }
 
@@ -384,6 +393,8 @@ static void add_event(struct build *b, const struct trace_event *event)
 	struct plan *plan = b->plan;
 
 	plan->duration = event->time;
+	if (resizes_unmapped(b, event))
+		return;
 	switch (event->kind) {
 	case TRACE_EXEC:
 		add_exec(b, event);
@@ -409,7 +420,6 @@ static void add_event(struct build *b, const struct trace_event *event)
 	case TRACE_FILE_SIZE: {
 		struct step *step = add_step(b, STEP_SIZE, event, PLAN_NONE, TRACE_NONE);
 
-		file_of(b, event->file_size.file);
 		if (step)
 			make_barrier(b, step);
 		return;
@@ -442,18 +452,49 @@ static bool copy_files(struct build *b)
 	return true;
 }
 
-static bool read_events(struct build *b, char *error, size_t error_size)
+static enum trace_status read_events(struct build *b)
 {
 	struct plan *plan = b->plan;
-	struct trace_event event;
 	enum trace_status status;
 
-	while ((status = trace_reader_next(plan->reader, &event)) == TRACE_EVENT && !b->failed)
-		add_event(b, &event);
-	if (status == TRACE_ERROR) {
+	do {
+		if (!reserve((void **)&plan->events, &plan->event_room, plan->event_count, sizeof(*plan->events))) {
+			b->failed = true;
+			return TRACE_ERROR;
+		}
+		status = trace_reader_next(plan->reader, &plan->events[plan->event_count]);
+		plan->event_count += status == TRACE_EVENT;
+	} while (status == TRACE_EVENT);
+	return status;
+}
+
+/* Events into steps, in order; moving mremaps where they belong. */
+static void add_events(struct build *b)
+{
+	struct plan *plan = b->plan;
+	struct moves moves = {0};
+	const struct trace_event *move;
+
+	b->failed = b->failed || !moves_find(&moves, plan->events, plan->event_count);
+	for (uint32_t i = 0; !b->failed && i < plan->event_count; i++) {
+		while ((move = moves_before(&moves, &plan->events[i])))
+			add_event(b, move);
+		if (!moves_place(&moves, &plan->events[i]))
+			add_event(b, &plan->events[i]);
+	}
+	moves_free(&moves);
+}
+
+static bool make_plan(struct build *b, char *error, size_t error_size)
+{
+	struct plan *plan = b->plan;
+
+	if (read_events(b) == TRACE_ERROR && !b->failed) {
 		snprintf(error, error_size, "%s", trace_reader_error(plan->reader));
 		return false;
 	}
+	if (!b->failed)
+		add_events(b);
 	if (b->failed || !copy_files(b)) {
 		snprintf(error, error_size, "not enough memory on this computer for a trace of this length");
 		return false;
@@ -478,7 +519,7 @@ struct plan *plan_read(const char *path, char *error, size_t error_size)
 	plan->reader = trace_reader_open(path, error, error_size);
 	if (plan->reader)
 		plan->header = *trace_reader_header(plan->reader);
-	bool done = plan->reader && read_events(&b, error, error_size);
+	bool done = plan->reader && make_plan(&b, error, error_size);
 	for (uint32_t i = 0; i < b.space_room; i++)
 		claims_clear(&b.spaces[i].claims);
 	free(b.spaces);
@@ -500,7 +541,7 @@ void plan_free(struct plan *plan)
 	if (plan->reader)
 		trace_reader_close(plan->reader);
 	free(plan->steps);
-	free(plan->layouts);
+	free(plan->events);
 	free(plan->edges);
 	free(plan->files);
 	free(plan->barriers);

@@ -1,7 +1,7 @@
 /*
  * plan.h - a trace in memory, with what must come before what.
  *
- * Every event that does something becomes a step. Steps stand in the order of the recording. A step must wait for
+ * Every event that does something becomes a step. Steps stand in the order of the recording (but see moves.h). A step must wait for
  *
  *	what its thread did before, or the fork that made its thread,
  *	the latest earlier steps of its mm that concern the same addresses (also where they overlapped in time), and
@@ -35,13 +35,12 @@ struct span {
 };
 
 struct step {
-	struct trace_event event;
+	const struct trace_event *event;
 	enum step_kind kind;
 	uint32_t mm;	      /* PLAN_NONE for STEP_SIZE */
 	uint32_t thread;      /* TRACE_NONE for steps of nobody */
 	uint32_t waits;	      /* how many edges lead to it */
 	uint32_t edges;	      /* the first that leads from it, or PLAN_NONE */
-	uint32_t layouts;     /* STEP_EXEC: the first of event.exec.mappings in plan->layouts */
 	uint32_t signal;      /* STEP_TOUCH: the signal that followed, or 0 */
 	int32_t code;	      /* its si_code */
 	bool barrier;
@@ -58,15 +57,16 @@ struct edge {
 struct plan_file {
 	struct trace_file file; /* path is the plan's own */
 	uint64_t extent;	/* bytes up to the end of its furthest mapping */
+	bool mapped;		/* while the plan is made: it was mapped already */
 };
 
 struct plan {
 	struct trace_reader *reader; /* for names in messages */
 	struct trace_header header;
+	struct trace_event *events; /* all of them */
+	uint32_t event_count, event_room;
 	struct step *steps;
 	uint32_t count, room;
-	struct trace_event *layouts;
-	uint32_t layout_count, layout_room;
 	struct edge *edges;
 	uint32_t edge_count, edge_room;
 	uint32_t mm_count;

@@ -70,7 +70,7 @@ static const unsigned model_access[] = {
 /* The kind of access; where the recording does not know, a store if that is allowed or if it ended badly. */
 static unsigned access_of(struct touch *t)
 {
-	switch (t->step->event.fault.access) {
+	switch (t->step->event->fault.access) {
 	case TRACE_ACCESS_READ:
 		return QUIRE_ACCESS_READ;
 	case TRACE_ACCESS_WRITE:
@@ -89,7 +89,7 @@ static int access_once(struct touch *t, void *word)
 {
 	struct quire_mm *mm = t->process->mm;
 
-	if (t->step->event.fault.kernel) {
+	if (t->step->event->fault.kernel) {
 		size_t done = t->access == QUIRE_ACCESS_WRITE ? quire_copy_to(t->cpu, mm, t->address, word, 8)
 							      : quire_copy_from(t->cpu, mm, word, t->address, 8);
 		if (done == 8)
@@ -150,7 +150,7 @@ static bool as_expected(struct touch *t, int error)
 /* Does it agree with what the recording kernel did? Only where the recording can tell. */
 static bool as_recorded(struct touch *t, int error)
 {
-	if (t->step->event.fault.kernel || !(t->worker->replay->plan->header.features & TRACE_HAS_SIGNALS))
+	if (t->step->event->fault.kernel || !(t->worker->replay->plan->header.features & TRACE_HAS_SIGNALS))
 		return true;
 	return (error ? t->fault.signal : 0) == (int)t->step->signal;
 }
@@ -206,14 +206,14 @@ void touch_step(struct worker *worker, struct quire_cpu **cpu, const struct step
 		.cpu = cpu,
 		.step = step,
 		.process = &replay->processes[step->mm],
-		.address = step->event.fault.address & ~(uint64_t)7,
+		.address = step->event->fault.address & ~(uint64_t)7,
 		.value = stamp(number),
 	};
 
 	t.access = access_of(&t);
 	count(&replay->tally.touches);
 	count(&replay->tally.touches_by[t.access]);
-	if (step->event.fault.kernel)
+	if (step->event->fault.kernel)
 		count(&replay->tally.touches_kernel);
 	touch(&t);
 }
