@@ -122,21 +122,24 @@ void cache_remove(struct quire_cpu *cpu, struct quire_file *file, struct folio *
 	folio_put(cpu, folio);
 }
 
+void cache_zero_past_end(struct quire_file *file, struct folio *folio)
+{
+	uint64_t size = file_bytes(file);
+	uint64_t used = size & ~QUIRE_PAGE_MASK;
+
+	if (folio->index == size >> QUIRE_PAGE_SHIFT)
+		quire_port_zero((char *)folio_memory(file->quire, folio) + used, QUIRE_PAGE_SIZE - used);
+}
+
 /* Fill a locked page that is in the cache from the store. On an error it leaves the cache. */
 static int fill(struct quire_cpu **cpu, struct quire_file *file, struct folio *folio)
 {
-	uint64_t size = file_bytes(file);
-	char *page = folio_memory(file->quire, folio);
-
-	int err = file->store->read(cpu, file, file->data, folio->index, page);
+	int err = file->store->read(cpu, file, file->data, folio->index, folio_memory(file->quire, folio));
 	if (err) {
 		cache_remove(*cpu, file, folio);
 		return err;
 	}
-	if (folio->index == size >> QUIRE_PAGE_SHIFT) {
-		uint64_t used = size & ~QUIRE_PAGE_MASK;
-		quire_port_zero(page + used, QUIRE_PAGE_SIZE - used);
-	}
+	cache_zero_past_end(file, folio);
 	folio_set(folio, FOLIO_UPTODATE);
 	return 0;
 }

@@ -49,6 +49,9 @@ int cache_read(struct quire_cpu **cpu, struct quire_file *file, uint64_t index, 
  */
 void cache_zero(struct quire_cpu **cpu, struct quire_file *file, uint64_t from, uint64_t to);
 
+/* If the file ends in this page: zero the rest of it. The folio is locked; under resize_lock. */
+void cache_zero_past_end(struct quire_file *file, struct folio *folio);
+
 /*
  * Write a locked page back if it is dirty. An error is the result, goes to file->error, and leaves the
  * page dirty. SLEEPS.

@@ -94,12 +94,30 @@ static char *memory_at(struct quire_file *file, struct folio *folio, uint64_t at
 	return (char *)folio_memory(file->quire, folio) + (at & ~QUIRE_PAGE_MASK);
 }
 
+/* A hole of a file in memory reads as zeroes and stays a hole, as on Linux: mincore shows it. */
+static bool read_hole(struct quire_cpu *cpu, struct quire_file *file, uint64_t at, char *to, size_t *bytes)
+{
+	if (!(file->flags & QUIRE_FILE_RAM))
+		return false;
+	struct folio *folio = file_find(cpu, file, page_of(at));
+	if (folio) {
+		folio_put(cpu, folio);
+		return false;
+	}
+	uint64_t size = file_bytes(file);
+	*bytes = at < size ? (size_t)min_u64(*bytes, size - at) : 0;
+	quire_port_zero(to, *bytes);
+	return true;
+}
+
 /* Read inside one page: how many bytes, 0 past the end, or an error. */
 static int64_t read_part(struct quire_cpu **cpu, struct quire_file *file, uint64_t at, char *to, size_t bytes)
 {
 	struct folio *folio;
 	bool read;
 
+	if (read_hole(*cpu, file, at, to, &bytes))
+		return (int64_t)bytes;
 	int err = file_page(cpu, file, page_of(at), &folio, &read);
 	if (err)
 		return err == -QUIRE_EFAULT ? 0 : err;

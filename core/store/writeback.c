@@ -41,16 +41,6 @@ int file_make_writable(struct quire_cpu **cpu, struct quire_file *file, struct f
 	return 0;
 }
 
-/* What a mapping wrote past the end in the last page never reaches the store. */
-static void zero_past_end(struct quire_file *file, struct folio *folio)
-{
-	uint64_t size = file_bytes(file);
-	uint64_t used = size & ~QUIRE_PAGE_MASK;
-
-	if (folio->index == size >> QUIRE_PAGE_SHIFT)
-		quire_port_zero((char *)folio_memory(file->quire, folio) + used, QUIRE_PAGE_SIZE - used);
-}
-
 int cache_write_back(struct quire_cpu **cpu, struct quire_file *file, struct folio *folio)
 {
 	if (!file->store->write || !(folio_flags(folio) & FOLIO_DIRTY))
@@ -59,7 +49,7 @@ int cache_write_back(struct quire_cpu **cpu, struct quire_file *file, struct fol
 	clean_file_folio(cpu, folio);
 	folio_clear(folio, FOLIO_DIRTY);
 	folio_set(folio, FOLIO_WRITEBACK);
-	zero_past_end(file, folio);
+	cache_zero_past_end(file, folio); /* a mapping may have written there */
 	int err = file->store->write(cpu, file, file->data, folio->index, folio_memory(file->quire, folio));
 	folio_clear(folio, FOLIO_WRITEBACK);
 	if (err) {
