@@ -94,7 +94,7 @@ static void model_clear(struct scene *s, unsigned start, unsigned end)
 
 static void replace(struct scene *s, unsigned start, unsigned end, const struct range *with, unsigned n)
 {
-	struct range scaled[4];
+	struct range scaled[4] = { 0 };
 
 	for (unsigned i = 0; i < n; i++)
 		scaled[i] = (struct range){ with[i].start * SCALE, with[i].end * SCALE, with[i].item };
