@@ -84,7 +84,7 @@ int64_t search_unmapped(struct quire_mm *mm, quire_vaddr hint, quire_vaddr lengt
 	if (length > space_end(mm))
 		return -QUIRE_ENOMEM;
 	if (how & SEARCH_FIXED) {
-		if (hint > -4096ul) /* Linux takes such an address for an error's number, and returns it */
+		if (hint >= -(uint64_t)QUIRE_ERRNO_MAX) /* Linux takes such an address for an error's number, and returns it */
 			return (int64_t)hint;
 		if (hint > space_end(mm) - length)
 			return -QUIRE_ENOMEM;

@@ -25,6 +25,7 @@ enum {
 	QUIRE_ENOSPC = 28,
 	QUIRE_EOVERFLOW = 75,
 	QUIRE_EOPNOTSUPP = 95,
+	QUIRE_ERRNO_MAX = 4095, /* a result from -QUIRE_ERRNO_MAX to -1 is an error */
 };
 
 enum {
