@@ -81,7 +81,7 @@ _Static_assert(sizeof(struct folio) == 64, "a folio is one cache line");
  * struct.
  */
 struct folio *folio_of(struct quire *quire, quire_pfn pfn);
-struct folio *folio_head(struct folio *folio);
+struct folio *folio_head(struct folio *folio); /* what it is in stays in use meanwhile */
 quire_pfn folio_pfn(struct quire *quire, const struct folio *folio);
 void *frame_memory(struct quire *quire, quire_pfn pfn);
 void *folio_memory(struct quire *quire, const struct folio *folio);
