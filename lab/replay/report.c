@@ -24,8 +24,7 @@ void report_difference(struct replay *replay, const struct step *step, const cha
 		fprintf(stderr, "\r\033[K");
 	fprintf(stderr, "quire replay: %s: ", replay->path);
 	if (step) {
-		fprintf(stderr, "event %llu%s: ", (unsigned long long)step->event->index,
-			step->kind == STEP_CHECK ? " (looking at all pages before it)" : "");
+		fprintf(stderr, step->kind == STEP_CHECK ? "looking at all pages before event " : "event ");
 		trace_event_print(replay->plan->reader, step->event, stderr);
 		fprintf(stderr, ": ");
 	}
