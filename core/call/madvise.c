@@ -187,7 +187,7 @@ static int populate_part(const struct advice *advice, const struct part *part)
 
 static int will_need_part(const struct advice *advice, const struct part *part)
 {
-	if (!part->file)
+	if (!part->file || (part->file->flags & QUIRE_FILE_RAM)) /* there is nowhere to read from */
 		return 0;
 	file_read_ahead(advice->cpu, part->file, part->first, part->first + page_of(part->end - part->start) - 1);
 	return 0;

@@ -14,18 +14,20 @@
 #include "../space/access.h"
 #include "../space/door.h"
 #include "../space/search.h"
+#include "../space/shared.h"
 #include "../space/unmap.h"
 
-/* Flags that MAP_SHARED_VALIDATE knows; the highest bits are the size of a huge page, or nothing (MAP_UNINITIALIZED). */
+/* Flags that MAP_SHARED_VALIDATE knows (not FIXED_NOREPLACE, which is younger); the highest bits are the size of a huge page, or nothing (MAP_UNINITIALIZED). */
 #define KNOWN_FLAGS                                                                                                    \
 	(0x7c000080u | QUIRE_MAP_TYPE | QUIRE_MAP_FIXED | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_32BIT | QUIRE_MAP_GROWSDOWN |              \
 	 QUIRE_MAP_DENYWRITE | QUIRE_MAP_EXECUTABLE | QUIRE_MAP_LOCKED | QUIRE_MAP_NORESERVE | QUIRE_MAP_POPULATE |    \
-	 QUIRE_MAP_NONBLOCK | QUIRE_MAP_STACK | QUIRE_MAP_HUGETLB | QUIRE_MAP_FIXED_NOREPLACE)
+	 QUIRE_MAP_NONBLOCK | QUIRE_MAP_STACK | QUIRE_MAP_HUGETLB)
 
 struct request {
 	struct vma_new fresh; /* what the new mapping is */
 	uint32_t access;
 	bool populate;
+	struct quire_file *shared; /* memory that only this mapping names, to be committed for; or NULL */
 };
 
 static uint32_t flags_of(const struct quire_mm *mm, const struct quire_mmap *map)
@@ -82,7 +84,7 @@ static int check_anonymous(const struct quire_mmap *map, struct vma_new *fresh)
 /* An address for it, checked against what is there. */
 static int64_t place(struct quire_mm *mm, const struct quire_mmap *map, quire_vaddr length)
 {
-	unsigned how = map->file ? SEARCH_FILE : 0;
+	unsigned how = search_kind(map->file);
 	quire_vaddr hint = map->addr;
 	if (map->flags & (QUIRE_MAP_FIXED | QUIRE_MAP_FIXED_NOREPLACE)) {
 		how |= SEARCH_FIXED;
@@ -93,7 +95,7 @@ static int64_t place(struct quire_mm *mm, const struct quire_mmap *map, quire_va
 		if (map->flags & QUIRE_MAP_32BIT)
 			how |= SEARCH_LOW;
 	}
-	int64_t addr = search_unmapped(mm, hint, length, how);
+	int64_t addr = search_unmapped(mm, hint, length, map->file ? map->offset : 0, how);
 	if (addr < 0)
 		return addr;
 	if ((uint64_t)addr < mm->quire->config.mmap_min_addr)
@@ -187,6 +189,8 @@ static int map_region(struct door *door, struct request *request)
 	if (charge > old.accounted && commit_charge(mm->quire, charge - old.accounted))
 		return -QUIRE_ENOMEM;
 	unmap_cut_out(door, fresh->start, fresh->end); /* gives old.accounted back */
+	if (request->shared && shared_memory_commit(request->shared))
+		return -QUIRE_ENOMEM;
 	uint64_t reclaim = min_u64(charge, old.accounted);
 	if (reclaim && commit_charge(mm->quire, reclaim)) {
 		commit_uncharge(mm->quire, charge - reclaim);
@@ -210,10 +214,12 @@ static int map_region(struct door *door, struct request *request)
 static int64_t map_locked(struct quire_cpu **cpu, struct quire_mm *mm, const struct quire_mmap *map, bool *populate)
 {
 	struct door door;
-	struct request request;
+	struct request request = {0};
 	door_close(&door, cpu, mm);
 	int64_t result = understand(mm, map, &request);
 	if (!result) {
+		if ((map->flags & QUIRE_MAP_ANONYMOUS) && !(request.fresh.flags & VMA_NORESERVE))
+			request.shared = map->file;
 		result = map_region(&door, &request);
 		*populate = request.populate;
 	}
@@ -230,7 +236,7 @@ int64_t quire_mmap(struct quire_cpu **cpu, struct quire_mm *mm, const struct qui
 		return -QUIRE_EINVAL;
 	if (shared_anonymous) {
 		/* Memory that children share is a file that has no name. */
-		int err = quire_file_create_ram(cpu, align_up(map->length, QUIRE_PAGE_SIZE), 0, &with_file.file);
+		int err = shared_memory_create(cpu, align_up(map->length, QUIRE_PAGE_SIZE), &with_file.file);
 		if (err)
 			return err;
 		with_file.access = QUIRE_FILE_READ | QUIRE_FILE_WRITE;

@@ -218,10 +218,13 @@ static int64_t move(struct remap *remap)
 /* Choose the address of a move. */
 static int place(struct remap *remap)
 {
-	unsigned how = remap->vma->rmap.file ? SEARCH_FILE : 0;
+	struct quire_file *file = remap->vma->rmap.file;
+	unsigned how = search_kind(file);
+	uint64_t offset = file ? rmap_index(&remap->vma->rmap, remap->addr) << QUIRE_PAGE_SHIFT : 0;
 	if (remap->flags & QUIRE_MREMAP_FIXED)
 		how |= SEARCH_FIXED;
-	int64_t addr = search_unmapped(remap->mm, names_target(remap) ? remap->new_addr : 0, remap->new_length, how);
+	int64_t addr = search_unmapped(remap->mm, names_target(remap) ? remap->new_addr : 0, remap->new_length,
+				       offset, how);
 	if (addr < 0)
 		return (int)addr;
 	if ((uint64_t)addr < remap->mm->quire->config.mmap_min_addr)

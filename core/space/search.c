@@ -2,7 +2,7 @@
  * search.c - where a new mapping goes when the caller does not say: Linux's top-down search.
  *
  * A gap must keep its distance from a stack above it that may grow (QUIRE_STACK_GAP). Anonymous mappings that are a multiple of a huge page
- * long go to a multiple of one, if there is room, so that huge pages fit.
+ * long go to a multiple of one, if there is room, so that huge pages fit; mappings of files with a store go where huge pages of the file would.
  *
  * Rules:   BASE-1 (addresses are those that Linux chooses).
  */
@@ -60,7 +60,6 @@ static bool is_free(struct quire_mm *mm, quire_vaddr addr, quire_vaddr length)
 
 static quire_vaddr search(struct quire_mm *mm, quire_vaddr hint, quire_vaddr length, unsigned how)
 {
-	hint = align_down(hint, QUIRE_PAGE_SIZE);
 	if (hint && is_free(mm, hint, length))
 		return hint;
 	if (how & SEARCH_LOW)
@@ -69,17 +68,30 @@ static quire_vaddr search(struct quire_mm *mm, quire_vaddr hint, quire_vaddr len
 	return at != NOWHERE ? at : lowest(mm, mm->layout.mmap_bottom, space_end(mm), length);
 }
 
-/* Look for more than is needed and take the aligned part at its end. */
-static quire_vaddr search_huge(struct quire_mm *mm, quire_vaddr length, unsigned how)
+/* Look for more than is needed and take the part that is aligned as the offset is, at its end. */
+static quire_vaddr search_huge(struct quire_mm *mm, quire_vaddr hint, quire_vaddr length, uint64_t offset, unsigned how)
 {
-	quire_vaddr at = search(mm, 0, length + QUIRE_HUGE_SIZE, how);
-	if (at == NOWHERE)
+	quire_vaddr padded = length + QUIRE_HUGE_SIZE;
+	uint64_t first = align_up(offset, QUIRE_HUGE_SIZE); /* the first huge page of the file that fits */
+	if (offset + length <= first || offset + length - first < QUIRE_HUGE_SIZE || padded < length ||
+	    offset + padded < offset)
 		return NOWHERE;
-	quire_vaddr up = align_up(at, QUIRE_HUGE_SIZE);
-	return up == at ? at + QUIRE_HUGE_SIZE : up;
+	quire_vaddr at = search(mm, hint, padded, how);
+	if (at == NOWHERE || (hint && at == hint))
+		return at;
+	quire_vaddr more = (offset - at) & (QUIRE_HUGE_SIZE - 1);
+	return at + (more ? more : QUIRE_HUGE_SIZE);
 }
 
-int64_t search_unmapped(struct quire_mm *mm, quire_vaddr hint, quire_vaddr length, unsigned how)
+static bool wants_huge(quire_vaddr hint, quire_vaddr length, unsigned how)
+{
+	if (how & SEARCH_STORE)
+		return true;
+	return !(how & (SEARCH_MEMORY | SEARCH_LOW)) && !hint && is_aligned(length, QUIRE_HUGE_SIZE);
+}
+
+int64_t search_unmapped(struct quire_mm *mm, quire_vaddr hint, quire_vaddr length, uint64_t offset,
+			unsigned how)
 {
 	if (length > space_end(mm))
 		return -QUIRE_ENOMEM;
@@ -91,9 +103,9 @@ int64_t search_unmapped(struct quire_mm *mm, quire_vaddr hint, quire_vaddr lengt
 		return is_aligned(hint, QUIRE_PAGE_SIZE) ? (int64_t)hint : -QUIRE_EINVAL;
 	}
 	quire_vaddr at = NOWHERE;
-	if (!(how & (SEARCH_FILE | SEARCH_LOW)) && !hint && is_aligned(length, QUIRE_HUGE_SIZE) &&
-	    length + QUIRE_HUGE_SIZE > length)
-		at = search_huge(mm, length, how);
+	hint = align_down(hint, QUIRE_PAGE_SIZE);
+	if (wants_huge(hint, length, how))
+		at = search_huge(mm, hint, length, offset, how);
 	if (at == NOWHERE)
 		at = search(mm, hint, length, how);
 	return at == NOWHERE ? -QUIRE_ENOMEM : (int64_t)at;

@@ -53,7 +53,7 @@ struct place {
 static struct place decode_place(uint8_t what, uint8_t how)
 {
 	static const uint64_t odd[] = {
-		0, WIRE_PAGE, 16 * WIRE_PAGE, 0x7ffffffff000ul, 0x7fffffffe000ul, 0x7fffffff0000ul,
+		0, 16 * WIRE_PAGE, 0x7ffffffff000ul, 0x7fffffffe000ul, 0x7fffffff0000ul,
 		0x800000000000ul, ~0ul - WIRE_PAGE + 1, 1ul << 63, ~0ul, WIRE_ARENA - WIRE_PAGE, WIRE_ARENA - 300 * WIRE_PAGE,
 	};
 
@@ -148,7 +148,7 @@ static void decode_mmap_kind(struct wire_op *op, uint8_t byte)
 		op->flags = QUIRE_MAP_ANONYMOUS;
 	} else {
 		op->file = byte % 2;
-		op->flags = QUIRE_MAP_SHARED_VALIDATE | 0x04000000;
+		op->flags = QUIRE_MAP_SHARED_VALIDATE | (byte & 2 ? 0x04000000 : 0x200000);
 	}
 }
 
@@ -200,7 +200,7 @@ static void decode_mremap(struct wire_op *op, const uint8_t *b)
 	static const uint8_t flags[16] = { 1, 1, 1, 1, 0, 0, 3, 3, 3, 3, 5, 5, 5, 7, 2, 8 };
 
 	set_place(op, b[2], b[3]);
-	op->length = decode_length(b[4], b[5], LENGTH_LARGE);
+	op->length = decode_length(b[4], b[5], b[7] < 90 ? LENGTH_LARGE : LENGTH_SMALL);
 	op->length2 = b[7] < 90 ? op->length : decode_length(b[6], b[7], LENGTH_SMALL);
 	set_place2(op, b[8], b[9]);
 	op->flags = flags[b[10] % 16];
@@ -251,7 +251,7 @@ static void decode_brk(struct wire_op *op, const uint8_t *b)
 	op->addr = b[2] % 64 * WIRE_PAGE + (b[3] > 200 ? b[4] * 16ul : 0);
 	if (b[3] == 0xff) {
 		op->base = WIRE_ABSOLUTE;
-		op->addr = b[4] & 1 ? 0 : WIRE_ARENA + HOT_PAGE * WIRE_PAGE;
+		op->addr = b[4] & 1 ? 0 : 0x7e0000000000ul;
 	}
 }
 

@@ -107,6 +107,18 @@ static int make_files(struct oracle *oracle)
 	return 0;
 }
 
+/* Page by page, so that the cache holds single pages: larger ones would be mapped whole where they are on a disk. */
+static int write_pages(int fd, const uint8_t *from, uint64_t bytes)
+{
+	for (uint64_t at = 0; at < bytes; at += WIRE_PAGE) {
+		uint64_t some = bytes - at < WIRE_PAGE ? bytes - at : WIRE_PAGE;
+
+		if (pwrite(fd, from + at, some, (off_t)at) != (ssize_t)some)
+			return -1;
+	}
+	return 0;
+}
+
 /* Every file as it is at a sequence's beginning. */
 static int fill_files(struct oracle *oracle)
 {
@@ -120,7 +132,7 @@ static int fill_files(struct oracle *oracle)
 			return -1;
 		for (uint64_t w = 0; w < (file->bytes + 7) / 8; w++)
 			words[w] = wire_file_word(file->file, w);
-		if (pwrite(oracle->files[i], words, file->bytes, 0) != (ssize_t)file->bytes)
+		if (write_pages(oracle->files[i], oracle->image, file->bytes))
 			return -1;
 	}
 	oracle->regular_dirty = 0;

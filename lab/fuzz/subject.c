@@ -642,7 +642,7 @@ struct subject *subject_create(const struct wire_control *layout, const char **w
 	struct hosted_config config = {
 		.cpus = 1,
 		.memory_bytes = 256 << 20,
-		.quire = { .overcommit = QUIRE_OVERCOMMIT_ALWAYS, .mmap_min_addr = WIRE_PAGE },
+		.quire = { .overcommit = QUIRE_OVERCOMMIT_GUESS, .mmap_min_addr = layout->mmap_lowest },
 	};
 
 	*why = "no memory";

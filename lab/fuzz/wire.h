@@ -160,7 +160,7 @@ static inline uint64_t wire_sum(uint64_t sum, const void *words, uint64_t count)
 	const uint64_t *word = words;
 
 	for (uint64_t i = 0; i < count; i++)
-		sum = (sum ^ word[i]) * 0x9e3779b97f4a7c15ul + (sum >> 29);
+		sum = (sum ^ word[i]) * 0x9e3779b97f4a7c15ul + (sum >> 29) + 0x7f4a7c15f39cc060ul;
 	return sum;
 }
 
@@ -195,7 +195,7 @@ struct wire_control {
 	int32_t error;	 /* negative errno: what is missing */
 	uint32_t where;	 /* line of the agent at which it went wrong */
 	uint32_t vmas;
-	uint64_t heap, mmap_top, task_end;
+	uint64_t heap, mmap_top, mmap_lowest, task_end;
 	uint64_t data_bytes; /* initialised data as exec counts it; the driver fills it in */
 	struct wire_vma own[16];
 };

@@ -610,6 +610,9 @@ static void find_out(void)
 	CALL(SYS_munmap, top, WIRE_PAGE);
 	control->mmap_top = (uint64_t)top + WIRE_PAGE;
 	control->task_end = 0x7ffffffff000ul;
+	top = CALL(SYS_mmap, WIRE_PAGE, WIRE_PAGE, 0, 0x22, -1, 0);
+	CALL(SYS_munmap, top, WIRE_PAGE);
+	control->mmap_lowest = (uint64_t)top;
 	while (next_vma(addr, &vma) == 0 && control->vmas < 16) {
 		addr = vma.end;
 		control->own[control->vmas++] = vma;
