@@ -122,8 +122,15 @@ static enum verdict call_mmap(struct call *c)
 
 	if (map.flags & QUIRE_MAP_ANONYMOUS)
 		file = NULL;
-	else if (!file || outside_memory(c->recorded))
+	else if (outside_memory(c->recorded) || (!file && c->recorded < 0))
 		return LEFT_OUT;
+	else if (!file) { /* which one is not known: memory of nobody else's stands for it */
+		map.flags |= QUIRE_MAP_ANONYMOUS;
+		map.offset = 0;
+		count(&c->worker->replay->tally.calls_adapted);
+	}
+	if (c->recorded == -ENOMEM && map.length < QUIRE_USER_END)
+		return LEFT_OUT; /* a limit that was set meanwhile, or that kernel's memory */
 	if (file) {
 		map.file = file->quire;
 		map.opened = c->step->event->call.file + 1;
@@ -285,27 +292,13 @@ static enum verdict call_mincore(struct call *c)
 
 /* ---- files ---------------------------------------------------------------------------------------------- */
 
-static int set_size(struct replay *replay, struct quire_cpu **cpu, uint32_t number, uint64_t bytes)
-{
-	struct file *file = &replay->files[number];
-	int error = quire_file_truncate(cpu, file->quire, bytes);
-
-	if (error)
-		return error;
-	model_object_resize(file->object, bytes);
-	for (uint32_t i = 0; i < replay->plan->mm_count; i++)
-		if (replay->processes[i].model)
-			model_cut(replay->processes[i].model, file->object, bytes);
-	return 0;
-}
-
 static enum verdict call_ftruncate(struct call *c)
 {
 	uint32_t file = c->step->event->call.file;
 
 	if (file == TRACE_NONE || c->recorded != 0)
 		return LEFT_OUT;
-	c->result = set_size(c->worker->replay, c->cpu, file, c->args[1]);
+	c->result = file_set_size(c->worker->replay, c->cpu, file, c->args[1]);
 	return MADE;
 }
 
@@ -325,7 +318,7 @@ static enum verdict call_fallocate(struct call *c)
 		return MADE;
 	case 0:
 		if (at + bytes > quire_file_size(file->quire))
-			c->result = set_size(c->worker->replay, c->cpu, c->step->event->call.file, at + bytes);
+			c->result = file_set_size(c->worker->replay, c->cpu, c->step->event->call.file, at + bytes);
 		return MADE;
 	case FALLOC_KEEP_SIZE_:
 		return MADE;
@@ -336,7 +329,7 @@ static enum verdict call_fallocate(struct call *c)
 
 void size_step(struct worker *worker, struct quire_cpu **cpu, const struct step *step)
 {
-	int error = set_size(worker->replay, cpu, step->event->file_size.file, step->event->file_size.size);
+	int error = file_set_size(worker->replay, cpu, step->event->file_size.file, step->event->file_size.size);
 
 	if (error == -QUIRE_ENOMEM)
 		replay_fail(worker->replay, ENOMEM);

@@ -100,6 +100,39 @@ int files_create(struct replay *replay, struct quire_cpu **cpu)
 	return 0;
 }
 
+int file_set_size(struct replay *replay, struct quire_cpu **cpu, uint32_t number, uint64_t bytes)
+{
+	struct file *file = &replay->files[number];
+	bool shorter = bytes < model_object_bytes(file->object);
+	int error = quire_file_truncate(cpu, file->quire, bytes);
+
+	if (error)
+		return error;
+	model_object_resize(file->object, bytes);
+	for (uint32_t i = 0; shorter && i < replay->plan->mm_count; i++)
+		if (replay->processes[i].model)
+			model_cut(replay->processes[i].model, file->object, bytes);
+	return 0;
+}
+
+int file_grown(struct replay *replay, struct quire_cpu **cpu, const struct model_object *object, uint64_t bytes)
+{
+	uint32_t number = 0;
+	int error = 0;
+
+	while (number < replay->plan->file_count && replay->files[number].object != object)
+		number++;
+	if (number == replay->plan->file_count)
+		return 0;
+	worker_lock(*cpu, &replay->growing);
+	if (model_object_bytes(replay->files[number].object) < bytes) {
+		atomic_fetch_add_explicit(&replay->tally.files_grown, 1, memory_order_relaxed);
+		error = file_set_size(replay, cpu, number, bytes);
+	}
+	worker_unlock(&replay->growing);
+	return error;
+}
+
 /* A page that was written through a mapping must be read back by read(). */
 static void check_file(struct replay *replay, struct quire_cpu **cpu, uint32_t number)
 {

@@ -13,7 +13,6 @@
 #include <quire/geometry.h>
 
 #include "lab/replay/claims.h"
-#include "lab/replay/moves.h"
 
 enum { CHECK_EVERY = 8192 }; /* steps of an mm between two looks at all of it */
 
@@ -247,27 +246,12 @@ static void note_file(struct build *b, const struct trace_event *event)
 {
 	struct plan_file *file = file_of(b, event->call.file);
 
-	if (!file || event->call.result < 0 || (event->call.nr != TRACE_MMAP && event->call.nr != TRACE_SHMAT))
+	if (!file || event->call.nr != TRACE_MMAP || event->call.result < 0)
 		return;
 	uint64_t end = event->call.args[5] + event->call.args[1];
 
-	file->mapped = true;
-	if (event->call.nr == TRACE_SHMAT)
-		return;
-
 	if (end > file->extent && end > event->call.args[5])
 		file->extent = end;
-}
-
-/* The size that is recorded is that at the first mapping: what changed it before is in it already. */
-static bool resizes_unmapped(struct build *b, const struct trace_event *event)
-{
-	enum trace_call nr = event->kind == TRACE_CALL ? event->call.nr : TRACE_CALL_END;
-	uint32_t number = event->kind == TRACE_FILE_SIZE ? event->file_size.file
-			  : nr == TRACE_FTRUNCATE || nr == TRACE_FALLOCATE ? event->call.file : TRACE_NONE;
-	struct plan_file *file = file_of(b, number);
-
-	return file && !file->mapped;
 }
 
 static void add_call(struct build *b, const struct trace_event *event)
@@ -318,10 +302,7 @@ static void add_layout(struct build *b, const struct trace_event *event)
 	struct plan_file *file = file_of(b, event->layout.file);
 	uint64_t end = event->layout.offset + (event->layout.end - event->layout.start);
 
-	if (!file)
-		return;
-	file->mapped = true;
-	if (end > file->extent)
+	if (file && end > file->extent)
 		file->extent = end;
 }
 
@@ -393,8 +374,6 @@ static void add_event(struct build *b, const struct trace_event *event)
 	struct plan *plan = b->plan;
 
 	plan->duration = event->time;
-	if (resizes_unmapped(b, event))
-		return;
 	switch (event->kind) {
 	case TRACE_EXEC:
 		add_exec(b, event);
@@ -420,6 +399,7 @@ static void add_event(struct build *b, const struct trace_event *event)
 	case TRACE_FILE_SIZE: {
 		struct step *step = add_step(b, STEP_SIZE, event, PLAN_NONE, TRACE_NONE);
 
+		file_of(b, event->file_size.file);
 		if (step)
 			make_barrier(b, step);
 		return;
@@ -468,23 +448,6 @@ static enum trace_status read_events(struct build *b)
 	return status;
 }
 
-/* Events into steps, in order; moving mremaps where they belong. */
-static void add_events(struct build *b)
-{
-	struct plan *plan = b->plan;
-	struct moves moves = {0};
-	const struct trace_event *move;
-
-	b->failed = b->failed || !moves_find(&moves, plan->events, plan->event_count);
-	for (uint32_t i = 0; !b->failed && i < plan->event_count; i++) {
-		while ((move = moves_before(&moves, &plan->events[i])))
-			add_event(b, move);
-		if (!moves_place(&moves, &plan->events[i]))
-			add_event(b, &plan->events[i]);
-	}
-	moves_free(&moves);
-}
-
 static bool make_plan(struct build *b, char *error, size_t error_size)
 {
 	struct plan *plan = b->plan;
@@ -493,8 +456,8 @@ static bool make_plan(struct build *b, char *error, size_t error_size)
 		snprintf(error, error_size, "%s", trace_reader_error(plan->reader));
 		return false;
 	}
-	if (!b->failed)
-		add_events(b);
+	for (uint32_t i = 0; i < plan->event_count && !b->failed; i++)
+		add_event(b, &plan->events[i]);
 	if (b->failed || !copy_files(b)) {
 		snprintf(error, error_size, "not enough memory on this computer for a trace of this length");
 		return false;

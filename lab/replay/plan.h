@@ -1,7 +1,7 @@
 /*
  * plan.h - a trace in memory, with what must come before what.
  *
- * Every event that does something becomes a step. Steps stand in the order of the recording (but see moves.h). A step must wait for
+ * Every event that does something becomes a step. Steps stand in the order of the recording. A step must wait for
  *
  *	what its thread did before, or the fork that made its thread,
  *	the latest earlier steps of its mm that concern the same addresses (also where they overlapped in time), and
@@ -57,7 +57,6 @@ struct edge {
 struct plan_file {
 	struct trace_file file; /* path is the plan's own */
 	uint64_t extent;	/* bytes up to the end of its furthest mapping */
-	bool mapped;		/* while the plan is made: it was mapped already */
 };
 
 struct plan {

@@ -43,7 +43,7 @@ struct tally { /* what the replay counts; atomic, relaxed: only sums matter */
 	_Atomic uint64_t touches, touches_by[4]; /* by QUIRE_ACCESS_* */
 	_Atomic uint64_t touches_kernel, touches_bad;
 	_Atomic uint64_t calls, calls_unsupported, calls_left_out, calls_adapted;
-	_Atomic uint64_t pages_checked;
+	_Atomic uint64_t pages_checked, files_grown;
 	_Atomic uint64_t differences;
 	_Atomic uint64_t tables_peak;
 };
@@ -66,6 +66,7 @@ struct replay {
 	struct file *files;	   /* by file of the trace */
 	struct process *processes; /* by mm of the trace */
 	_Atomic uint32_t stripes[STRIPES]; /* who compares a shared page keeps others from it */
+	_Atomic uint32_t growing; /* one file at a time */
 	pthread_mutex_t talk;	   /* one message at a time */
 	struct tally tally;
 	uint32_t steps_done;
@@ -84,6 +85,10 @@ int replay_run(struct replay *replay);
 /* This worker's CPU runs @mm from now on. */
 void worker_enter(struct worker *worker, struct quire_cpu **cpu, struct quire_mm *mm);
 void worker_leave(struct worker *worker, struct quire_cpu **cpu);
+
+/* A lock for steps. Whoever waits for it serves IPIs meanwhile: its holder may be flushing this CPU. */
+void worker_lock(struct quire_cpu *cpu, _Atomic uint32_t *lock);
+void worker_unlock(_Atomic uint32_t *lock);
 
 /* Nothing can be concluded: out of memory, mostly. */
 void replay_fail(struct replay *replay, int error);
@@ -115,6 +120,13 @@ void check_process(struct worker *worker, struct quire_cpu **cpu, struct process
 
 int files_create(struct replay *replay, struct quire_cpu **cpu);
 void files_check(struct replay *replay, struct quire_cpu **cpu); /* against the model, at the end */
+
+/* Set the size of a file of the trace, for Quire and the model; a shorter one at a barrier only. 0 or a negative errno. */
+int file_set_size(struct replay *replay, struct quire_cpu **cpu, uint32_t number, uint64_t bytes);
+
+/* The file behind @object turned out to have at least @bytes. 0 or a negative errno. */
+int file_grown(struct replay *replay, struct quire_cpu **cpu, const struct model_object *object, uint64_t bytes);
+
 void files_put(struct replay *replay, struct quire_cpu **cpu);
 
 /* ---- report.c ------------------------------------------------------------------------------------------- */

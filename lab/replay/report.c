@@ -111,6 +111,8 @@ static void table_rest(const struct replay *replay)
 	row("  replayed in another form", get(&t->calls_adapted), NULL, 0);
 	row("  Quire does not have yet", get(&t->calls_unsupported), NULL, 0);
 	row("  left out, no matter of memory", get(&t->calls_left_out), NULL, 0);
+	if (get(&t->files_grown))
+		row("files found to have grown", get(&t->files_grown), NULL, 0);
 	row("pages flushed one by one", s->flushes_page, NULL, 0);
 	row("full flushes", s->flushes_full, NULL, 0);
 	row("shootdowns", s->shootdowns, NULL, 0);
@@ -191,6 +193,7 @@ static json_t *json_replay(const struct replay *replay)
 	put(out, "calls_adapted", get(&t->calls_adapted));
 	put(out, "calls_unsupported", get(&t->calls_unsupported));
 	put(out, "calls_left_out", get(&t->calls_left_out));
+	put(out, "files_grown", get(&t->files_grown));
 	put(out, "pages_compared", get(&t->pages_checked));
 	put(out, "table_bytes_peak", get(&t->tables_peak) * QUIRE_PAGE_SIZE);
 	put(out, "nanoseconds", replay->nanoseconds);

@@ -6,6 +6,7 @@
  * inside a job, save by what serves IPIs meanwhile.
  */
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -41,6 +42,22 @@ bool replay_memory_is_out(struct replay *replay)
 
 	quire_stats_read(hosted_quire(replay->machine), &stats);
 	return stats.frames_free < MEMORY_LEFT * (1 + (uint64_t)replay->options->cpus);
+}
+
+/* ---- waiting -------------------------------------------------------------------------------------------- */
+
+void worker_lock(struct quire_cpu *cpu, _Atomic uint32_t *lock)
+{
+	/* Acquire pairs with the release in worker_unlock(). */
+	while (atomic_exchange_explicit(lock, 1, memory_order_acquire)) {
+		hosted_poll(cpu);
+		sched_yield();
+	}
+}
+
+void worker_unlock(_Atomic uint32_t *lock)
+{
+	atomic_store_explicit(lock, 0, memory_order_release);
 }
 
 /* ---- which mm a CPU runs -------------------------------------------------------------------------------- */

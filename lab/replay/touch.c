@@ -6,7 +6,6 @@
  * (schedule.c), and a page that other mms may reach is kept by a stripe while it is touched and compared.
  */
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,21 +29,6 @@ static _Atomic uint32_t *stripe_of(struct replay *replay, const struct model_vie
 	uint64_t hash = ((uintptr_t)view->object / 64 + view->page) * 0x9e3779b97f4a7c15u;
 
 	return &replay->stripes[hash >> 54];
-}
-
-/* Whoever waits for a stripe serves IPIs meanwhile: its holder may be flushing this CPU. */
-static void stripe_lock(struct quire_cpu *cpu, _Atomic uint32_t *stripe)
-{
-	/* Acquire pairs with the release in stripe_unlock(). */
-	while (atomic_exchange_explicit(stripe, 1, memory_order_acquire)) {
-		hosted_poll(cpu);
-		sched_yield();
-	}
-}
-
-static void stripe_unlock(_Atomic uint32_t *stripe)
-{
-	atomic_store_explicit(stripe, 0, memory_order_release);
 }
 
 /* ---- touches -------------------------------------------------------------------------------------------- */
@@ -175,14 +159,26 @@ static void judge(struct touch *t, int error)
 		count(&replay->tally.touches_bad);
 }
 
+/* The recording had no signal past the end of a file: then the file had grown, by a write that was not recorded. */
+static bool must_have_grown(const struct touch *t)
+{
+	return t->view.outcome == MODEL_BUS && !t->step->event->fault.kernel && !t->step->signal &&
+	       (t->worker->replay->plan->header.features & TRACE_HAS_SIGNALS);
+}
+
 static void touch(struct touch *t)
 {
 	struct process *process = t->process;
 
 	t->view = model_look(process->model, t->address, model_access[t->access]);
+	if (must_have_grown(t)) {
+		if (file_grown(t->worker->replay, t->cpu, t->view.object, (t->view.page + 1) * QUIRE_PAGE_SIZE))
+			replay_fail(t->worker->replay, ENOMEM);
+		t->view = model_look(process->model, t->address, model_access[t->access]);
+	}
 	_Atomic uint32_t *stripe = t->view.object ? stripe_of(t->worker->replay, &t->view) : NULL;
 	if (stripe)
-		stripe_lock(*t->cpu, stripe);
+		worker_lock(*t->cpu, stripe);
 
 	uint64_t word = t->value;
 	int error = access_once(t, &word);
@@ -195,7 +191,7 @@ static void touch(struct touch *t)
 	if (!error)
 		compare(t);
 	if (stripe)
-		stripe_unlock(stripe);
+		worker_unlock(stripe);
 }
 
 void touch_step(struct worker *worker, struct quire_cpu **cpu, const struct step *step, uint32_t number)
@@ -270,9 +266,9 @@ static void check_shared(struct worker *worker, struct quire_cpu **cpu, struct p
 		if (list[i] < range->page || address >= range->end)
 			continue;
 		_Atomic uint32_t *stripe = stripe_of(worker->replay, &view);
-		stripe_lock(*cpu, stripe);
+		worker_lock(*cpu, stripe);
 		check_page(worker, cpu, process, step, address);
-		stripe_unlock(stripe);
+		worker_unlock(stripe);
 	}
 	free(list);
 }
