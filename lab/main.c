@@ -15,9 +15,9 @@ static const struct {
 	int (*run)(int argc, char **argv);
 	const char *use, *what;
 } commands[] = {
-	{"record", command_record, "record -o TRACE -- COMMAND...", "record a program's memory life"},
-	{"replay", command_replay, "replay TRACE...", "let a recorded program live on Quire"},
-	{"fuzz", command_fuzz, "fuzz", "compare Quire with this computer's kernel, call by call"},
+	{ "record", command_record, "record -o TRACE -- COMMAND...", "record a program's memory life" },
+	{ "replay", command_replay, "replay TRACE...", "let a recorded program live on Quire" },
+	{ "fuzz", command_fuzz, "fuzz", "compare Quire with this computer's kernel, call by call" },
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
@@ -29,7 +29,7 @@ static void help(void)
 	for (int i = 0; i < COMMANDS; i++)
 		printf("  quire %-32s %s\n", commands[i].use, commands[i].what);
 	printf("\n`quire COMMAND --help` tells more; so does `man quire`.\n"
-	       "Exit status: 0 it holds, 1 it does not, 2 bad options or input, 3 something is missing here.\n");
+	       "Exit status: 0 it holds, 1 it does not, 2 bad options or input, 3 something is missing.\n");
 }
 
 int main(int argc, char **argv)

@@ -1,9 +1,11 @@
 /*
- * calls.c - recorded system calls, made again: the recorded addresses imposed, the results compared, the model told.
+ * calls.c - recorded system calls, made again: the recorded addresses imposed, the results compared, the
+ * model told.
  *
- * Where the recording kernel chose an address, we ask for that address and for nothing to be replaced, so that it must be free here
- * too. What Quire is known not to have is counted (`unsupported`), what depends on things outside memory is left out
- * (`left out`), what is replayed in another form is counted as `adapted`; all else must give the recorded result.
+ * Where the recording kernel chose an address, we ask for that address and for nothing to be replaced, so
+ * that it must be free here too. What Quire is known not to have is counted (`unsupported`), what depends
+ * on things outside memory is left out (`left out`), what is replayed in another form is counted as
+ * `adapted`; all else must give the recorded result.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,15 +20,15 @@ enum verdict {
 };
 
 enum { /* Linux's numbers for what the public header has no name for */
-	MAP_TYPE_DROPPABLE = 0x08,
-	MADV_HWPOISON_ = 100,
-	MADV_GUARD_INSTALL_ = 102,
-	MADV_GUARD_REMOVE_ = 103,
-	SHM_RDONLY_ = 010000,
-	SHM_EXEC_ = 0100000,
-	FALLOC_KEEP_SIZE_ = 1,
-	FALLOC_PUNCH_HOLE_ = 2,
-	HUGETLB_BYTES = 2 << 20,
+       MAP_TYPE_DROPPABLE = 0x08,
+       MADV_HWPOISON_ = 100,
+       MADV_GUARD_INSTALL_ = 102,
+       MADV_GUARD_REMOVE_ = 103,
+       SHM_RDONLY_ = 010000,
+       SHM_EXEC_ = 0100000,
+       FALLOC_KEEP_SIZE_ = 1,
+       FALLOC_PUNCH_HOLE_ = 2,
+       HUGETLB_BYTES = 2 << 20,
 };
 
 struct call {
@@ -60,7 +62,7 @@ static struct file *file_of(struct call *c, uint32_t number)
 	return number == TRACE_NONE ? NULL : &c->worker->replay->files[number];
 }
 
-/* ---- mapping -------------------------------------------------------------------------------------------- */
+/* ---- mapping ---- */
 
 /* The model's view of a mapping that was made. */
 static void tell_map(struct call *c, const struct quire_mmap *map, uint64_t start, struct file *file)
@@ -68,11 +70,13 @@ static void tell_map(struct call *c, const struct quire_mmap *map, uint64_t star
 	struct model_space *model = c->process->model;
 	uint64_t length = page_up(map->length);
 	bool shared = (map->flags & QUIRE_MAP_TYPE) != QUIRE_MAP_PRIVATE;
-	unsigned flags = (shared ? MODEL_SHARED : 0) | (map->flags & QUIRE_MAP_GROWSDOWN ? MODEL_GROWSDOWN : 0);
+	unsigned flags = (shared ? MODEL_SHARED : 0) |
+			 (map->flags & QUIRE_MAP_GROWSDOWN ? MODEL_GROWSDOWN : 0);
 	unsigned prot = map->prot & (MODEL_READ | MODEL_WRITE | MODEL_EXEC);
 
 	if (file) {
-		told(c, model_map(model, start, length, prot, flags, file->object, map->offset / QUIRE_PAGE_SIZE));
+		told(c, model_map(model, start, length, prot, flags, file->object,
+				  map->offset / QUIRE_PAGE_SIZE));
 	} else if (shared) {
 		struct model_object *object = model_object_create(0, length, true);
 
@@ -201,7 +205,8 @@ static enum verdict call_mremap(struct call *c)
 static enum verdict call_brk(struct call *c)
 {
 	struct process *process = c->process;
-	uint64_t old = page_up(process->brk), brk = quire_brk(c->cpu, process->mm, c->args[0]), now = page_up(brk);
+	uint64_t old = page_up(process->brk), brk = quire_brk(c->cpu, process->mm, c->args[0]),
+		 now = page_up(brk);
 
 	c->result = (int64_t)brk;
 	if (now > old)
@@ -212,7 +217,7 @@ static enum verdict call_brk(struct call *c)
 	return MADE;
 }
 
-/* ---- advice --------------------------------------------------------------------------------------------- */
+/* ---- advice ---- */
 
 static bool known_gap(int advice)
 {
@@ -290,7 +295,7 @@ static enum verdict call_mincore(struct call *c)
 	return MADE;
 }
 
-/* ---- files ---------------------------------------------------------------------------------------------- */
+/* ---- files ---- */
 
 static enum verdict call_ftruncate(struct call *c)
 {
@@ -318,7 +323,8 @@ static enum verdict call_fallocate(struct call *c)
 		return MADE;
 	case 0:
 		if (at + bytes > quire_file_size(file->quire))
-			c->result = file_set_size(c->worker->replay, c->cpu, c->step->event->call.file, at + bytes);
+			c->result = file_set_size(c->worker->replay, c->cpu, c->step->event->call.file,
+						  at + bytes);
 		return MADE;
 	case FALLOC_KEEP_SIZE_:
 		return MADE;
@@ -329,7 +335,8 @@ static enum verdict call_fallocate(struct call *c)
 
 void size_step(struct worker *worker, struct quire_cpu **cpu, const struct step *step)
 {
-	int error = file_set_size(worker->replay, cpu, step->event->file_size.file, step->event->file_size.size);
+	int error = file_set_size(worker->replay, cpu, step->event->file_size.file,
+				  step->event->file_size.size);
 
 	if (error == -QUIRE_ENOMEM)
 		replay_fail(worker->replay, ENOMEM);
@@ -372,7 +379,8 @@ static enum verdict call_shmdt(struct call *c)
 	uint64_t end = c->args[0] + model_object_bytes(first.object);
 
 	c->result = 0;
-	for (uint64_t at = c->args[0]; at < end && model_next(c->process->model, at, &range); at = range.end) {
+	for (uint64_t at = c->args[0]; at < end && model_next(c->process->model, at, &range);
+	     at = range.end) {
 		if (range.start >= end)
 			break;
 		if (range.object != first.object)
@@ -386,7 +394,7 @@ static enum verdict call_shmdt(struct call *c)
 	return MADE;
 }
 
-/* ---- all of them ---------------------------------------------------------------------------------------- */
+/* ---- all of them ---- */
 
 static enum verdict make(struct call *c)
 {
@@ -452,8 +460,8 @@ static bool tells_nothing(const struct step *step)
 	int64_t result = step->event->call.result;
 
 	return result == -EINTR || (result <= -512 && result > -4096) ||
-	       (result == -EPERM && step->event->call.nr != TRACE_MLOCK && step->event->call.nr != TRACE_MLOCK2 &&
-		step->event->call.nr != TRACE_MLOCKALL);
+	       (result == -EPERM && step->event->call.nr != TRACE_MLOCK &&
+		step->event->call.nr != TRACE_MLOCK2 && step->event->call.nr != TRACE_MLOCKALL);
 }
 
 void call_step(struct worker *worker, struct quire_cpu **cpu, const struct step *step)

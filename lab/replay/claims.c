@@ -1,8 +1,8 @@
 /*
  * claims.c - disjoint address ranges with an owner each, in a treap by start.
  *
- * A range that is claimed in part is cut first; then what lies within the new claim is split off, reported and replaced by
- * one. Every claim adds at most three ranges, so that all of it costs a logarithm a claim.
+ * A range that is claimed in part is cut first; then what lies within the new claim is split off, reported
+ * and replaced by one. Every claim adds at most three ranges, so that all of it costs a logarithm a claim.
  */
 #include "lab/replay/claims.h"
 

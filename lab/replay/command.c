@@ -78,7 +78,8 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	switch (key) {
 	case 'c':
 		a->options.cpus = (unsigned)strtoul(text, &end, 10);
-		if (*text < '0' || *text > '9' || *end || a->options.cpus < 1 || a->options.cpus >= QUIRE_MAX_CPUS)
+		if (*text < '0' || *text > '9' || *end || a->options.cpus < 1 ||
+		    a->options.cpus >= QUIRE_MAX_CPUS)
 			return wrong(a, "--cpus %s: must be 1 to %u", text, QUIRE_MAX_CPUS - 1);
 		return 0;
 	case 'm':
@@ -113,7 +114,8 @@ static bool known(const struct argp_option *options, const char *text)
 	for (; options->name; options++) {
 		size_t length = strcspn(text, "=");
 
-		if (text[1] == '-' ? length > 2 && strncmp(text + 2, options->name, length - 2) == 0 : text[1] == options->key)
+		if (text[1] == '-' ? length > 2 && strncmp(text + 2, options->name, length - 2) == 0
+				   : text[1] == options->key)
 			return true;
 	}
 	return false;
@@ -135,7 +137,7 @@ static int conclude(struct replay *replay, int error)
 	uint64_t differences = atomic_load_explicit(&replay->tally.differences, memory_order_relaxed);
 
 	if (error == -ENOMEM) {
-		fprintf(stderr, "quire replay: %s: out of memory: %llu MiB are not enough for this trace (--memory)\n",
+		fprintf(stderr, "quire replay: %s: out of memory: %llu MiB are not enough (--memory)\n",
 			replay->path, (unsigned long long)replay->options->memory_bytes >> 20);
 		return EXIT_USAGE;
 	}
@@ -149,7 +151,9 @@ static int conclude(struct replay *replay, int error)
 static int replay_trace(const char *path, const struct replay_options *options, json_t *array)
 {
 	char error[512];
-	struct replay replay = {.path = path, .options = options, .plan = plan_read(path, error, sizeof(error))};
+	struct replay replay = { .path = path,
+				 .options = options,
+				 .plan = plan_read(path, error, sizeof(error)) };
 
 	if (!replay.plan) {
 		fprintf(stderr, "quire replay: %s\n", error);
@@ -169,21 +173,28 @@ static int replay_trace(const char *path, const struct replay_options *options, 
 int command_replay(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
-		{"cpus", 'c', "N", 0, "Replay on N emulated CPUs (default: 1)", 0},
-		{"memory", 'm', "SIZE", 0, "Physical memory, like 512M or 4G (default: 4G)", 0},
-		{"json", 'j', NULL, 0, "Print JSON instead of tables", 0},
-		{"without", KEY_WITHOUT, "M", 0, "Do without M: fault-around; speculation of the emulated CPUs; or the recorded order of what concerns "
-		 "different addresses", 0},
-		{"help", 'h', NULL, 0, "Print this", 0},
-		{0},
+		{ "cpus", 'c', "N", 0, "Replay on N emulated CPUs (default: 1)", 0 },
+		{ "memory", 'm', "SIZE", 0, "Physical memory, like 512M or 4G (default: 4G)", 0 },
+		{ "json", 'j', NULL, 0, "Print JSON instead of tables", 0 },
+		{ "without", KEY_WITHOUT, "M", 0,
+		  "Do without M: fault-around; speculation of the emulated CPUs; or the recorded order of what "
+		  "concerns different addresses",
+		  0 },
+		{ "help", 'h', NULL, 0, "Print this", 0 },
+		{ 0 },
 	};
 	static const struct argp argp = {
-		options, parse, "TRACE...",
-		"Replay recorded programs on Quire: their calls must give the recorded results, and their memory must "
-		"hold what a flat model of it holds.\v"
+		options,
+		parse,
+		"TRACE...",
+		"Replay recorded programs on Quire: their calls must give the recorded results, and their memory "
+		"must hold what a flat model of it holds.\v"
 		"Exit status: 0 no difference, 1 differences, 2 bad options or input.",
-		NULL, NULL, NULL};
-	struct arguments a = {.options = {.cpus = 1, .memory_bytes = 4ull << 30}};
+		NULL,
+		NULL,
+		NULL
+	};
+	struct arguments a = { .options = { .cpus = 1, .memory_bytes = 4ull << 30 } };
 	char name[] = "quire replay";
 	int worst = EXIT_HELD;
 

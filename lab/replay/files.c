@@ -1,8 +1,9 @@
 /*
  * files.c - what a trace's programs map: files with invented contents, and files in memory.
  *
- * A regular file's page is model_content() of the file's seed and the page's number, to the shortest length that the
- * file ever had; what was cut off and grows again is zero. Nothing is written back: the page cache is the only copy.
+ * A regular file's page is model_content() of the file's seed and the page's number, to the shortest length
+ * that the file ever had; what was cut off and grows again is zero. Nothing is written back: the page cache
+ * is the only copy.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,7 +16,8 @@ struct content {
 	_Atomic uint64_t bytes; /* of invented contents */
 };
 
-static int content_read(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index, void *page)
+static int content_read(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index,
+			void *page)
 {
 	struct content *content = data;
 	uint64_t bytes = atomic_load_explicit(&content->bytes, memory_order_relaxed);
@@ -66,7 +68,8 @@ static int create(struct quire_cpu **cpu, const struct plan_file *plan, uint32_t
 	uint64_t seed = number + 1;
 
 	/* A device's length says nothing: whatever was mapped was there. */
-	if (plan->file.kind != TRACE_FILE_REGULAR && plan->file.kind != TRACE_FILE_MEMFD && bytes < plan->extent)
+	if (plan->file.kind != TRACE_FILE_REGULAR && plan->file.kind != TRACE_FILE_MEMFD &&
+	    bytes < plan->extent)
 		bytes = plan->extent;
 	out->object = model_object_create(seed, bytes, in_memory(&plan->file));
 	if (!out->object)
@@ -79,8 +82,8 @@ static int create(struct quire_cpu **cpu, const struct plan_file *plan, uint32_t
 		return -ENOMEM;
 	content->seed = seed;
 	atomic_store_explicit(&content->bytes, bytes, memory_order_relaxed);
-	int error = quire_file_create(cpu, &content_store, content, QUIRE_FILE_READ | QUIRE_FILE_WRITE, bytes, seed,
-				      &out->quire);
+	int error = quire_file_create(cpu, &content_store, content, QUIRE_FILE_READ | QUIRE_FILE_WRITE, bytes,
+				      seed, &out->quire);
 	if (error)
 		free(content);
 	return error;
@@ -115,7 +118,8 @@ int file_set_size(struct replay *replay, struct quire_cpu **cpu, uint32_t number
 	return 0;
 }
 
-int file_grown(struct replay *replay, struct quire_cpu **cpu, const struct model_object *object, uint64_t bytes)
+int file_grown(struct replay *replay, struct quire_cpu **cpu, const struct model_object *object,
+	       uint64_t bytes)
 {
 	uint32_t number = 0;
 	int error = 0;
@@ -144,7 +148,8 @@ static void check_file(struct replay *replay, struct quire_cpu **cpu, uint32_t n
 
 	for (size_t i = 0; i < count; i++) {
 		memset(page, 0, sizeof(page));
-		int64_t got = quire_file_read(cpu, file->quire, pages[i] * QUIRE_PAGE_SIZE, page, sizeof(page));
+		int64_t got = quire_file_read(cpu, file->quire, pages[i] * QUIRE_PAGE_SIZE, page,
+					      sizeof(page));
 
 		atomic_fetch_add_explicit(&replay->tally.pages_checked, 1, memory_order_relaxed);
 		if (got < 0 && got != -EIO)

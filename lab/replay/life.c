@@ -17,7 +17,8 @@ static void fail_or_report(struct replay *replay, const struct step *step, const
 		report_difference(replay, step, "%s: error %d", what, -error);
 }
 
-static void set_up(struct replay *replay, struct quire_cpu **cpu, const struct step *step, struct quire_layout *layout)
+static void set_up(struct replay *replay, struct quire_cpu **cpu, const struct step *step,
+		   struct quire_layout *layout)
 {
 	const uint64_t *recorded = step->event->exec.limits;
 	struct quire_limits limits = {
@@ -77,8 +78,8 @@ static void lay_out(struct replay *replay, struct quire_cpu **cpu, const struct 
 		return;
 	}
 	if (!model_map(process->model, map.addr, length, map.prot,
-		       (shared ? MODEL_SHARED : 0) | (stack ? MODEL_GROWSDOWN : 0), file ? file->object : NULL,
-		       map.offset / QUIRE_PAGE_SIZE))
+		       (shared ? MODEL_SHARED : 0) | (stack ? MODEL_GROWSDOWN : 0),
+		       file ? file->object : NULL, map.offset / QUIRE_PAGE_SIZE))
 		replay_fail(replay, ENOMEM);
 }
 

@@ -1,9 +1,10 @@
 /*
  * model.c - what memory must contain: spaces, ranges and written pages, as plainly as can be.
  *
- * A space's ranges stand in a sorted array and are not merged: nothing observable depends on it. The pages that were
- * written stand in a treap (pages.h) by page number. Contents of a page that was written privately: what the file held
- * there when it was first written (its invented contents, and the words others had written by then), and our words over it.
+ * A space's ranges stand in a sorted array and are not merged: nothing observable depends on it. The pages
+ * that were written stand in a treap (pages.h) by page number. Contents of a page that was written
+ * privately: what the file held there when it was first written (its invented contents, and the words
+ * others had written by then), and our words over it.
  */
 #include "lab/replay/model.h"
 
@@ -18,8 +19,8 @@ struct model_object {
 	pthread_mutex_t lock;
 	_Atomic unsigned references;
 	uint64_t seed;
-	uint64_t bytes;	  /* lock */
-	uint64_t content; /* lock: invented contents end here: the shortest the object ever was */
+	uint64_t bytes;	    /* lock */
+	uint64_t content;   /* lock: invented contents end here: the shortest the object ever was */
 	struct pages pages; /* lock: by page of the object */
 };
 
@@ -37,7 +38,7 @@ struct model_space {
 	struct pages pages; /* lock; by page number: private pages only */
 };
 
-/* ---- objects -------------------------------------------------------------------------------------------- */
+/* ---- objects ---- */
 
 void model_content(uint64_t seed, uint64_t index, void *page)
 {
@@ -147,7 +148,9 @@ uint64_t *model_object_written(struct model_object *object, size_t *count)
 static size_t object_contents(struct model_object *object, uint64_t index, unsigned char *out)
 {
 	struct page *page = pages_find(&object->pages, index);
-	struct page fresh = {.seed = object->seed, .index = index, .content = pages_part(object->content, index)};
+	struct page fresh = { .seed = object->seed,
+			      .index = index,
+			      .content = pages_part(object->content, index) };
 
 	page_contents(page ? page : &fresh, out);
 	return pages_part(object->bytes, index);
@@ -182,7 +185,7 @@ bool model_object_check(struct model_object *object, uint64_t index, const void 
 	return compare(expected, page, known, index * PAGES_BYTES, bad);
 }
 
-/* ---- ranges --------------------------------------------------------------------------------------------- */
+/* ---- ranges ---- */
 
 struct model_space *model_space_create(void)
 {
@@ -295,7 +298,7 @@ static bool ranges_unmap(struct model_space *space, uint64_t start, uint64_t end
 bool model_map(struct model_space *space, uint64_t start, uint64_t length, unsigned prot, unsigned flags,
 	       struct model_object *object, uint64_t first_page)
 {
-	struct range range = {start, start + length, prot, flags, object, first_page};
+	struct range range = { start, start + length, prot, flags, object, first_page };
 
 	pthread_mutex_lock(&space->lock);
 	bool done = ranges_unmap(space, start, start + length) &&
@@ -352,7 +355,9 @@ static bool range_extend(struct model_space *space, uint64_t end, uint64_t bytes
 	return true;
 }
 
-/* Move [old, old + length) to @to; at @to there is nothing. With @leave_old the empty mapping stays behind. */
+/*
+ * Move [old, old + length) to @to; at @to there is nothing. With @leave_old the empty mapping stays behind.
+ */
 static bool ranges_move(struct model_space *space, uint64_t old, uint64_t length, uint64_t to, bool leave_old)
 {
 	size_t first, last;
@@ -441,14 +446,14 @@ bool model_next(struct model_space *space, uint64_t addr, struct model_view *out
 	if (found) {
 		struct range *range = &space->ranges[i];
 
-		*out = (struct model_view){MODEL_FINE, range->prot, range->flags, range->object,
-					   range->first, range->start, range->end};
+		*out = (struct model_view){ MODEL_FINE,	  range->prot,	range->flags, range->object,
+					    range->first, range->start, range->end };
 	}
 	pthread_mutex_unlock(&space->lock);
 	return found;
 }
 
-/* ---- pages ---------------------------------------------------------------------------------------------- */
+/* ---- pages ---- */
 
 /* Pages in private mappings of [start, end); shared ones are not in space->pages anyway. */
 void model_discard(struct model_space *space, uint64_t start, uint64_t length)
@@ -492,7 +497,8 @@ void model_cut(struct model_space *space, struct model_object *object, uint64_t 
 		uint64_t keep = pages > range->first ? pages - range->first : 0;
 
 		if (range->object == object && keep < (range->end - range->start) / PAGES_BYTES)
-			pages_drop(&space->pages, range->start / PAGES_BYTES + keep, range->end / PAGES_BYTES);
+			pages_drop(&space->pages, range->start / PAGES_BYTES + keep,
+				   range->end / PAGES_BYTES);
 	}
 	pthread_mutex_unlock(&space->lock);
 }
@@ -537,7 +543,7 @@ static enum model_outcome outcome(struct range *range, uint64_t page, unsigned a
 
 struct model_view model_look(struct model_space *space, uint64_t addr, unsigned access)
 {
-	struct model_view view = {.outcome = MODEL_MAPERR};
+	struct model_view view = { .outcome = MODEL_MAPERR };
 
 	pthread_mutex_lock(&space->lock);
 	size_t i = range_above(space, addr);
@@ -560,7 +566,9 @@ struct model_view model_look(struct model_space *space, uint64_t addr, unsigned 
 	return view;
 }
 
-/* The private page at @addr of @range, made as a copy of what it shows now if need be. NULL: out of memory. */
+/*
+ * The private page at @addr of @range, made as a copy of what it shows now if need be. NULL: out of memory.
+ */
 static struct page *private_page(struct model_space *space, struct range *range, uint64_t addr)
 {
 	struct page *page = pages_find(&space->pages, addr / PAGES_BYTES);
@@ -622,7 +630,8 @@ static size_t space_contents(struct model_space *space, uint64_t addr, unsigned 
 	if (!range || !range->object)
 		return PAGES_BYTES;
 	pthread_mutex_lock(&range->object->lock);
-	size_t known = object_contents(range->object, range->first + (addr - range->start) / PAGES_BYTES, out);
+	size_t known = object_contents(range->object, range->first + (addr - range->start) / PAGES_BYTES,
+				       out);
 	pthread_mutex_unlock(&range->object->lock);
 	return known;
 }

@@ -1,15 +1,17 @@
 /*
  * model.h - what memory must contain: a flat model of processes, sharing no code with the core.
  *
- * A space is one address space: a sorted array of ranges, and for private memory the pages that were written, each
- * with the words that were written to it. An object is what may be shared: a file, or shared anonymous memory. Nothing
- * is copy-on-write here, nothing is cached, nothing is lazy: a fork copies, a write writes.
+ * A space is one address space: a sorted array of ranges, and for private memory the pages that were
+ * written, each with the words that were written to it. An object is what may be shared: a file, or shared
+ * anonymous memory. Nothing is copy-on-write here, nothing is cached, nothing is lazy: a fork copies, a
+ * write writes.
  *
- * The contents of files are invented: model_content() gives every page of every file its own. Where the model cannot know
- * (bytes past a file's end) it does not judge.
+ * The contents of files are invented: model_content() gives every page of every file its own. Where the
+ * model cannot know (bytes past a file's end) it does not judge.
  *
- * Threads: every call may come from any thread. A space has one lock, an object one, taken in this order and held for the
- * length of a call. Who wants a value to stand still while he compares it keeps others from that page himself.
+ * Threads: every call may come from any thread. A space has one lock, an object one, taken in this order
+ * and held for the length of a call. Who wants a value to stand still while he compares it keeps others
+ * from that page himself.
  */
 #ifndef LAB_REPLAY_MODEL_H
 #define LAB_REPLAY_MODEL_H
@@ -21,7 +23,7 @@
 struct model_object;
 struct model_space;
 
-/* ---- objects -------------------------------------------------------------------------------------------- */
+/* ---- objects ---- */
 
 /* Fill @page with what page @index of the file named by @seed holds before anybody writes to it. */
 void model_content(uint64_t seed, uint64_t index, void *page);
@@ -35,7 +37,7 @@ uint64_t model_object_bytes(struct model_object *object);
 void model_object_resize(struct model_object *object, uint64_t bytes);
 void model_object_punch(struct model_object *object, uint64_t start, uint64_t bytes);
 
-struct model_bad { /* a word that is not what it must be */
+struct model_bad {   /* a word that is not what it must be */
 	uint64_t at; /* address, or offset in the object */
 	uint64_t expected, found;
 };
@@ -46,7 +48,7 @@ uint64_t *model_object_written(struct model_object *object, size_t *count);
 /* Is @page what page @index of the object holds? */
 bool model_object_check(struct model_object *object, uint64_t index, const void *page, struct model_bad *bad);
 
-/* ---- spaces --------------------------------------------------------------------------------------------- */
+/* ---- spaces ---- */
 
 enum {
 	MODEL_READ = 1, /* PROT_*'s values */
@@ -69,10 +71,12 @@ void model_space_destroy(struct model_space *space);
 bool model_map(struct model_space *space, uint64_t start, uint64_t length, unsigned prot, unsigned flags,
 	       struct model_object *object, uint64_t first_page);
 bool model_unmap(struct model_space *space, uint64_t start, uint64_t length);
-bool model_protect(struct model_space *space, uint64_t start, uint64_t length, unsigned prot); /* up to a hole */
+bool model_protect(struct model_space *space, uint64_t start, uint64_t length,
+		   unsigned prot); /* up to a hole */
 bool model_move(struct model_space *space, uint64_t old, uint64_t old_length, uint64_t to, uint64_t length,
 		bool leave_old);
-bool model_set_flags(struct model_space *space, uint64_t start, uint64_t length, unsigned set, unsigned clear);
+bool model_set_flags(struct model_space *space, uint64_t start, uint64_t length, unsigned set,
+		     unsigned clear);
 void model_discard(struct model_space *space, uint64_t start, uint64_t length); /* MADV_DONTNEED */
 void model_free(struct model_space *space, uint64_t start, uint64_t length);	/* MADV_FREE */
 void model_remove(struct model_space *space, uint64_t start, uint64_t length);	/* MADV_REMOVE */

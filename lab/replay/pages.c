@@ -13,7 +13,7 @@ static uint64_t mix(uint64_t x)
 	return x ^ (x >> 32);
 }
 
-/* ---- the treap ------------------------------------------------------------------------------------------ */
+/* ---- the treap ---- */
 
 struct page *pages_find(const struct pages *pages, uint64_t number)
 {
@@ -201,7 +201,7 @@ uint64_t *pages_list(const struct pages *pages, size_t *count, uint64_t scale)
 	return list;
 }
 
-/* ---- a page --------------------------------------------------------------------------------------------- */
+/* ---- a page ---- */
 
 void pages_content(uint64_t seed, uint64_t index, void *page)
 {
@@ -240,7 +240,7 @@ bool page_store(struct page *page, unsigned at, uint64_t value)
 	}
 	if (!word)
 		word = &page->words[page->count++];
-	*word = (struct word){.at = (uint16_t)at, .after = page->lent, .value = value};
+	*word = (struct word){ .at = (uint16_t)at, .after = page->lent, .value = value };
 	return true;
 }
 

@@ -1,8 +1,9 @@
 /*
  * pages.h - the model's map from page numbers to what was written there.
  *
- * A treap: a search tree by page number that is a heap by a hash of it, so that it is balanced without effort and ranges are cut
- * out and put back by split and merge. A page holds the words that were written over its first contents.
+ * A treap: a search tree by page number that is a heap by a hash of it, so that it is balanced without
+ * effort and ranges are cut out and put back by split and merge. A page holds the words that were written
+ * over its first contents.
  */
 #ifndef LAB_REPLAY_PAGES_H
 #define LAB_REPLAY_PAGES_H
@@ -16,8 +17,8 @@
 #define PAGES_BYTES QUIRE_PAGE_SIZE
 
 struct word {
-	uint16_t at;	/* byte in the page */
-	bool after;	/* written after the page was lent */
+	uint16_t at; /* byte in the page */
+	bool after;  /* written after the page was lent */
 	uint64_t value;
 };
 
@@ -25,10 +26,10 @@ struct page {
 	uint64_t number;
 	struct page *left, *right;
 	uint64_t priority;
-	uint64_t seed, index;	/* whose invented contents it began with */
-	size_t content;		/* bytes of them; the rest is zero */
-	size_t known;		/* bytes that can be told: less in a file's last page */
-	bool lent;		/* MADV_FREE: may turn into zeroes */
+	uint64_t seed, index; /* whose invented contents it began with */
+	size_t content;	      /* bytes of them; the rest is zero */
+	size_t known;	      /* bytes that can be told: less in a file's last page */
+	bool lent;	      /* MADV_FREE: may turn into zeroes */
 	struct word *words;
 	size_t count, room;
 };

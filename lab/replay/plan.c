@@ -1,7 +1,8 @@
 /*
  * plan.c - reads a trace into steps and finds what must come before what.
  *
- * One pass. Threads and mms are numbered densely by the reader, so that what is known of each stands in arrays that grow.
+ * One pass. Threads and mms are numbered densely by the reader, so that what is known of each stands in
+ * arrays that grow.
  */
 #include "lab/replay/plan.h"
 
@@ -31,10 +32,10 @@ struct build {
 	struct thread *threads;
 	struct space *spaces;
 	uint32_t thread_room, space_room, file_room, barrier_room;
-	bool failed;		 /* out of memory */
+	bool failed; /* out of memory */
 };
 
-static const struct span everything = {0, UINT64_MAX};
+static const struct span everything = { 0, UINT64_MAX };
 
 /* Make room for element @index of an array; false when memory is out. New elements are zero. */
 static bool reserve(void **array, uint32_t *room, uint32_t index, size_t bytes)
@@ -59,7 +60,7 @@ static struct thread *thread_of(struct build *b, uint32_t number)
 	if (!reserve((void **)&b->threads, &b->thread_room, number, sizeof(*b->threads)))
 		return NULL;
 	for (; plan->threads <= number; plan->threads++)
-		b->threads[plan->threads] = (struct thread){PLAN_NONE, PLAN_NONE};
+		b->threads[plan->threads] = (struct thread){ PLAN_NONE, PLAN_NONE };
 	return &b->threads[number];
 }
 
@@ -97,7 +98,7 @@ static bool add_edge(struct build *b, uint32_t from, uint32_t to)
 		b->failed = true;
 		return false;
 	}
-	plan->edges[plan->edge_count] = (struct edge){to, plan->steps[from].edges};
+	plan->edges[plan->edge_count] = (struct edge){ to, plan->steps[from].edges };
 	plan->steps[from].edges = plan->edge_count++;
 	plan->steps[to].waits++;
 	return true;
@@ -140,16 +141,16 @@ static bool wait_for_owner(void *argument, uint32_t owner)
 /* @step concerns [start, end) of its mm: whoever did before comes first. */
 static void claim(struct build *b, struct step *step, struct span span)
 {
-	struct claiming claiming = {b, (uint32_t)(step - b->plan->steps)};
+	struct claiming claiming = { b, (uint32_t)(step - b->plan->steps) };
 	struct space *space = space_of(b, step->mm);
 
-	if (span.start < span.end &&
-	    (!space || !claims_add(&space->claims, span.start, span.end, claiming.step, wait_for_owner, &claiming)))
+	if (span.start < span.end && (!space || !claims_add(&space->claims, span.start, span.end,
+							    claiming.step, wait_for_owner, &claiming)))
 		b->failed = true;
 }
 
-static struct step *add_step(struct build *b, enum step_kind kind, const struct trace_event *event, uint32_t mm,
-			     uint32_t thread)
+static struct step *add_step(struct build *b, enum step_kind kind, const struct trace_event *event,
+			     uint32_t mm, uint32_t thread)
 {
 	struct plan *plan = b->plan;
 
@@ -159,7 +160,7 @@ static struct step *add_step(struct build *b, enum step_kind kind, const struct 
 	}
 	struct step *step = &plan->steps[plan->count];
 
-	*step = (struct step){.event = event, .kind = kind, .mm = mm, .thread = thread, .edges = PLAN_NONE};
+	*step = (struct step){ .event = event, .kind = kind, .mm = mm, .thread = thread, .edges = PLAN_NONE };
 	step->begin = event->entry < event->time ? event->entry : event->time;
 	step->end = event->exit > event->time ? event->exit : event->time;
 	plan->count++;
@@ -189,14 +190,15 @@ static void make_barrier(struct build *b, struct step *step)
 	struct plan *plan = b->plan;
 
 	step->barrier = true;
-	if (!reserve((void **)&plan->barriers, &b->barrier_room, plan->barrier_count, sizeof(*plan->barriers))) {
+	if (!reserve((void **)&plan->barriers, &b->barrier_room, plan->barrier_count,
+		     sizeof(*plan->barriers))) {
 		b->failed = true;
 		return;
 	}
 	plan->barriers[plan->barrier_count++] = (uint32_t)(step - plan->steps);
 }
 
-/* ---- calls ---------------------------------------------------------------------------------------------- */
+/* ---- calls ---- */
 
 static struct span span_of(uint64_t start, uint64_t length)
 {
@@ -204,8 +206,8 @@ static struct span span_of(uint64_t start, uint64_t length)
 	uint64_t end = start + length;
 
 	if (end < start || end + QUIRE_PAGE_SIZE < end)
-		return (struct span){first, UINT64_MAX};
-	return (struct span){first, (end + QUIRE_PAGE_SIZE - 1) & QUIRE_PAGE_MASK};
+		return (struct span){ first, UINT64_MAX };
+	return (struct span){ first, (end + QUIRE_PAGE_SIZE - 1) & QUIRE_PAGE_MASK };
 }
 
 static void concern(struct build *b, struct step *step)
@@ -275,7 +277,7 @@ static void add_call(struct build *b, const struct trace_event *event)
 		b->plan->may_lock_any = false;
 }
 
-/* ---- the other events ----------------------------------------------------------------------------------- */
+/* ---- the other events ---- */
 
 static void add_exec(struct build *b, const struct trace_event *event)
 {
@@ -316,7 +318,7 @@ static void add_clone(struct build *b, const struct trace_event *event)
 		b->failed = true;
 		return;
 	}
-	*child = (struct thread){(uint32_t)(step - b->plan->steps), PLAN_NONE};
+	*child = (struct thread){ (uint32_t)(step - b->plan->steps), PLAN_NONE };
 	if (fork)
 		claim(b, step, everything);
 }
@@ -415,7 +417,7 @@ static void add_event(struct build *b, const struct trace_event *event)
 		add_check(b, event, event->mm);
 }
 
-/* ---- reading -------------------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 static bool copy_files(struct build *b)
 {
@@ -438,7 +440,8 @@ static enum trace_status read_events(struct build *b)
 	enum trace_status status;
 
 	do {
-		if (!reserve((void **)&plan->events, &plan->event_room, plan->event_count, sizeof(*plan->events))) {
+		if (!reserve((void **)&plan->events, &plan->event_room, plan->event_count,
+			     sizeof(*plan->events))) {
 			b->failed = true;
 			return TRACE_ERROR;
 		}
@@ -472,7 +475,7 @@ static bool make_plan(struct build *b, char *error, size_t error_size)
 struct plan *plan_read(const char *path, char *error, size_t error_size)
 {
 	struct plan *plan = calloc(1, sizeof(*plan));
-	struct build b = {.plan = plan};
+	struct build b = { .plan = plan };
 
 	if (!plan) {
 		snprintf(error, error_size, "out of memory");

@@ -1,15 +1,16 @@
 /*
  * plan.h - a trace in memory, with what must come before what.
  *
- * Every event that does something becomes a step. Steps stand in the order of the recording. A step must wait for
+ * Every event that does something becomes a step. Steps stand in the order of the recording. A step must
+ * wait for
  *
  *	what its thread did before, or the fork that made its thread,
- *	the latest earlier steps of its mm that concern the same addresses (also where they overlapped in time), and
+ *	the latest earlier steps of its mm that concern the same addresses, also where they overlapped, and
  *	every step of its mm that had ended in the recording before this one began.
  *
- * The first two are edges of a graph; the third is left to the schedule, which sees it from the times. A touch lasts until its
- * thread's next event, for that is all that the recording knows of its end. A barrier step waits for all earlier steps, and
- * all later ones for it.
+ * The first two are edges of a graph; the third is left to the schedule, which sees it from the times. A
+ * touch lasts until its thread's next event, for that is all that the recording knows of its end. A barrier
+ * step waits for all earlier steps, and all later ones for it.
  */
 #ifndef LAB_REPLAY_PLAN_H
 #define LAB_REPLAY_PLAN_H
@@ -37,12 +38,12 @@ struct span {
 struct step {
 	const struct trace_event *event;
 	enum step_kind kind;
-	uint32_t mm;	      /* PLAN_NONE for STEP_SIZE */
-	uint32_t thread;      /* TRACE_NONE for steps of nobody */
-	uint32_t waits;	      /* how many edges lead to it */
-	uint32_t edges;	      /* the first that leads from it, or PLAN_NONE */
-	uint32_t signal;      /* STEP_TOUCH: the signal that followed, or 0 */
-	int32_t code;	      /* its si_code */
+	uint32_t mm;	 /* PLAN_NONE for STEP_SIZE */
+	uint32_t thread; /* TRACE_NONE for steps of nobody */
+	uint32_t waits;	 /* how many edges lead to it */
+	uint32_t edges;	 /* the first that leads from it, or PLAN_NONE */
+	uint32_t signal; /* STEP_TOUCH: the signal that followed, or 0 */
+	int32_t code;	 /* its si_code */
 	bool barrier;
 	bool last;	      /* STEP_LEAVE, STEP_EXIT: the mm dies */
 	struct span spans[2]; /* addresses it concerns */

@@ -26,15 +26,15 @@ struct replay_options {
 	bool without_fault_around, without_speculation, without_order;
 };
 
-struct file { /* of the trace */
+struct file {			  /* of the trace */
 	struct quire_file *quire; /* NULL once it is put */
 	struct model_object *object;
 };
 
-struct process { /* an mm of the trace */
-	struct quire_mm *mm;	   /* referenced; NULL before its birth and after its death */
+struct process {	     /* an mm of the trace */
+	struct quire_mm *mm; /* referenced; NULL before its birth and after its death */
 	struct model_space *model;
-	uint64_t brk;		   /* the model's */
+	uint64_t brk; /* the model's */
 };
 
 enum { STRIPES = 1024 };
@@ -63,21 +63,21 @@ struct replay {
 	struct hosted *machine;
 	struct schedule *schedule;
 	struct worker *workers;
-	struct file *files;	   /* by file of the trace */
-	struct process *processes; /* by mm of the trace */
+	struct file *files;		   /* by file of the trace */
+	struct process *processes;	   /* by mm of the trace */
 	_Atomic uint32_t stripes[STRIPES]; /* who compares a shared page keeps others from it */
-	_Atomic uint32_t growing; /* one file at a time */
-	pthread_mutex_t talk;	   /* one message at a time */
+	_Atomic uint32_t growing;	   /* one file at a time */
+	pthread_mutex_t talk;		   /* one message at a time */
 	struct tally tally;
 	uint32_t steps_done;
-	_Atomic int failed; /* 0, or the errno that ended it early: nothing can be concluded */
+	_Atomic int failed;	 /* 0, or the errno that ended it early: nothing can be concluded */
 	uint64_t objects_before; /* small objects of the machine itself */
 	uint64_t nanoseconds;
 	struct quire_stats stats; /* at the end */
 	struct hosted_counts counts;
 };
 
-/* ---- run.c ---------------------------------------------------------------------------------------------- */
+/* ---- run.c ---- */
 
 /* Replay replay->plan. 0; or a negative errno, when nothing can be concluded. */
 int replay_run(struct replay *replay);
@@ -96,7 +96,7 @@ void replay_fail(struct replay *replay, int error);
 /* Is there next to none of Quire's memory left, so that an ENOMEM is no difference but our own want? */
 bool replay_memory_is_out(struct replay *replay);
 
-/* ---- life.c --------------------------------------------------------------------------------------------- */
+/* ---- life.c ---- */
 
 void fork_step(struct worker *worker, struct quire_cpu **cpu, const struct step *step);
 void exec_step(struct worker *worker, struct quire_cpu **cpu, const struct step *step);
@@ -104,34 +104,45 @@ void exec_step(struct worker *worker, struct quire_cpu **cpu, const struct step 
 /* The last thread is gone: so is the memory. */
 void process_end(struct worker *worker, struct quire_cpu **cpu, struct process *process);
 
-/* ---- calls.c -------------------------------------------------------------------------------------------- */
+/* ---- calls.c ---- */
 
 void call_step(struct worker *worker, struct quire_cpu **cpu, const struct step *step);
 void size_step(struct worker *worker, struct quire_cpu **cpu, const struct step *step);
 
-/* ---- touch.c -------------------------------------------------------------------------------------------- */
+/* ---- touch.c ---- */
 
 void touch_step(struct worker *worker, struct quire_cpu **cpu, const struct step *step, uint32_t number);
 
-/* Compare all private pages of @process that were written, and the shared ones that nobody else can look at. */
-void check_process(struct worker *worker, struct quire_cpu **cpu, struct process *process, const struct step *step);
+/*
+ * Compare all private pages of @process that were written, and the shared ones that nobody else can look
+ * at.
+ */
+void check_process(struct worker *worker, struct quire_cpu **cpu, struct process *process,
+		   const struct step *step);
 
-/* ---- files.c -------------------------------------------------------------------------------------------- */
+/* ---- files.c ---- */
 
 int files_create(struct replay *replay, struct quire_cpu **cpu);
 void files_check(struct replay *replay, struct quire_cpu **cpu); /* against the model, at the end */
 
-/* Set the size of a file of the trace, for Quire and the model; a shorter one at a barrier only. 0 or a negative errno. */
+/*
+ * Set the size of a file of the trace, for Quire and the model; a shorter one at a barrier only. 0 or a
+ * negative errno.
+ */
 int file_set_size(struct replay *replay, struct quire_cpu **cpu, uint32_t number, uint64_t bytes);
 
 /* The file behind @object turned out to have at least @bytes. 0 or a negative errno. */
-int file_grown(struct replay *replay, struct quire_cpu **cpu, const struct model_object *object, uint64_t bytes);
+int file_grown(struct replay *replay, struct quire_cpu **cpu, const struct model_object *object,
+	       uint64_t bytes);
 
 void files_put(struct replay *replay, struct quire_cpu **cpu);
 
-/* ---- report.c ------------------------------------------------------------------------------------------- */
+/* ---- report.c ---- */
 
-/* A difference between Quire and the recording or the model, about @step (or NULL). The first few are printed. */
+/*
+ * A difference between Quire and the recording or the model, about @step (or NULL). The first few are
+ * printed.
+ */
 void report_difference(struct replay *replay, const struct step *step, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

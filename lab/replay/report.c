@@ -53,7 +53,7 @@ const char *report_leftover(const struct replay *replay)
 	return NULL;
 }
 
-/* ---- the table ------------------------------------------------------------------------------------------ */
+/* ---- the table ---- */
 
 static uint64_t get(const _Atomic uint64_t *counter)
 {
@@ -149,7 +149,7 @@ void report_table(const struct replay *replay)
 		       (unsigned long long)(replay->stats.frames_total - replay->stats.frames_reserved));
 }
 
-/* ---- JSON ----------------------------------------------------------------------------------------------- */
+/* ---- JSON ---- */
 
 static void put(json_t *object, const char *name, uint64_t value)
 {

@@ -1,9 +1,9 @@
 /*
  * run.c - the workers: one per CPU, each a job that takes steps until there is nothing to take.
  *
- * A worker's CPU runs the mm of its latest step, and keeps a reference for that. With nothing to do it goes idle: the CPU
- * keeps its translations, the reference is dropped, and the next job may find the mm still there. Nothing is waited for
- * inside a job, save by what serves IPIs meanwhile.
+ * A worker's CPU runs the mm of its latest step, and keeps a reference for that. With nothing to do it goes
+ * idle: the CPU keeps its translations, the reference is dropped, and the next job may find the mm still
+ * there. Nothing is waited for inside a job, save by what serves IPIs meanwhile.
  */
 #include <errno.h>
 #include <sched.h>
@@ -17,11 +17,11 @@
 #include "lab/replay/replay.h"
 
 enum {
-	SAMPLE_EVERY = 64,	  /* steps between two looks at the counters that have a peak */
-	PROGRESS_AFTER = 1000,	  /* milliseconds */
+	SAMPLE_EVERY = 64,     /* steps between two looks at the counters that have a peak */
+	PROGRESS_AFTER = 1000, /* milliseconds */
 	PROGRESS_TERMINAL = 250,
 	PROGRESS_FILE = 5000,
-	MEMORY_LEFT = 64,	  /* frames: with fewer, memory is out */
+	MEMORY_LEFT = 64, /* frames: with fewer, memory is out */
 };
 
 static void work(struct quire_cpu **cpu, void *argument);
@@ -44,7 +44,7 @@ bool replay_memory_is_out(struct replay *replay)
 	return stats.frames_free < MEMORY_LEFT * (1 + (uint64_t)replay->options->cpus);
 }
 
-/* ---- waiting -------------------------------------------------------------------------------------------- */
+/* ---- waiting ---- */
 
 void worker_lock(struct quire_cpu *cpu, _Atomic uint32_t *lock)
 {
@@ -60,7 +60,7 @@ void worker_unlock(_Atomic uint32_t *lock)
 	atomic_store_explicit(lock, 0, memory_order_release);
 }
 
-/* ---- which mm a CPU runs -------------------------------------------------------------------------------- */
+/* ---- which mm a CPU runs ---- */
 
 void worker_enter(struct worker *worker, struct quire_cpu **cpu, struct quire_mm *mm)
 {
@@ -95,7 +95,7 @@ static void worker_idle(struct worker *worker, struct quire_cpu **cpu)
 	quire_mm_put(cpu, before);
 }
 
-/* ---- a step --------------------------------------------------------------------------------------------- */
+/* ---- a step ---- */
 
 static void check_step(struct worker *worker, struct quire_cpu **cpu, const struct step *step)
 {
@@ -104,7 +104,8 @@ static void check_step(struct worker *worker, struct quire_cpu **cpu, const stru
 
 	check_process(worker, cpu, process, step);
 	if (quire_mm_check(cpu, process->mm, &what) != 0)
-		report_difference(worker->replay, step, "an invariant of the address space is broken: %s", what);
+		report_difference(worker->replay, step, "an invariant of the address space is broken: %s",
+				  what);
 }
 
 static void do_step(struct worker *worker, struct quire_cpu **cpu, const struct step *step, uint32_t number)
@@ -190,7 +191,7 @@ static void work(struct quire_cpu **cpu, void *argument)
 	worker_idle(worker, cpu);
 }
 
-/* ---- the whole of it ------------------------------------------------------------------------------------ */
+/* ---- the whole of it ---- */
 
 struct job {
 	struct replay *replay;
@@ -254,8 +255,11 @@ static uint64_t now(void)
 
 static void show_progress(const struct replay *replay, uint32_t done, bool terminal)
 {
-	fprintf(stderr, terminal ? "\rquire replay: %s: %u of %u steps, %u%% " : "quire replay: %s: %u of %u steps, %u%%\n",
-		replay->path, done, replay->plan->count, (unsigned)((uint64_t)done * 100 / replay->plan->count));
+	fprintf(stderr,
+		terminal ? "\rquire replay: %s: %u of %u steps, %u%% "
+			 : "quire replay: %s: %u of %u steps, %u%%\n",
+		replay->path, done, replay->plan->count,
+		(unsigned)((uint64_t)done * 100 / replay->plan->count));
 }
 
 static void wait_for_end(struct replay *replay)
@@ -286,7 +290,7 @@ static int create_machine(struct replay *replay)
 		.speculation = options->without_speculation ? 0 : 64,
 		.seed = 1,
 		.quire = {
-			.overcommit = QUIRE_OVERCOMMIT_ALWAYS, /* the memory it was measured against is not ours */
+			.overcommit = QUIRE_OVERCOMMIT_ALWAYS, /* it was measured against other memory */
 			.max_map_count = (uint32_t)replay->plan->header.max_map_count,
 			.fault_around_pages = options->without_fault_around ? 1 : (uint32_t)around,
 		},
@@ -300,7 +304,7 @@ static int create_machine(struct replay *replay)
 static int prepare(struct replay *replay)
 {
 	struct plan *plan = replay->plan;
-	struct job job = {.replay = replay};
+	struct job job = { .replay = replay };
 	struct quire_stats stats;
 	int error = create_machine(replay);
 
@@ -315,14 +319,14 @@ static int prepare(struct replay *replay)
 	if (!replay->processes || !replay->workers || !replay->schedule)
 		return -ENOMEM;
 	for (unsigned i = 0; i < replay->options->cpus; i++)
-		replay->workers[i] = (struct worker){.replay = replay, .index = i};
+		replay->workers[i] = (struct worker){ .replay = replay, .index = i };
 	hosted_run(replay->machine, 0, begin, &job);
 	return job.error;
 }
 
 static void tear_down(struct replay *replay)
 {
-	struct job job = {.replay = replay};
+	struct job job = { .replay = replay };
 
 	if (!replay->machine)
 		return;

@@ -1,9 +1,10 @@
 /*
  * schedule.c - counts of what steps wait for, the gates of the mms, and the heap of ready steps.
  *
- * Why it cannot get stuck: the earliest undone step of all waits for nothing undone. Its edges come from earlier steps. Its
- * mm's other undone steps are later, and a later step ends no earlier than it stands in the recording, so no earlier than this
- * one began: the gate is open. If it is a barrier, all before it is done.
+ * Why it cannot get stuck: the earliest undone step of all waits for nothing undone. Its edges come from
+ * earlier steps. Its mm's other undone steps are later, and a later step ends no earlier than it stands in
+ * the recording, so no earlier than this one began: the gate is open. If it is a barrier, all before it is
+ * done.
  */
 #include "lab/replay/schedule.h"
 
@@ -12,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-struct gate { /* of an mm: parts of schedule->by_begin and by_end */
+struct gate {				 /* of an mm: parts of schedule->by_begin and by_end */
 	uint32_t first_begin, end_begin; /* the closed ones: those that begin later than the earliest end */
 	uint32_t first_end, end_end;	 /* the first undone one, and the rest of them */
 };
@@ -21,8 +22,8 @@ struct schedule {
 	pthread_mutex_t lock; /* all below */
 	pthread_cond_t ended;
 	const struct plan *plan;
-	uint32_t *waits; /* by step */
-	bool *done;	 /* by step */
+	uint32_t *waits;	     /* by step */
+	bool *done;		     /* by step */
 	uint32_t *by_begin, *by_end; /* steps, sorted by mm and time */
 	struct gate *gates;	     /* by mm */
 	uint32_t *heap, heap_count;
@@ -33,7 +34,7 @@ struct schedule {
 	bool stopped;
 };
 
-/* ---- the ready ones ------------------------------------------------------------------------------------- */
+/* ---- the ready ones ---- */
 
 static void heap_push(struct schedule *s, uint32_t step)
 {
@@ -82,7 +83,7 @@ static void unblock(struct schedule *s, uint32_t number)
 		heap_push(s, number);
 }
 
-/* ---- gates ---------------------------------------------------------------------------------------------- */
+/* ---- gates ---- */
 
 /* Let through what the earliest end of the mm's undone steps allows. */
 static void open_gate(struct schedule *s, struct gate *gate)
@@ -115,7 +116,7 @@ void schedule_done(struct schedule *s, uint32_t number)
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* ---- workers -------------------------------------------------------------------------------------------- */
+/* ---- workers ---- */
 
 uint32_t schedule_take(struct schedule *s, unsigned worker)
 {
@@ -174,9 +175,10 @@ uint32_t schedule_wait(struct schedule *s, unsigned milliseconds, bool *ended)
 	return count;
 }
 
-/* ---- setting up ------------------------------------------------------------------------------------------ */
+/* ---- setting up ---- */
 
-static int compare(const void *left, const void *right, uint64_t left_time, uint64_t right_time, const struct step *steps)
+static int compare(const void *left, const void *right, uint64_t left_time, uint64_t right_time,
+		   const struct step *steps)
 {
 	uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
 
@@ -191,14 +193,16 @@ static int compare_begin(const void *left, const void *right, void *argument)
 {
 	const struct step *steps = argument;
 
-	return compare(left, right, steps[*(const uint32_t *)left].begin, steps[*(const uint32_t *)right].begin, steps);
+	return compare(left, right, steps[*(const uint32_t *)left].begin,
+		       steps[*(const uint32_t *)right].begin, steps);
 }
 
 static int compare_end(const void *left, const void *right, void *argument)
 {
 	const struct step *steps = argument;
 
-	return compare(left, right, steps[*(const uint32_t *)left].end, steps[*(const uint32_t *)right].end, steps);
+	return compare(left, right, steps[*(const uint32_t *)left].end, steps[*(const uint32_t *)right].end,
+		       steps);
 }
 
 static bool create_gates(struct schedule *s)

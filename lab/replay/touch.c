@@ -1,9 +1,11 @@
 /*
- * touch.c - what programs do with their memory: a recorded fault as a load, a store or a fetch, and looking at pages.
+ * touch.c - what programs do with their memory: a recorded fault as a load, a store or a fetch, and looking
+ * at pages.
  *
- * A store leaves a number there that occurs nowhere else. After every touch the whole page is loaded and compared with the
- * model. That is sound with many CPUs: two steps of one mm that concern one page never run at the same time
- * (schedule.c), and a page that other mms may reach is kept by a stripe while it is touched and compared.
+ * A store leaves a number there that occurs nowhere else. After every touch the whole page is loaded and
+ * compared with the model. That is sound with many CPUs: two steps of one mm that concern one page never
+ * run at the same time (schedule.c), and a page that other mms may reach is kept by a stripe while it is
+ * touched and compared.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -22,7 +24,7 @@ static uint64_t stamp(uint32_t number)
 	return (number + 1) * 0x9e3779b97f4a7c15u;
 }
 
-/* ---- stripes -------------------------------------------------------------------------------------------- */
+/* ---- stripes ---- */
 
 static _Atomic uint32_t *stripe_of(struct replay *replay, const struct model_view *view)
 {
@@ -31,7 +33,7 @@ static _Atomic uint32_t *stripe_of(struct replay *replay, const struct model_vie
 	return &replay->stripes[hash >> 54];
 }
 
-/* ---- touches -------------------------------------------------------------------------------------------- */
+/* ---- touches ---- */
 
 struct touch {
 	struct worker *worker;
@@ -40,7 +42,7 @@ struct touch {
 	struct process *process;
 	uint64_t address; /* a multiple of 8 */
 	uint64_t value;
-	unsigned access;  /* QUIRE_ACCESS_* */
+	unsigned access; /* QUIRE_ACCESS_* */
 	struct model_view view;
 	struct quire_fault fault; /* what came of it */
 };
@@ -74,8 +76,9 @@ static int access_once(struct touch *t, void *word)
 	struct quire_mm *mm = t->process->mm;
 
 	if (t->step->event->fault.kernel) {
-		size_t done = t->access == QUIRE_ACCESS_WRITE ? quire_copy_to(t->cpu, mm, t->address, word, 8)
-							      : quire_copy_from(t->cpu, mm, word, t->address, 8);
+		size_t done = t->access == QUIRE_ACCESS_WRITE
+				      ? quire_copy_to(t->cpu, mm, t->address, word, 8)
+				      : quire_copy_from(t->cpu, mm, word, t->address, 8);
 		if (done == 8)
 			return 0;
 		t->fault.signal = -1; /* EFAULT: which signal it would have been is not known */
@@ -97,7 +100,7 @@ static void compare(struct touch *t)
 	struct replay *replay = t->worker->replay;
 	uint64_t start = t->address & QUIRE_PAGE_MASK;
 	unsigned char page[QUIRE_PAGE_SIZE];
-	struct quire_fault fault = {0};
+	struct quire_fault fault = { 0 };
 	struct model_bad bad;
 	int error = t->access == QUIRE_ACCESS_EXEC
 			    ? hosted_fetch(t->cpu, t->process->mm, start, page, sizeof(page), &fault)
@@ -108,8 +111,9 @@ static void compare(struct touch *t)
 	else if (error)
 		report_difference(replay, t->step, "the page cannot be read back: signal %d", fault.signal);
 	else if (!model_check(t->process->model, start, page, &bad))
-		report_difference(replay, t->step, "%#llx holds %#llx, must hold %#llx", (unsigned long long)bad.at,
-				  (unsigned long long)bad.found, (unsigned long long)bad.expected);
+		report_difference(replay, t->step, "%#llx holds %#llx, must hold %#llx",
+				  (unsigned long long)bad.at, (unsigned long long)bad.found,
+				  (unsigned long long)bad.expected);
 }
 
 static bool as_expected(struct touch *t, int error)
@@ -142,24 +146,28 @@ static bool as_recorded(struct touch *t, int error)
 static void judge(struct touch *t, int error)
 {
 	struct replay *replay = t->worker->replay;
-	static const char *const must[] = {"none", "none or SIGSEGV", "SIGSEGV (nothing mapped)",
-					   "SIGSEGV (not allowed)", "SIGBUS"};
+	static const char *const must[] = { "none", "none or SIGSEGV", "SIGSEGV (nothing mapped)",
+					    "SIGSEGV (not allowed)", "SIGBUS" };
 
 	if (error == -ENOMEM) {
 		replay_fail(replay, ENOMEM);
 		return;
 	}
 	if (!as_expected(t, error))
-		report_difference(replay, t->step, "signal %d code %d, must be: %s", error ? t->fault.signal : 0,
-				  error ? t->fault.code : 0, must[t->view.outcome]);
+		report_difference(replay, t->step, "signal %d code %d, must be: %s",
+				  error ? t->fault.signal : 0, error ? t->fault.code : 0,
+				  must[t->view.outcome]);
 	else if (!as_recorded(t, error))
-		report_difference(replay, t->step, "signal %d, recorded signal %u", error ? t->fault.signal : 0,
-				  t->step->signal);
+		report_difference(replay, t->step, "signal %d, recorded signal %u",
+				  error ? t->fault.signal : 0, t->step->signal);
 	if (error)
 		count(&replay->tally.touches_bad);
 }
 
-/* The recording had no signal past the end of a file: then the file had grown, by a write that was not recorded. */
+/*
+ * The recording had no signal past the end of a file: then the file had grown, by a write that was not
+ * recorded.
+ */
 static bool must_have_grown(const struct touch *t)
 {
 	return t->view.outcome == MODEL_BUS && !t->step->event->fault.kernel && !t->step->signal &&
@@ -172,7 +180,8 @@ static void touch(struct touch *t)
 
 	t->view = model_look(process->model, t->address, model_access[t->access]);
 	if (must_have_grown(t)) {
-		if (file_grown(t->worker->replay, t->cpu, t->view.object, (t->view.page + 1) * QUIRE_PAGE_SIZE))
+		if (file_grown(t->worker->replay, t->cpu, t->view.object,
+			       (t->view.page + 1) * QUIRE_PAGE_SIZE))
 			replay_fail(t->worker->replay, ENOMEM);
 		t->view = model_look(process->model, t->address, model_access[t->access]);
 	}
@@ -214,7 +223,7 @@ void touch_step(struct worker *worker, struct quire_cpu **cpu, const struct step
 	touch(&t);
 }
 
-/* ---- looking at all of it -------------------------------------------------------------------------------- */
+/* ---- looking at all of it ---- */
 
 static void check_page(struct worker *worker, struct quire_cpu **cpu, struct process *process,
 		       const struct step *step, uint64_t address)
@@ -222,13 +231,14 @@ static void check_page(struct worker *worker, struct quire_cpu **cpu, struct pro
 	struct replay *replay = worker->replay;
 	struct model_view view = model_look(process->model, address, MODEL_READ);
 	unsigned char page[QUIRE_PAGE_SIZE];
-	struct quire_fault fault = {0};
+	struct quire_fault fault = { 0 };
 	struct model_bad bad;
 	int error = 0;
 
 	/* What may not be read is looked at from outside, as a debugger would. */
 	if (view.outcome == MODEL_ACCERR)
-		error = quire_peek(cpu, process->mm, page, address, sizeof(page)) == sizeof(page) ? 0 : -EFAULT;
+		error = quire_peek(cpu, process->mm, page, address, sizeof(page)) == sizeof(page) ? 0
+												  : -EFAULT;
 	else if (view.outcome == MODEL_FINE)
 		error = hosted_load(cpu, process->mm, address, page, sizeof(page), &fault);
 	else
@@ -237,11 +247,13 @@ static void check_page(struct worker *worker, struct quire_cpu **cpu, struct pro
 	if (error == -ENOMEM)
 		replay_fail(replay, ENOMEM);
 	else if (error)
-		report_difference(replay, step, "the page at %#llx, written before, cannot be read: signal %d",
+		report_difference(replay, step,
+				  "the page at %#llx, written before, cannot be read: signal %d",
 				  (unsigned long long)address, fault.signal);
 	else if (!model_check(process->model, address, page, &bad))
-		report_difference(replay, step, "%#llx holds %#llx, must hold %#llx", (unsigned long long)bad.at,
-				  (unsigned long long)bad.found, (unsigned long long)bad.expected);
+		report_difference(replay, step, "%#llx holds %#llx, must hold %#llx",
+				  (unsigned long long)bad.at, (unsigned long long)bad.found,
+				  (unsigned long long)bad.expected);
 }
 
 static bool of_the_trace(const struct replay *replay, const struct model_object *object)
@@ -261,7 +273,7 @@ static void check_shared(struct worker *worker, struct quire_cpu **cpu, struct p
 
 	for (size_t i = 0; i < pages; i++) {
 		uint64_t address = range->start + (list[i] - range->page) * QUIRE_PAGE_SIZE;
-		struct model_view view = {.object = range->object, .page = list[i]};
+		struct model_view view = { .object = range->object, .page = list[i] };
 
 		if (list[i] < range->page || address >= range->end)
 			continue;
@@ -273,7 +285,8 @@ static void check_shared(struct worker *worker, struct quire_cpu **cpu, struct p
 	free(list);
 }
 
-void check_process(struct worker *worker, struct quire_cpu **cpu, struct process *process, const struct step *step)
+void check_process(struct worker *worker, struct quire_cpu **cpu, struct process *process,
+		   const struct step *step)
 {
 	struct model_view range;
 	size_t pages;
@@ -283,6 +296,7 @@ void check_process(struct worker *worker, struct quire_cpu **cpu, struct process
 		check_page(worker, cpu, process, step, list[i]);
 	free(list);
 	for (uint64_t at = 0; model_next(process->model, at, &range); at = range.end)
-		if (range.object && (range.flags & MODEL_SHARED) && !of_the_trace(worker->replay, range.object))
+		if (range.object && (range.flags & MODEL_SHARED) &&
+		    !of_the_trace(worker->replay, range.object))
 			check_shared(worker, cpu, process, step, &range);
 }

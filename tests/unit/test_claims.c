@@ -32,17 +32,18 @@ static bool refuse(void *argument, uint32_t owner)
 /* Exactly the owners of the parts are named, each at least once. */
 static void vma_7_former_owners_are_named(void **state)
 {
-	struct claims claims = {NULL};
+	struct claims claims = { NULL };
 	uint32_t owners[ADDRESSES];
 	unsigned random = 3;
 
 	(void)state;
 	memset(owners, 0xff, sizeof(owners));
 	for (uint32_t claim = 0; claim < CLAIMS; claim++) {
-		uint8_t expected[CLAIMS] = {0};
+		uint8_t expected[CLAIMS] = { 0 };
 
 		random = random * 1664525u + 1013904223u;
-		uint32_t start = (random >> 16) % ADDRESSES, end = start + 1 + (random >> 24) % (ADDRESSES - start);
+		uint32_t start = (random >> 16) % ADDRESSES,
+			 end = start + 1 + (random >> 24) % (ADDRESSES - start);
 		for (uint32_t i = start; i < end; i++) {
 			if (owners[i] != UINT32_MAX)
 				expected[owners[i]] = 1;
@@ -57,7 +58,7 @@ static void vma_7_former_owners_are_named(void **state)
 
 static void vma_7_a_refusal_is_passed_on(void **state)
 {
-	struct claims claims = {NULL};
+	struct claims claims = { NULL };
 
 	(void)state;
 	assert_true(claims_add(&claims, 0, 10, 1, refuse, NULL));

@@ -16,7 +16,7 @@
 
 #define PAGE QUIRE_PAGE_SIZE
 #define BASE (0x10000 * PAGE)
-#define AT(page) (BASE + (page) * PAGE)
+#define AT(page) (BASE + (page)*PAGE)
 
 enum { READ_WRITE = MODEL_READ | MODEL_WRITE };
 

@@ -27,7 +27,7 @@
 enum { CLONE_VM_ = 0x100, CLONE_VFORK_ = 0x4000, CLONE_THREAD_ = 0x10000 };
 enum { RW = QUIRE_PROT_READ | QUIRE_PROT_WRITE, ANON = QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS };
 
-/* ---- writing ---------------------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 static struct trace_writer *writer;
 static char path[64];
@@ -36,15 +36,15 @@ static uint32_t program, memfd;
 
 static struct trace_event event_of(enum trace_kind kind, uint32_t thread)
 {
-	struct trace_event event = {.kind = kind, .thread = thread, .mm = TRACE_NONE};
+	struct trace_event event = { .kind = kind, .thread = thread, .mm = TRACE_NONE };
 
 	clock_now += 10;
 	event.time = event.entry = event.exit = clock_now;
 	return event;
 }
 
-static void layout(uint32_t thread, uint32_t mm, uint64_t start, uint64_t pages, unsigned prot, unsigned flags,
-		   uint32_t file, enum trace_region region)
+static void layout(uint32_t thread, uint32_t mm, uint64_t start, uint64_t pages, unsigned prot,
+		   unsigned flags, uint32_t file, enum trace_region region)
 {
 	struct trace_event event = event_of(TRACE_LAYOUT, thread);
 
@@ -71,9 +71,11 @@ static void exec(uint32_t thread, uint32_t mm, uint32_t old_mm, bool last)
 	for (int i = 0; i < TRACE_LIMITS; i++)
 		event.exec.limits[i] = i == TRACE_LIMIT_STACK ? 8 << 20 : TRACE_SIZE_UNKNOWN;
 	trace_writer_add(writer, &event);
-	layout(thread, mm, TEXT, 1, QUIRE_PROT_READ | QUIRE_PROT_EXEC, QUIRE_MAP_PRIVATE, program, TRACE_REGION_FILE);
+	layout(thread, mm, TEXT, 1, QUIRE_PROT_READ | QUIRE_PROT_EXEC, QUIRE_MAP_PRIVATE, program,
+	       TRACE_REGION_FILE);
 	layout(thread, mm, DATA, 4, RW, QUIRE_MAP_PRIVATE, program, TRACE_REGION_FILE);
-	layout(thread, mm, STACK, 33, RW, QUIRE_MAP_PRIVATE | QUIRE_MAP_GROWSDOWN, TRACE_NONE, TRACE_REGION_STACK);
+	layout(thread, mm, STACK, 33, RW, QUIRE_MAP_PRIVATE | QUIRE_MAP_GROWSDOWN, TRACE_NONE,
+	       TRACE_REGION_STACK);
 }
 
 static void begin(void)
@@ -89,8 +91,12 @@ static void begin(void)
 		.machine = "x86_64",
 		.command = "invented",
 	};
-	struct trace_file program_file = {.device = 8, .inode = 1, .size = 5 * PAGE - 100, .path = "/bin/invented"};
-	struct trace_file memfd_file = {.inode = 2, .size = 8 * PAGE, .kind = TRACE_FILE_MEMFD, .path = "/memfd:m"};
+	struct trace_file program_file = {
+		.device = 8, .inode = 1, .size = 5 * PAGE - 100, .path = "/bin/invented"
+	};
+	struct trace_file memfd_file = {
+		.inode = 2, .size = 8 * PAGE, .kind = TRACE_FILE_MEMFD, .path = "/memfd:m"
+	};
 	char error[256];
 
 	strcpy(path, "/tmp/quire-test-replay-XXXXXX");
@@ -133,8 +139,8 @@ static void signal_of(uint32_t thread, uint32_t number, int32_t code)
 	trace_writer_add(writer, &event);
 }
 
-static void call_on(uint32_t file, uint32_t thread, enum trace_call nr, int64_t result, uint64_t a, uint64_t b,
-		    uint64_t c, uint64_t d, uint64_t e, uint64_t f)
+static void call_on(uint32_t file, uint32_t thread, enum trace_call nr, int64_t result, uint64_t a,
+		    uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
 {
 	struct trace_event event = event_of(TRACE_CALL, thread);
 
@@ -180,8 +186,13 @@ static void leave(uint32_t thread, bool last)
 /* Finish the trace and replay it. */
 static int replay_on(const char *cpus)
 {
-	char *argv[] = {(char[]){"replay"}, (char[]){"--cpus"}, (char *)cpus, (char[]){"--memory"}, (char[]){"64M"},
-			path, NULL};
+	char *argv[] = { (char[]){ "replay" },
+			 (char[]){ "--cpus" },
+			 (char *)cpus,
+			 (char[]){ "--memory" },
+			 (char[]){ "64M" },
+			 path,
+			 NULL };
 
 	return command_replay(6, argv);
 }
@@ -210,7 +221,7 @@ static void differs(void)
 	unlink(path);
 }
 
-/* ---- what holds ------------------------------------------------------------------------------------------- */
+/* ---- what holds ---- */
 
 static void base_1_one_thread_every_call(void **state)
 {
@@ -235,7 +246,8 @@ static void base_1_one_thread_every_call(void **state)
 	touch(0, AREA + 6 * PAGE + 48, TRACE_ACCESS_READ);
 	CALL(0, TRACE_MADVISE, 0, AREA + 7 * PAGE, PAGE, QUIRE_MADV_FREE, 0, 0, 0);
 	touch(0, AREA + 7 * PAGE + 16, TRACE_ACCESS_WRITE);
-	CALL(0, TRACE_MREMAP, AREA + 64 * PAGE, AREA + 8 * PAGE, 4 * PAGE, 6 * PAGE, QUIRE_MREMAP_MAYMOVE, 0, 0);
+	CALL(0, TRACE_MREMAP, AREA + 64 * PAGE, AREA + 8 * PAGE, 4 * PAGE, 6 * PAGE, QUIRE_MREMAP_MAYMOVE, 0,
+	     0);
 	touch(0, AREA + 65 * PAGE, TRACE_ACCESS_READ);
 	touch(0, AREA + 69 * PAGE, TRACE_ACCESS_WRITE);
 	CALL(0, TRACE_MREMAP, AREA + 64 * PAGE, AREA + 64 * PAGE, 6 * PAGE, 3 * PAGE, 0, 0, 0);
@@ -257,7 +269,8 @@ static void base_5_files_shared_and_cut(void **state)
 	begin();
 	call_on(memfd, 0, TRACE_MMAP, AREA, 0, 8 * PAGE, RW, QUIRE_MAP_SHARED, 3, 0);
 	call_on(memfd, 0, TRACE_MMAP, AREA + 16 * PAGE, 0, 8 * PAGE, RW, QUIRE_MAP_PRIVATE, 3, 0);
-	CALL(0, TRACE_MMAP, AREA + 32 * PAGE, 0, 4 * PAGE, RW, QUIRE_MAP_SHARED | QUIRE_MAP_ANONYMOUS, -1ull, 0);
+	CALL(0, TRACE_MMAP, AREA + 32 * PAGE, 0, 4 * PAGE, RW, QUIRE_MAP_SHARED | QUIRE_MAP_ANONYMOUS, -1ull,
+	     0);
 	clone_of(0, 1, 1, 0);
 	for (uint64_t i = 0; i < 8; i++) {
 		touch(0, AREA + i * PAGE + 8 * i, TRACE_ACCESS_WRITE);
@@ -329,13 +342,15 @@ static void vma_7_threads_of_one_mm(void **state)
 		clone_of(0, i, 0, CLONE_VM_ | CLONE_THREAD_);
 	for (uint64_t round = 0; round < ROUNDS; round++) {
 		for (uint32_t i = 0; i < THREADS; i++)
-			CALL(i, TRACE_MMAP, (int64_t)(AREA + (16 * i + 32) * PAGE), 0, 8 * PAGE, RW, ANON, -1ull, 0);
+			CALL(i, TRACE_MMAP, (int64_t)(AREA + (16 * i + 32) * PAGE), 0, 8 * PAGE, RW, ANON,
+			     -1ull, 0);
 		for (uint64_t page = 0; page < 8; page++)
 			for (uint32_t i = 0; i < THREADS; i++)
 				touch(i, AREA + (16 * i + 32 + page) * PAGE + 8 * round, TRACE_ACCESS_WRITE);
 		for (uint32_t i = 0; i < THREADS; i++) {
 			touch(i, AREA + i * PAGE, TRACE_ACCESS_WRITE);
-			CALL(i, TRACE_MPROTECT, 0, AREA + i * PAGE, PAGE, round & 1 ? RW : QUIRE_PROT_READ, 0, 0, 0);
+			CALL(i, TRACE_MPROTECT, 0, AREA + i * PAGE, PAGE, round & 1 ? RW : QUIRE_PROT_READ, 0,
+			     0, 0);
 			touch(i, AREA + i * PAGE, round & 1 ? TRACE_ACCESS_WRITE : TRACE_ACCESS_READ);
 			CALL(i, TRACE_MPROTECT, 0, AREA + i * PAGE, PAGE, RW, 0, 0, 0);
 			CALL(i, TRACE_MUNMAP, 0, AREA + (16 * i + 32) * PAGE, 8 * PAGE, 0, 0, 0, 0);
@@ -374,7 +389,7 @@ static void base_4_what_is_left_is_put_away(void **state)
 	holds();
 }
 
-/* ---- what does not ---------------------------------------------------------------------------------------- */
+/* ---- what does not ---- */
 
 static void base_1_a_wrong_result_is_found(void **state)
 {
