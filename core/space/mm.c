@@ -84,7 +84,7 @@ bool mm_may_lock(struct quire_mm *mm, uint32_t flags, uint64_t bytes)
 {
 	if (!(flags & VMA_LOCKED) || mm->limits.may_lock_any)
 		return true;
-	return page_of(bytes) + mm->locked <= page_of(mm->limits.memlock);
+	return page_of(bytes) + mm->locked + mm->lock_debt <= page_of(mm->limits.memlock);
 }
 
 bool mm_can_lock(struct quire_mm *mm)
@@ -99,7 +99,7 @@ static uint64_t commit_limit(struct quire *quire)
 	case QUIRE_OVERCOMMIT_ALWAYS:
 		return UINT64_MAX;
 	case QUIRE_OVERCOMMIT_NEVER:
-		return config->frames / 100 * config->overcommit_ratio;
+		return config->frames * config->overcommit_ratio / 100;
 	default:
 		return config->frames;
 	}

@@ -27,7 +27,7 @@
 
 #define PAGE QUIRE_PAGE_SIZE
 #define STAGE_PAGES 16
-#define STAGE_BASE (64 * QUIRE_HUGE_SIZE)
+#define STAGE_BASE (QUIRE_USER_END / 4 & ~(QUIRE_HUGE_SIZE - 1))
 #define AT(page) (STAGE_BASE + (quire_vaddr)(page) * PAGE)
 
 struct stage {

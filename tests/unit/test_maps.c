@@ -327,7 +327,7 @@ BODY(base_1_bad_arguments)
 	map.flags = PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED;
 	map.addr = AT(0) + 1;
 	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), -QUIRE_EINVAL);
-	map.addr = UINT64_MAX & QUIRE_PAGE_MASK;
+	map.addr = 1ul << 63;
 	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), -QUIRE_ENOMEM);
 	CHECK_EQUAL(quire_munmap(s->cpu, s->mm, AT(0), 0), -QUIRE_EINVAL);
 	CHECK_EQUAL(quire_munmap(s->cpu, s->mm, AT(0) + 1, PAGE), -QUIRE_EINVAL);
@@ -365,15 +365,15 @@ static void base_1_map_count_is_limited(void **state)
 
 static void base_1_strict_overcommit_body(struct stage *s)
 {
-	/* Half of 512 frames may be promised. */
-	CHECK_EQUAL(map_at(s, 0, 200, RW, PRIVATE), 0);
-	CHECK_EQUAL(map_at(s, 300, 100, RW, PRIVATE), -QUIRE_ENOMEM);
-	CHECK_EQUAL(map_at(s, 300, 100, RO, PRIVATE), 300);
-	CHECK_EQUAL(protect_at(s, 300, 100, RW), -QUIRE_ENOMEM);
-	CHECK_EQUAL(map_at(s, 0, 200, RW, PRIVATE), 0);
+	/* Half of 256 frames may be promised. */
+	CHECK_EQUAL(map_at(s, 0, 100, RW, PRIVATE), 0);
+	CHECK_EQUAL(map_at(s, 110, 40, RW, PRIVATE), -QUIRE_ENOMEM);
+	CHECK_EQUAL(map_at(s, 110, 40, RO, PRIVATE), 110);
+	CHECK_EQUAL(protect_at(s, 110, 40, RW), -QUIRE_ENOMEM);
+	CHECK_EQUAL(map_at(s, 0, 100, RW, PRIVATE), 0);
 	struct quire_mm *child;
 	CHECK_EQUAL(quire_fork(s->cpu, s->mm, &child), -QUIRE_ENOMEM);
-	CHECK_EQUAL(unmap_at(s, 0, 150), 0);
+	CHECK_EQUAL(unmap_at(s, 0, 75), 0);
 	CHECK_EQUAL(quire_fork(s->cpu, s->mm, &child), 0);
 	quire_mm_put(s->cpu, child);
 }
@@ -382,7 +382,7 @@ static void base_1_strict_overcommit(void **state)
 {
 	(void)state;
 	struct hosted_config config = {
-		.cpus = 1, .memory_bytes = 512 * PAGE, .quire = {.overcommit = QUIRE_OVERCOMMIT_NEVER}};
+		.cpus = 1, .memory_bytes = 256 * PAGE, .quire = {.overcommit = QUIRE_OVERCOMMIT_NEVER}};
 	stage_run_with(base_1_strict_overcommit_body, &config);
 }
 

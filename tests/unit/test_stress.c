@@ -10,7 +10,7 @@
 
 #include <time.h>
 
-#define CPUS 8
+#define CPUS (QUIRE_MAX_CPUS > 8 ? 8 : QUIRE_MAX_CPUS - 1)
 #define WINDOW 64 /* pages that all fight over */
 
 static unsigned seconds = 2;
