@@ -21,6 +21,9 @@ if(NOT QUIRE_SANITIZE AND NOT QUIRE_COVERAGE)
 	add_test(NAME structure.install COMMAND sh ${PROJECT_SOURCE_DIR}/tests/structure/install.sh
 		${CMAKE_COMMAND} ${PROJECT_BINARY_DIR} ${PROJECT_SOURCE_DIR})
 	quire_test_properties(structure.install)
+	add_test(NAME structure.geometry COMMAND sh ${PROJECT_SOURCE_DIR}/tests/structure/geometry.sh
+		${CMAKE_COMMAND} ${PROJECT_BINARY_DIR} ${PROJECT_SOURCE_DIR} ${CMAKE_C_COMPILER})
+	quire_test_properties(structure.geometry)
 endif()
 
 if(QUIRE_SANITIZE STREQUAL "thread")

@@ -468,12 +468,12 @@ static void huge(struct scene *s, struct quire_cpu **cpu)
 	cursor_end(&cursor);
 
 	as_run(*cpu, &as);
-	CHECK_EQUAL(land_load(*cpu, LEAF + 5 * PAGE), LEAF + 5 * PAGE);
+	CHECK_EQUAL(land_load(*cpu, LEAF + 3 * PAGE), LEAF + 3 * PAGE);
 	CHECK_EQUAL(cursor_open_huge(&cursor, *cpu, &as, 2 * LEAF, NULL, NULL), 0);
 	CHECK(entry_is_table(cursor.entry));
 	cursor_close(&cursor);
 	land_unmap(cpu, &as, 0, QUIRE_USER_END);
-	CHECK_EQUAL(land_load(*cpu, LEAF + 5 * PAGE), 0);
+	CHECK_EQUAL(land_load(*cpu, LEAF + 3 * PAGE), 0);
 	CHECK_EQUAL(land_tables(*cpu, &as), 1);
 	land_end(cpu, &as);
 }
