@@ -61,8 +61,8 @@ static unsigned access_of(struct touch *t)
 		return QUIRE_ACCESS_READ;
 	case TRACE_ACCESS_WRITE:
 		return QUIRE_ACCESS_WRITE;
-	case TRACE_ACCESS_EXEC:
-		return QUIRE_ACCESS_EXEC;
+	case TRACE_ACCESS_EXEC: /* the kernel runs no user code */
+		return t->step->event->fault.kernel ? QUIRE_ACCESS_READ : QUIRE_ACCESS_EXEC;
 	default:
 		break;
 	}
