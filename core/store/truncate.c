@@ -10,12 +10,13 @@
  *	size = new			-				-
  *	unmap all, copies too		unmap cache pages		unmap cache pages
  *	each page: lock, unmap, out	each page: lock, unmap, out	each page: lock, unmap, write, out
- *	unmap all, copies too		-				-
+ *	unmap all, copies too		unmap cache pages		unmap cache pages
  *	zero the last page's rest	zero the ends (before)		-
  *
  * The first unmapping is for speed: most pages are then mapped nowhere when their turn comes. The second
  * one of a truncation is for private copies: a fault that had found its page inside the old length may
- * finish its copy after the first.
+ * finish its copy after the first. For all three it also waits for CPUs: a page may have been mapped after
+ * the first unmapping and been unmapped by somebody else, whose flush is outstanding (table/gather.c).
  *
  * Order:   resize_lock -> folio lock -> rmap_lock -> tables.
  * Rules:   BASE-4, BASE-5.
@@ -57,8 +58,7 @@ static void drop_pages(struct quire_cpu **cpu, struct quire_file *file, uint64_t
 		}
 		folio_put(*cpu, folio);
 	}
-	if (what == ZAP_ALL)
-		zap_file(cpu, file, first, last, what);
+	zap_file(cpu, file, first, last, what);
 }
 
 /*

@@ -47,13 +47,14 @@ int cache_write_back(struct quire_cpu **cpu, struct quire_file *file, struct fol
 		return 0;
 
 	clean_file_folio(cpu, folio);
+	folio_set(folio, FOLIO_WRITEBACK); /* first: a sync that comes by sees one or the other */
 	folio_clear(folio, FOLIO_DIRTY);
-	folio_set(folio, FOLIO_WRITEBACK);
 	cache_zero_past_end(file, folio); /* a mapping may have written there */
 	int err = file->store->write(cpu, file, file->data, folio->index, folio_memory(file->quire, folio));
+	if (err)
+		folio_set(folio, FOLIO_DIRTY);
 	folio_clear(folio, FOLIO_WRITEBACK);
 	if (err) {
-		folio_set(folio, FOLIO_DIRTY);
 		/* Relaxed: a value of its own, which says nothing of other memory. */
 		atomic_store_explicit(&file->error, err, memory_order_relaxed);
 	}
@@ -68,8 +69,9 @@ int quire_file_sync(struct quire_cpu **cpu, struct quire_file *file, uint64_t fi
 		rwlock_read(cpu, &file->resize_lock); /* the store's end stays where it is */
 		for (uint64_t index = first_page; (folio = cache_next(*cpu, file, &index, last_page));
 		     index++) {
-			/* What is clean is not waited for. */
-			if ((folio_flags(folio) & FOLIO_DIRTY) && cache_lock(cpu, file, folio)) {
+			/* What is clean is not waited for; what another sync is writing is, by its lock. */
+			if ((folio_flags(folio) & (FOLIO_DIRTY | FOLIO_WRITEBACK)) &&
+			    cache_lock(cpu, file, folio)) {
 				cache_write_back(cpu, file, folio); /* the error is collected below */
 				folio_unlock(*cpu, folio);
 			}

@@ -20,6 +20,7 @@ struct quire_as {
 	struct folio *root; /* the top table; fixed until as_destroy() */
 	uint64_t id;	    /* never used twice in an instance */
 	_Alignas(64) _Atomic uint64_t generation; /* moves at every flush; see tlb.c */
+	_Atomic uint32_t owing;			  /* gathers that owe a flush; see gather.c */
 	struct quire_cpu_mask cpus;		  /* CPUs that have the root loaded, lazy ones too */
 	_Alignas(64) struct rwlock notifiers_lock; /* order: outside every other lock of table/ */
 	struct quire_notifier *_Atomic notifiers;

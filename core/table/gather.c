@@ -7,6 +7,20 @@
  * beginning to the end: one that is registered in the middle of an operation would not have been told of it, and would take a
  * translation that is about to go (BASE-7). So registration waits for the operations that are under way.
  *
+ * Others' flushes. Two operations may meet in one range: one clears an entry, the other finds it clear and has nothing to flush, yet must
+ * not return before the first one's flush. as->owing says whether somebody's is outstanding:
+ *
+ *	first					second
+ *	lock the table				lock the table
+ *	owing + 1, entry = 0			entry is 0
+ *	unlock		(release)		unlock
+ *	flush					owing != 0?	(a)
+ *	owing - 1	(release)		flush the whole range
+ *
+ * Who saw the entry clear, under its table's lock, or its table gone, sees the count raised, or lowered after the flush. It flushes
+ * itself then, rather than wait: so nobody waits for another operation. A page that writeback finds unmapped, or read-only, is
+ * covered by the same: no CPU stores to it any more when it is handed to the store, clean.
+ *
  * Order:   gather_begin() and _end() sleep, with no spin lock held. gather_flush() under table locks or none.
  * Rules:   BASE-3, BASE-7.
  */
@@ -28,6 +42,7 @@ void gather_begin(struct quire_cpu **cpu, struct gather *gather, struct quire_as
 	gather->reach_to = to;
 	gather->start = UINT64_MAX;
 	gather->end = 0;
+	gather->owes = false;
 	gather->tables = false;
 	gather->count = 0;
 	gather->dead = NULL;
@@ -36,6 +51,11 @@ void gather_begin(struct quire_cpu **cpu, struct gather *gather, struct quire_as
 
 void gather_range(struct gather *gather, quire_vaddr start, quire_vaddr end)
 {
+	if (!gather->owes) {
+		/* Relaxed: the table's lock, or the entry that led to a table taken out, publishes it. */
+		atomic_fetch_add_explicit(&gather->as->owing, 1, memory_order_relaxed);
+		gather->owes = true;
+	}
 	gather->start = min_u64(gather->start, start);
 	gather->end = max_u64(gather->end, end);
 }
@@ -78,6 +98,11 @@ void gather_flush(struct quire_cpu *cpu, struct gather *gather)
 	gather->start = UINT64_MAX;
 	gather->end = 0;
 	gather->tables = false;
+	if (gather->owes) {
+		/* Release pairs with the acquire in others_owe(): who sees the count lowered comes after the flush. */
+		atomic_fetch_sub_explicit(&gather->as->owing, 1, memory_order_release);
+		gather->owes = false;
+	}
 
 	for (unsigned i = 0; i < gather->count; i++)
 		folio_put(cpu, gather->frames[i]);
@@ -86,8 +111,17 @@ void gather_flush(struct quire_cpu *cpu, struct gather *gather)
 	gather->dead = NULL;
 }
 
+/* (a) */
+static bool others_owe(const struct gather *gather)
+{
+	/* Acquire pairs with the release in gather_flush(). */
+	return atomic_load_explicit(&gather->as->owing, memory_order_acquire) > (gather->owes ? 1 : 0);
+}
+
 void gather_end(struct quire_cpu **cpu, struct gather *gather)
 {
+	if (gather->from < gather->to && others_owe(gather))
+		gather_range(gather, gather->from, gather->to);
 	gather_flush(*cpu, gather);
 	notifiers_end(cpu, gather->as, gather->from, gather->to);
 }

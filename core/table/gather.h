@@ -5,6 +5,7 @@
  *	cursor ops	clear entries: range, frames and tables go into the gather
  *	gather_flush	every CPU that may cache them has flushed; frames are put	(waits for CPUs)
  *	gather_end	gather_flush, then secondary MMUs may come back		(sleeps)
+ *			and what others changed in the range is flushed too
  *
  * Between the clear and the flush a CPU may still reach the frame through its TLB, so the frame cannot be free yet.
  * A gather lives on its operation's stack.
@@ -19,6 +20,7 @@ struct gather {
 	quire_vaddr from, to;	 /* what secondary MMUs were told */
 	quire_vaddr start, end;	 /* to flush; start >= end: nothing */
 	quire_vaddr reach_from, reach_to; /* tables that are left empty and lie wholly in here are taken out */
+	bool owes;		 /* counted in as->owing */
 	bool tables;		 /* tables were taken out: lazy CPUs leave, upper-level caches go */
 	unsigned count;
 	struct folio *frames[QUIRE_GATHER_FRAMES]; /* a reference each */

@@ -80,8 +80,11 @@ void table_unlink(struct quire *quire, struct folio *parent, unsigned index, str
 	quire_assert(child->table.used == 0 && !child->table.dead);
 	child->table.dead = true;
 	parent->table.used--;
-	/* An exchange, because a walker may be setting the accessed bit. */
-	atomic_exchange_explicit(table_slot(quire, parent, index), 0, memory_order_relaxed);
+	/*
+	 * An exchange, because a walker may be setting the accessed bit. Release: who finds no table here, without a lock, finds the
+	 * flush counted that its entries are owed (gather.c).
+	 */
+	atomic_exchange_explicit(table_slot(quire, parent, index), 0, memory_order_release);
 }
 
 /* ---- counts ---------------------------------------------------------------------------------------------- */

@@ -120,7 +120,7 @@ static quire_vaddr skip_empty(struct quire_as *as, const struct walk *walk, quir
 		va = align_down(va, size) + size;
 	} while (va < stop &&
 		 !atomic_load_explicit(table_slot(as->quire, walk->table, table_index(va, walk->level)),
-				       memory_order_relaxed));
+				       memory_order_acquire)); /* pairs with the release in table_unlink() */
 	return min_u64(va, stop);
 }
 
