@@ -19,8 +19,8 @@
 
 #include "../base/assert.h"
 #include "pair.h"
+#include "table.h"
 #include "tlb.h"
-#include "walk.h"
 
 static void move_one(struct pair *pair)
 {
@@ -55,8 +55,7 @@ static void flush_moved(struct pair *pair, quire_vaddr start, quire_vaddr end)
 static void move_tables(struct pair *pair)
 {
 	struct gather *gather = pair->gather;
-	quire_vaddr owed_start = gather->start, owed_end = gather->end, va = pair->from.va;
-	unsigned level = pair->from.level;
+	quire_vaddr owed_start = gather->start, owed_end = gather->end;
 
 	gather->start = UINT64_MAX;
 	gather->end = 0;
@@ -64,10 +63,18 @@ static void move_tables(struct pair *pair)
 		move_one(pair);
 	} while (pair_next(pair));
 	flush_moved(pair, owed_start, owed_end);
-	bool empty = pair->from.table->table.used == 0;
 	pair_close(pair);
-	if (empty)
-		walk_prune(pair->cpu, pair->from_as, va, level, gather);
+}
+
+/* Only when all has moved: whoever has to move back finds every table that he needs. */
+static void prune_source(struct pair *pair, quire_vaddr start)
+{
+	struct cursor cursor;
+
+	cursor_begin(&cursor, pair->cpu, pair->from_as, start, pair->end, CURSOR_MM, pair->gather);
+	while (cursor_next(&cursor))
+		continue; /* nothing is left there */
+	cursor_end(&cursor);
 }
 
 int table_move(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr from, quire_vaddr to,
@@ -84,5 +91,8 @@ int table_move(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr from, qui
 	while (!(err = pair_open(&pair)))
 		move_tables(&pair);
 	*moved = pair.at - from;
-	return err == -QUIRE_ENOENT ? 0 : err;
+	if (err != -QUIRE_ENOENT)
+		return err;
+	prune_source(&pair, from);
+	return 0;
 }

@@ -11,7 +11,7 @@
  * complete before the lock of any table that received an entry is released (CVE-2018-18281: whoever finds the page at its new
  * address and frees it must not leave a translation at the old one). Page-table pages are made at the destination as needed:
  * -ENOMEM after some were moved, with *moved telling how many bytes are done; what was not moved is untouched.
- * @gather covers the old range; a table of the old range left empty goes into it. Ranges may not overlap. Does not sleep.
+ * A call that moves them back needs none. @gather covers the old range; when all is moved, a table of it left empty goes into it. Ranges may not overlap. Does not sleep.
  */
 int table_move(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr from, quire_vaddr to, quire_vaddr bytes,
 	       struct gather *gather, quire_vaddr *moved);
