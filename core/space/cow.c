@@ -64,14 +64,20 @@ static enum fault_step first_touch(struct fault *fault, struct cursor *cursor)
 	return STEP_DONE;
 }
 
+/* What is mapped already may need no memory: look before any is taken. */
 enum fault_step fault_anonymous(struct fault *fault)
 {
+	struct cursor cursor;
+	if (!cursor_open(&cursor, *fault->cpu, &fault->mm->as, fault->va, CURSOR_READ, NULL, NULL)) {
+		if (cursor.entry)
+			return fault_break_cow(fault, &cursor);
+		cursor_close(&cursor);
+	}
 	if (fault->flags & FAULT_WRITE) {
 		if (vma_prepare_anon(fault->cpu, fault->vma) || !fault_get_fresh(fault))
 			return STEP_NO_MEMORY;
 		quire_port_zero(folio_memory(fault->mm->quire, fault->fresh), QUIRE_PAGE_SIZE);
 	}
-	struct cursor cursor;
 	if (cursor_open(&cursor, *fault->cpu, &fault->mm->as, fault->va, CURSOR_FILL, NULL, NULL))
 		return STEP_NO_MEMORY;
 	if (!cursor.entry)
