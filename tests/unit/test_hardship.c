@@ -1,0 +1,138 @@
+/*
+ * test_hardship.c - what must succeed, or must leave everything as it was, when not one frame is left.
+ *
+ * Rules: BASE-1, BASE-6 (out of memory is an error code, never a lost page), BASE-7.
+ */
+#include "../../core/phys/phys.h"
+#include "stage.h"
+
+#include <quire/notifier.h>
+
+#define PRIVATE QUIRE_MAP_PRIVATE
+
+/* Every frame but @left is taken; the caller gives them back. */
+struct hoard {
+	struct folio *taken[4096];
+	unsigned count;
+};
+
+static void give_back(struct stage *s, struct hoard *hoard, unsigned left)
+{
+	while (hoard->count > left)
+		folio_put(*s->cpu, hoard->taken[--hoard->count]);
+}
+
+static void take_all_but(struct stage *s, struct hoard *hoard, unsigned left)
+{
+	struct folio *folio;
+	quire_port_rcu_barrier(s->cpu);
+	hoard->count = 0;
+	while ((folio = folio_alloc(*s->cpu, FOLIO_RESERVED, 0)))
+		hoard->taken[hoard->count++] = folio;
+	give_back(s, hoard, hoard->count - left);
+}
+
+/*
+ * Two pages on each side of a border between tables go to such a border elsewhere. There is a frame for the first table there, and
+ * none for the second: what was moved already goes back, and needs no memory for it.
+ */
+static void a_move_goes_back(struct stage *s)
+{
+	static struct hoard hoard;
+	quire_vaddr from = AT(-2), to = AT(-2) + 8 * QUIRE_HUGE_SIZE;
+	CHECK(map_at(s, -2, 4, RW, PRIVATE) > 0);
+	for (int page = -2; page < 2; page++)
+		CHECK_EQUAL(store_at(s, page, (uint8_t)(10 + page)), 0);
+	take_all_but(s, &hoard, 1);
+	/* No frame of a table that is taken out comes free meanwhile. */
+	quire_port_rcu_lock(*s->cpu);
+	int64_t result = quire_mremap(s->cpu, s->mm, from, 4 * PAGE, 4 * PAGE,
+				      QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED, to);
+	quire_port_rcu_unlock(*s->cpu);
+	give_back(s, &hoard, 0);
+	CHECK_EQUAL(result, -QUIRE_ENOMEM);
+	for (int page = -2; page < 2; page++)
+		CHECK_EQUAL(load_at(s, page), 10 + page);
+}
+
+static void base_6_a_move_that_runs_out_of_memory_loses_no_page(void **state)
+{
+	(void)state;
+	stage_run(a_move_goes_back, 1);
+}
+
+/* The child that shared the page is gone; nothing has to be copied. */
+static void a_sole_owner_writes(struct stage *s)
+{
+	static struct hoard hoard;
+	struct quire_mm *child;
+	CHECK_EQUAL(map_at(s, 0, 1, RW, PRIVATE), 0);
+	CHECK_EQUAL(store_at(s, 0, 5), 0);
+	CHECK_EQUAL(quire_fork(s->cpu, s->mm, &child), 0);
+	quire_mm_put(s->cpu, child);
+	take_all_but(s, &hoard, 0);
+	int result = store_at(s, 0, 6);
+	give_back(s, &hoard, 0);
+	CHECK_EQUAL(result, 0);
+	CHECK_EQUAL(load_at(s, 0), 6);
+}
+
+static void base_6_a_write_that_copies_nothing_needs_no_memory(void **state)
+{
+	(void)state;
+	stage_run(a_sole_owner_writes, 1);
+}
+
+/* ---- secondary MMUs ---------------------------------------------------------------------------------- */
+
+static void count_release(struct quire_notifier *notifier, struct quire_cpu **cpu)
+{
+	(void)cpu;
+	++*(int *)notifier->data;
+}
+
+static const struct quire_notifier_ops counting_ops = { .release = count_release };
+
+static void an_mm_with_a_notifier_goes(struct stage *s)
+{
+	int released = 0;
+	struct quire_mm *mm;
+	struct quire_notifier notifier = { .ops = &counting_ops, .data = &released };
+	CHECK_EQUAL(quire_mm_create(s->cpu, &mm), 0);
+	CHECK_EQUAL(quire_notifier_register(s->cpu, mm, &notifier), 0);
+	quire_mm_put(s->cpu, mm);
+	CHECK_EQUAL(released, 1);
+}
+
+static void base_7_a_notifier_is_released_when_its_mm_goes(void **state)
+{
+	(void)state;
+	stage_run(an_mm_with_a_notifier_goes, 1);
+}
+
+static void a_page_of_data(struct stage *s)
+{
+	quire_pfn pfn;
+	bool writable;
+	CHECK_EQUAL(map_at(s, 0, 1, RW, PRIVATE), 0);
+	CHECK_EQUAL(store_at(s, 0, 5), 0);
+	CHECK_EQUAL(quire_translate(s->cpu, s->mm, AT(0), QUIRE_ACCESS_WRITE, &pfn, &writable), 0);
+	CHECK_EQUAL(quire_translate(s->cpu, s->mm, AT(0), QUIRE_ACCESS_EXEC, &pfn, &writable), -QUIRE_EFAULT);
+}
+
+static void base_7_data_is_not_translated_for_execution(void **state)
+{
+	(void)state;
+	stage_run(a_page_of_data, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(base_6_a_move_that_runs_out_of_memory_loses_no_page),
+		cmocka_unit_test(base_6_a_write_that_copies_nothing_needs_no_memory),
+		cmocka_unit_test(base_7_a_notifier_is_released_when_its_mm_goes),
+		cmocka_unit_test(base_7_data_is_not_translated_for_execution),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
