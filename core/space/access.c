@@ -18,6 +18,8 @@ static bool entry_allows(const struct cursor *cursor, unsigned flags)
 		return false;
 	if (!(flags & FAULT_FORCE) && !entry_is_live(entry))
 		return false;
+	if ((flags & FAULT_EXEC) && (entry & ENTRY_NX))
+		return false;
 	if (!(flags & FAULT_WRITE) || entry_is_writable(entry))
 		return true;
 	struct folio *folio = entry_folio(cursor->as->quire, entry);
