@@ -151,10 +151,11 @@ static int conclude(struct replay *replay, int error)
 static int replay_trace(const char *path, const struct replay_options *options, json_t *array)
 {
 	char error[512];
-	struct replay replay = { .path = path,
-				 .options = options,
-				 .plan = plan_read(path, error, sizeof(error)) };
+	struct trace_reader *reader = trace_reader_open(path, error, sizeof(error));
+	struct replay replay = { .path = path, .options = options };
 
+	if (reader)
+		replay.plan = plan_read(reader, error, sizeof(error));
 	if (!replay.plan) {
 		fprintf(stderr, "quire replay: %s\n", error);
 		return EXIT_USAGE;

@@ -472,20 +472,20 @@ static bool make_plan(struct build *b, char *error, size_t error_size)
 	return true;
 }
 
-struct plan *plan_read(const char *path, char *error, size_t error_size)
+struct plan *plan_read(struct trace_reader *reader, char *error, size_t error_size)
 {
 	struct plan *plan = calloc(1, sizeof(*plan));
 	struct build b = { .plan = plan };
 
 	if (!plan) {
-		snprintf(error, error_size, "out of memory");
+		snprintf(error, error_size, "not enough memory on this computer");
+		trace_reader_close(reader);
 		return NULL;
 	}
 	plan->may_lock_any = true;
-	plan->reader = trace_reader_open(path, error, error_size);
-	if (plan->reader)
-		plan->header = *trace_reader_header(plan->reader);
-	bool done = plan->reader && make_plan(&b, error, error_size);
+	plan->reader = reader;
+	plan->header = *trace_reader_header(reader);
+	bool done = make_plan(&b, error, error_size);
 	for (uint32_t i = 0; i < b.space_room; i++)
 		claims_clear(&b.spaces[i].claims);
 	free(b.spaces);
@@ -504,8 +504,7 @@ void plan_free(struct plan *plan)
 		return;
 	for (uint32_t i = 0; i < plan->file_count; i++)
 		free((char *)plan->files[i].file.path);
-	if (plan->reader)
-		trace_reader_close(plan->reader);
+	trace_reader_close(plan->reader);
 	free(plan->steps);
 	free(plan->events);
 	free(plan->edges);

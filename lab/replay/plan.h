@@ -83,8 +83,8 @@ struct plan {
 	uint64_t minor, major, table_bytes, peak_rss_pages, calls, duration;
 };
 
-/* Read the trace at @path. NULL on failure, with one line in @error. */
-struct plan *plan_read(const char *path, char *error, size_t error_size);
+/* Read all of @reader, which becomes the plan's. NULL on failure, with one line in @error, and the reader closed. */
+struct plan *plan_read(struct trace_reader *reader, char *error, size_t error_size);
 void plan_free(struct plan *plan);
 
 #endif

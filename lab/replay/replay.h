@@ -23,6 +23,7 @@ struct replay_options {
 	unsigned cpus;
 	uint64_t memory_bytes;
 	bool json;
+	bool quiet; /* differences are counted, not printed */
 	bool without_fault_around, without_speculation, without_order;
 };
 

@@ -15,7 +15,7 @@ void report_difference(struct replay *replay, const struct step *step, const cha
 {
 	uint64_t number = atomic_fetch_add_explicit(&replay->tally.differences, 1, memory_order_relaxed);
 
-	if (number >= DIFFERENCES_SHOWN)
+	if (number >= DIFFERENCES_SHOWN || replay->options->quiet)
 		return;
 	va_list args;
 	va_start(args, format);
