@@ -36,7 +36,8 @@ int quire_map_next(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr
 
 int quire_present(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, quire_vaddr length, uint8_t *vec)
 {
-	if (!is_aligned(addr, QUIRE_PAGE_SIZE) || addr > mm->layout.end || length > mm->layout.end - addr)
+	quire_vaddr space_end = mm_end(mm);
+	if (!is_aligned(addr, QUIRE_PAGE_SIZE) || addr > space_end || length > space_end - addr)
 		return -QUIRE_EINVAL;
 	quire_vaddr end = addr + align_up(length, QUIRE_PAGE_SIZE);
 	memset(vec, 0, page_of(end - addr));

@@ -131,7 +131,7 @@ int quire_mlockall(struct quire_cpu **cpu, struct quire_mm *mm, uint32_t flags)
 	int err = lock_all(&door, flags);
 	door_open(&door);
 	if (!err && (flags & QUIRE_MCL_CURRENT))
-		populate_all(cpu, mm, 0, mm->layout.end);
+		populate_all(cpu, mm, 0, mm_end(mm));
 	return err;
 }
 

@@ -35,7 +35,7 @@ static bool names_target(const struct remap *remap)
 
 static int check_arguments(const struct remap *remap)
 {
-	quire_vaddr end = remap->mm->layout.end;
+	quire_vaddr end = mm_end(remap->mm);
 	uint32_t known = QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED | QUIRE_MREMAP_DONTUNMAP;
 	if ((remap->flags & ~known) || !is_aligned(remap->addr, QUIRE_PAGE_SIZE) || !remap->new_length ||
 	    remap->new_length > end)

@@ -15,9 +15,10 @@ int quire_fork(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_mm **ou
 
 static void set_layout(struct quire_mm *mm, const struct quire_layout *layout)
 {
-	mm->layout = *layout;
-	if (!mm->layout.end || mm->layout.end > QUIRE_USER_END)
-		mm->layout.end = QUIRE_USER_END;
+	struct quire_layout whole = *layout;
+	if (!whole.end || whole.end > QUIRE_USER_END)
+		whole.end = QUIRE_USER_END;
+	mm_lay_out(mm, &whole);
 	mm->brk = layout->brk_start;
 }
 
@@ -96,7 +97,8 @@ static size_t piece(const struct walk *a, const struct walk *b)
 static uint64_t reach(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, uint64_t bytes, bool write)
 {
 	quire_vaddr va = align_down(start, QUIRE_PAGE_SIZE), last = align_down(start + bytes - 1, QUIRE_PAGE_SIZE);
-	if (bytes > mm->layout.end || start > mm->layout.end - bytes)
+	quire_vaddr space_end = mm_end(mm);
+	if (bytes > space_end || start > space_end - bytes)
 		return 0;
 	for (unsigned pages = 0; va <= last && pages < PAGES_AT_ONCE; pages++, va += QUIRE_PAGE_SIZE) {
 		struct quire_fault fault;
@@ -154,8 +156,9 @@ int64_t quire_process_vm(struct quire_cpu **cpu, struct quire_mm *mm, const stru
 			 struct quire_mm *other, const struct quire_iovec *remote, unsigned remotes, bool write)
 {
 	struct transfer transfer = {mm, other, {local, locals, 0}, write, 0};
+	quire_vaddr space_end = mm_end(mm);
 	for (unsigned i = 0; i < locals; i++) {
-		if (local[i].base > mm->layout.end || local[i].length > mm->layout.end - local[i].base)
+		if (local[i].base > space_end || local[i].length > space_end - local[i].base)
 			return -QUIRE_EFAULT;
 	}
 	for (unsigned i = 0; i < remotes; i++) {

@@ -87,7 +87,8 @@ int quire_mincore(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr,
 	if (!is_aligned(addr, QUIRE_PAGE_SIZE))
 		return -QUIRE_EINVAL;
 	quire_vaddr bytes = align_up(length, QUIRE_PAGE_SIZE);
-	if (addr > mm->layout.end || length > mm->layout.end - addr)
+	quire_vaddr space_end = mm_end(mm);
+	if (addr > space_end || length > space_end - addr)
 		return -QUIRE_ENOMEM;
 	int err = 0;
 	rwlock_read(cpu, &mm->lock);

@@ -53,8 +53,9 @@ size_t access_copy(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr
 		   unsigned flags)
 {
 	size_t done = 0;
-	if (addr >= mm->layout.end || bytes > mm->layout.end - addr)
-		bytes = addr < mm->layout.end ? mm->layout.end - addr : 0;
+	quire_vaddr space_end = mm_end(mm);
+	if (addr >= space_end || bytes > space_end - addr)
+		bytes = addr < space_end ? space_end - addr : 0;
 	while (done < bytes) {
 		quire_vaddr at = addr + done;
 		size_t part = min_u64(bytes - done, QUIRE_PAGE_SIZE - (at & ~QUIRE_PAGE_MASK));

@@ -15,11 +15,12 @@
 
 static void lay_out_whole(struct quire_mm *mm)
 {
-	mm->layout = (struct quire_layout){
+	struct quire_layout layout = {
 		.mmap_base = QUIRE_USER_END,
 		.mmap_bottom = align_down(QUIRE_USER_END / 3, QUIRE_PAGE_SIZE),
 		.end = QUIRE_USER_END,
 	};
+	mm_lay_out(mm, &layout);
 	mm->limits = (struct quire_limits){QUIRE_UNLIMITED, QUIRE_UNLIMITED, QUIRE_UNLIMITED, QUIRE_UNLIMITED, true};
 }
 
@@ -125,7 +126,7 @@ int mm_fork(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_mm **out)
 	struct door parent, child;
 	door_close(&parent, cpu, mm);
 	door_close(&child, cpu, copy);
-	copy->layout = mm->layout;
+	mm_lay_out(copy, &mm->layout);
 	copy->limits = mm->limits;
 	copy->brk = mm->brk;
 	err = fork_vmas(&child, mm);

@@ -60,10 +60,24 @@ struct quire_mm {
 	struct range_tree vmas;	     /* W: struct vma by address, door.c alone changes it */
 	struct quire_limits limits;  /* W */
 	struct quire_layout layout;  /* W */
+	_Atomic quire_vaddr end;     /* C: layout.end, for whoever has no lock; mm_end() */
 	quire_vaddr brk;	     /* W */
 	uint32_t default_flags;	     /* W: what mlockall(MCL_FUTURE) adds to new mappings */
 	uint64_t mapped, locked, data, stack, exec; /* W, pages */
 };
+
+/* The end of addresses, as it is just now: what is refused by it, or let through, may be looked up under the lock. */
+static inline quire_vaddr mm_end(struct quire_mm *mm)
+{
+	return atomic_load_explicit(&mm->end, memory_order_relaxed);
+}
+
+/* W, or nobody knows the mm yet. */
+static inline void mm_lay_out(struct quire_mm *mm, const struct quire_layout *layout)
+{
+	mm->layout = *layout;
+	atomic_store_explicit(&mm->end, layout->end, memory_order_relaxed); /* a value of its own */
+}
 
 static inline uint64_t vma_pages(const struct vma *vma)
 {
