@@ -33,6 +33,8 @@ expect 2 'not a trace' "$quire" record --dump "$0"
 program='(true); ls / >/dev/null; exit 3'
 recorded=0
 for method in perf ptrace; do
+	# ThreadSanitizer starts a thread of its own in the child between fork and exec: another program than the one traced.
+	[ $method = ptrace ] && [ "${QUIRE_SANITIZE:-}" = thread ] && continue
 	trace=$place/$method
 	"$quire" record -m $method -o "$trace" -- sh -c "$program" 2>"$place/err"
 	status=$?
