@@ -11,6 +11,20 @@
  *	write 0								0	the store is lost: the page is dropped as clean
  *	exchange 0 -> P W D						0	it is not: the folio becomes dirty
  *
+ * Whose flush. An entry that hardware cannot use now may have been one that it could a moment ago, and the flush for that may still be owed,
+ * by somebody else:
+ *
+ *	mprotect(NONE)			truncate			a CPU that runs
+ *	entry: not for hardware
+ *	unlock; flush later		clear the entry			translation in its TLB
+ *					nothing to flush? free the page
+ *									stores to the free page
+ *	flush
+ *
+ * So whoever lets go of a page, or of its dirty bit, flushes for any entry that mapped it, whatever hardware might have done with it.
+ * Only a change that keeps page and dirty bit looks at the entry (entry_change_needs_flush()): such changes that could meet are
+ * kept apart by who may make them.
+ *
  * Order:   one table lock, see walk.c. The gather's flush inside it only in cursor_replace().
  * Rules:   BASE-2, BASE-3, BASE-4, PIN-8.
  */
@@ -222,8 +236,7 @@ quire_entry cursor_clear(struct cursor *cursor)
 	quire_assert(entry_is_mapped(old) && !(cursor->level && entry_is_table(old)));
 	table_count_out(cursor->as->quire, cursor->table, old);
 	mapping_removed(cursor->as->quire, old, cursor->gather);
-	if (entry_is_live(old))
-		owe_flush(cursor);
+	owe_flush(cursor);
 	cursor->entry = 0;
 	return old;
 }
@@ -249,7 +262,7 @@ quire_entry cursor_protect(struct cursor *cursor, quire_entry off, quire_entry o
 	struct folio *folio = cleaned ? entry_folio(cursor->as->quire, old) : NULL;
 	if (folio)
 		folio_set(folio, FOLIO_DIRTY);
-	if (entry_change_needs_flush(old, new) || (cleaned && entry_is_live(old)))
+	if (entry_change_needs_flush(old, new) || cleaned)
 		owe_flush(cursor);
 	cursor->entry = new;
 	return old;
@@ -264,10 +277,10 @@ quire_entry change_hide(struct cursor *cursor)
 	_Atomic quire_entry *slot = slot_of(cursor);
 	quire_entry old = atomic_load_explicit(slot, memory_order_relaxed);
 
-	if (!entry_is_live(old))
-		return old;
+	quire_assert(entry_is_mapped(old));
 	/* One operation turns the one bit off and the other on, and returns hardware's bits, which are final now. */
-	old = atomic_fetch_xor_explicit(slot, ENTRY_PRESENT | ENTRY_NONE, memory_order_acq_rel);
+	if (entry_is_live(old))
+		old = atomic_fetch_xor_explicit(slot, ENTRY_PRESENT | ENTRY_NONE, memory_order_acq_rel);
 	tlb_flush(cursor->cpu, cursor->as, cursor->va, cursor->va + cursor_size(cursor));
 	return old;
 }

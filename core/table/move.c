@@ -36,8 +36,8 @@ static void move_one(struct pair *pair)
 	table_count_in(quire, pair->to.table, entry);
 	/* Release: as in cursor_set(). */
 	atomic_store_explicit(to, entry, memory_order_release);
-	if (entry_is_live(entry))
-		gather_range(pair->gather, pair->from.va, pair->from.va + cursor_size(&pair->from));
+	/* Also when hardware cannot use it now: see the head of cursor.c. */
+	gather_range(pair->gather, pair->from.va, pair->from.va + cursor_size(&pair->from));
 }
 
 /* What the gather owed before stays owed; what was moved since is flushed now. */
