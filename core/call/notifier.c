@@ -45,6 +45,9 @@ int quire_translate(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr add
 		quire_entry entry = cursor.entry;
 		*out = entry_pfn(entry) + page_of(va - cursor.va);
 		*writable = entry_is_writable(entry);
+		/* The owner's stores set no bit of ours. */
+		if (*writable && (flags & FAULT_WRITE))
+			cursor_protect(&cursor, 0, ENTRY_DIRTY | ENTRY_ACCESSED);
 		cursor_close(&cursor);
 		if (entry_is_live(entry) && (!(flags & FAULT_WRITE) || *writable))
 			return 0;
