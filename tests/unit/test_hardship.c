@@ -1,9 +1,12 @@
 /*
- * test_hardship.c - what must succeed, or must leave everything as it was, when not one frame is left.
+ * test_hardship.c - what must succeed, or must leave everything as it was, when not one frame is left; what devices may rely on; and
+ * what a caller may say.
  *
- * Rules: BASE-1, BASE-6 (out of memory is an error code, never a lost page), BASE-7.
+ * Rules: BASE-1, BASE-5, BASE-6 (out of memory is an error code, never a lost page), BASE-7.
  */
-#include "../../core/phys/phys.h"
+#include "../../core/space/mm.h"
+#include "../../core/table/cursor.h"
+#include "../support/disk.h"
 #include "stage.h"
 
 #include <quire/notifier.h>
@@ -126,6 +129,52 @@ static void base_7_data_is_not_translated_for_execution(void **state)
 	stage_run(a_page_of_data, 1);
 }
 
+/* MADV_FREE leaves the page writable, and clean: it may go as long as nobody has written to it. */
+static void a_device_writes(struct stage *s)
+{
+	quire_pfn pfn;
+	bool writable;
+	struct cursor cursor;
+	CHECK_EQUAL(map_at(s, 0, 1, RW, PRIVATE), 0);
+	CHECK_EQUAL(store_at(s, 0, 5), 0);
+	CHECK_EQUAL(advise_at(s, 0, 1, QUIRE_MADV_FREE), 0);
+	CHECK_EQUAL(quire_translate(s->cpu, s->mm, AT(0), QUIRE_ACCESS_WRITE, &pfn, &writable), 0);
+	CHECK(writable);
+	CHECK_EQUAL(cursor_open(&cursor, *s->cpu, &s->mm->as, AT(0), CURSOR_READ, NULL, NULL), 0);
+	bool dirty = cursor.entry & ENTRY_DIRTY;
+	cursor_close(&cursor);
+	CHECK(dirty);
+}
+
+static void base_7_a_page_translated_for_writing_is_dirty(void **state)
+{
+	(void)state;
+	stage_run(a_device_writes, 1);
+}
+
+/* ---- files ------------------------------------------------------------------------------------------- */
+
+/* Which opening of a file it was is the caller's to say, 0 as well as any. */
+static void opening_0_is_mapped(struct stage *s)
+{
+	static struct disk disk;
+	struct quire_file *file = disk_file(s->cpu, &disk, 1);
+	struct quire_mmap map = { .addr = AT(0), .length = PAGE, .prot = RW, .file = file, .opened = 0 };
+	map.flags = QUIRE_MAP_SHARED | QUIRE_MAP_FIXED;
+	map.access = QUIRE_FILE_READ | QUIRE_FILE_WRITE;
+	CHECK(file != NULL);
+	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), AT(0));
+	CHECK(quire_file_data(file) == &disk);
+	CHECK_EQUAL(load_at(s, 0), 'a');
+	quire_file_put(s->cpu, file);
+}
+
+static void base_5_a_file_of_any_opening_keeps_its_store(void **state)
+{
+	(void)state;
+	stage_run(opening_0_is_mapped, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -133,6 +182,8 @@ int main(void)
 		cmocka_unit_test(base_6_a_write_that_copies_nothing_needs_no_memory),
 		cmocka_unit_test(base_7_a_notifier_is_released_when_its_mm_goes),
 		cmocka_unit_test(base_7_data_is_not_translated_for_execution),
+		cmocka_unit_test(base_7_a_page_translated_for_writing_is_dirty),
+		cmocka_unit_test(base_5_a_file_of_any_opening_keeps_its_store),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
