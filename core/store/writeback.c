@@ -15,7 +15,7 @@
  * store sees a page that nobody changes under it.
  *
  * A page that could not be written stays dirty: its data is not lost, and the next sync tries again. The
- * error stays in the file until a sync reports it, once.
+ * error stays in the file until a sync reports it, once; the sync that met it reports it in any case.
  *
  * Order:   resize_lock (read) -> folio lock -> the store, or rmap_lock.
  * Rules:   BASE-5, BASE-8.
@@ -64,6 +64,7 @@ int cache_write_back(struct quire_cpu **cpu, struct quire_file *file, struct fol
 int quire_file_sync(struct quire_cpu **cpu, struct quire_file *file, uint64_t first_page, uint64_t last_page)
 {
 	struct folio *folio;
+	int own = 0;
 
 	if (file->store->write) {
 		rwlock_read(cpu, &file->resize_lock); /* the store's end stays where it is */
@@ -72,12 +73,15 @@ int quire_file_sync(struct quire_cpu **cpu, struct quire_file *file, uint64_t fi
 			/* What is clean is not waited for; what another sync is writing is, by its lock. */
 			if ((folio_flags(folio) & (FOLIO_DIRTY | FOLIO_WRITEBACK)) &&
 			    cache_lock(cpu, file, folio)) {
-				cache_write_back(cpu, file, folio); /* the error is collected below */
+				int err = cache_write_back(cpu, file, folio);
 				folio_unlock(*cpu, folio);
+				own = own ? own : err;
 			}
 			folio_put(*cpu, folio);
 		}
 		rwlock_read_done(*cpu, &file->resize_lock);
 	}
-	return atomic_exchange_explicit(&file->error, 0, memory_order_relaxed); /* as above */
+	/* Ours is in there too, unless another sync has taken it meanwhile: then it is reported to both. */
+	int seen = atomic_exchange_explicit(&file->error, 0, memory_order_relaxed); /* as above */
+	return own ? own : seen;
 }
