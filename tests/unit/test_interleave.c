@@ -309,6 +309,53 @@ static void base_5_sync_waits_for_what_another_sync_is_writing(void **state)
 	end(&p);
 }
 
+/* ---- whose error it is ------------------------------------------------------------------------------- */
+
+static int failing_write(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index, const void *page)
+{
+	if (index == 0)
+		return -QUIRE_EIO;
+	return slow_write(cpu, file, data, index, page);
+}
+
+static const struct quire_store failing_store = { .read = slow_read, .write = failing_write };
+
+static void make_both_dirty(struct quire_cpu **cpu, void *argument)
+{
+	struct play *p = argument;
+	EXPECT(quire_file_create(cpu, &failing_store, p, QUIRE_FILE_READ | QUIRE_FILE_WRITE, 2 * PAGE, 1, &p->file) == 0);
+	EXPECT(quire_file_write(cpu, p->file, 0, "x", 1) == 1);
+	EXPECT(quire_file_write(cpu, p->file, PAGE, "x", 1) == 1);
+}
+
+static void sync_both(struct quire_cpu **cpu, void *argument)
+{
+	struct play *p = argument;
+	EXPECT(quire_file_sync(cpu, p->file, 0, 1) == -QUIRE_EIO);
+}
+
+/* Comes when page 0 has failed and page 1 is being written; its own range has nothing to write. */
+static void ask_for_the_error(struct quire_cpu **cpu, void *argument)
+{
+	struct play *p = argument;
+	while (!atomic_load(&p->writing))
+		hosted_poll(*cpu);
+	EXPECT(quire_file_sync(cpu, p->file, 5, 5) == -QUIRE_EIO);
+	atomic_store(&p->go, true);
+}
+
+static void base_5_a_sync_reports_its_own_error_even_if_another_has_heard(void **state)
+{
+	struct play p = { .file = NULL };
+	(void)state;
+	begin(&p);
+	hosted_run(p.machine, 0, make_both_dirty, &p);
+	hosted_post(p.machine, 0, sync_both, &p);
+	hosted_post(p.machine, 1, ask_for_the_error, &p);
+	hosted_wait(p.machine);
+	end(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -319,6 +366,7 @@ int main(void)
 		cmocka_unit_test(base_5_punch_waits_for_the_flush_of_a_discard),
 		cmocka_unit_test(base_5_invalidate_waits_for_the_flush_of_an_unmapping),
 		cmocka_unit_test(base_5_sync_waits_for_what_another_sync_is_writing),
+		cmocka_unit_test(base_5_a_sync_reports_its_own_error_even_if_another_has_heard),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
