@@ -143,7 +143,7 @@ static void add_locked(struct capture *c, const struct raw *raw)
 	if (slot)
 		*slot = *raw;
 	else
-		c->full = true;
+		capture_incomplete(c);
 }
 
 void capture_add(struct capture *c, const struct raw *raw)
@@ -179,7 +179,7 @@ uint32_t capture_snapshot(struct capture *c, struct snapshot *snapshot)
 	c->snapshots[number] = *snapshot;
 out:
 	if (number == TRACE_NONE)
-		c->full = true;
+		capture_incomplete(c);
 	pthread_mutex_unlock(&c->lock);
 	return number;
 }
@@ -306,7 +306,6 @@ uint32_t capture_file(struct capture *c, const struct trace_file *identity, uint
 	struct trace_file seen = *identity;
 	uint32_t number = TRACE_NONE;
 
-	seen.size = TRACE_SIZE_UNKNOWN;
 	seen.kind = kind_by_path(seen.path);
 	if (!look || !look_at(look, &seen)) {
 		look = seen.path;
@@ -341,7 +340,7 @@ uint32_t capture_file(struct capture *c, const struct trace_file *identity, uint
 			entry->generation = generation;
 		number = (uint32_t)(entry - c->files);
 	} else {
-		c->full = true;
+		capture_incomplete(c);
 	}
 	pthread_mutex_unlock(&c->lock);
 	return number;

@@ -9,6 +9,7 @@
 #define LAB_RECORD_CAPTURE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -120,7 +121,7 @@ struct capture {
 	struct snapshot *snapshots;
 	uint32_t nr_snapshots, room_snapshots;
 	uint64_t lost;
-	bool full; /* memory or disk ran out: the recording is not complete */
+	atomic_bool full; /* memory or disk ran out: the recording is not complete; relaxed */
 
 	char error[512];
 };
@@ -128,15 +129,22 @@ struct capture {
 int capture_open(struct capture *c);
 void capture_close(struct capture *c);
 
+/* Note that something could not be kept. */
+static inline void capture_incomplete(struct capture *c)
+{
+	atomic_store_explicit(&c->full, true, memory_order_relaxed);
+}
+
 /* A copy of *@raw goes in the log. */
 void capture_add(struct capture *c, const struct raw *raw);
 
 uint64_t capture_now(void);
 
 /*
- * The number of the file with this identity, looked at now: its size, kind and build-id when it is new; a
- * RAW_GREW when it is larger than it was, unless @at is NULL. @look is a path at which it can be looked at
- * (the path itself, /proc/PID/fd/N, ...), tried before @path. TRACE_NONE when memory runs out.
+ * The number of the file with this identity, looked at now (its given size holds if it cannot be): its size,
+ * kind and build-id when it is new; a RAW_GREW when it is larger than it was, unless @at is NULL. @look is a
+ * path at which it can be looked at (the path itself, /proc/PID/fd/N, ...), tried before @path. TRACE_NONE
+ * when memory runs out.
  */
 uint32_t capture_file(struct capture *c, const struct trace_file *identity, uint64_t generation,
 		      const char *look, const struct raw *at);
@@ -192,6 +200,8 @@ int proc_snapshot(struct capture *c, pid_t pid, struct snapshot *snapshot);
 void proc_usage(pid_t pid, pid_t tid, struct raw *raw);
 /* The number of the file open as @fd in the stopped process @pid, or TRACE_NONE. */
 uint32_t proc_fd_file(struct capture *c, pid_t pid, int fd, const struct raw *at);
+/* The number of the file mapped at @address in the stopped process @pid, or TRACE_NONE. */
+uint32_t proc_mapped_file(struct capture *c, pid_t pid, uint64_t address, const struct raw *at);
 void proc_header(struct trace_header *header, char **argv);
 
 /* ---- convert.c: the trace ---- */

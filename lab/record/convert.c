@@ -317,6 +317,7 @@ static void take(struct conversion *v, const struct raw *raw)
 		event = add_draft(v, TRACE_FILE_SIZE, TRACE_NONE, raw->time);
 		event->file_size.file = raw->grew.file;
 		event->file_size.size = raw->grew.size;
+		((struct draft *)event)->looked = true;
 	} else if (raw->kind == RAW_LOST) {
 		add_draft(v, TRACE_LOST, TRACE_NONE, raw->time)->lost.count = raw->lost.count;
 	} else {

@@ -35,6 +35,7 @@ struct thread {
 struct draft {
 	struct trace_event event; /* must be first: its `time` is the key */
 	uint32_t binding;	  /* whose file the call is about; TRACE_NONE */
+	bool looked;		  /* FILE_SIZE that comes from looking at the file, not from a call */
 	uint32_t space;		  /* the mm that the call changes */
 };
 

@@ -20,7 +20,7 @@ static const uint64_t USER_END = UINT64_C(1) << 56;
 
 static enum trace_region region_of(const char *name, uint64_t inode)
 {
-	if (inode)
+	if (inode || name[0] == '/') /* a System V segment's inode is its identifier, which may be 0 */
 		return TRACE_REGION_FILE;
 	if (!strcmp(name, "[heap]"))
 		return TRACE_REGION_HEAP;
@@ -35,36 +35,77 @@ static enum trace_region region_of(const char *name, uint64_t inode)
 	return TRACE_REGION_ANON;
 }
 
-/* One line of /proc/PID/maps as a LAYOUT event. False for a line that is none, or is the vsyscall page. */
-static bool parse_mapping(struct capture *c, pid_t pid, char *line, struct trace_event *event)
-{
-	char prot[5];
+/* One line of /proc/PID/maps; `name` points into it. */
+struct mapping {
+	uint64_t start, end, offset, inode;
 	unsigned major, minor;
-	uint64_t inode;
+	char prot[5];
+	const char *name;
+};
+
+static bool parse_mapping(char *line, struct mapping *m)
+{
 	int name = 0;
 
-	*event = (struct trace_event){ .kind = TRACE_LAYOUT };
 	line[strcspn(line, "\n")] = 0;
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 " %n", &event->layout.start,
-		   &event->layout.end, prot, &event->layout.offset, &major, &minor, &inode, &name) < 7 ||
-	    event->layout.end > USER_END)
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 " %n", &m->start, &m->end,
+		   m->prot, &m->offset, &m->major, &m->minor, &m->inode, &name) < 7)
 		return false;
-	event->layout.prot = (prot[0] == 'r' ? PROT_READ : 0) | (prot[1] == 'w' ? PROT_WRITE : 0) |
-			     (prot[2] == 'x' ? PROT_EXEC : 0);
-	event->layout.flags = prot[3] == 's' ? MAP_SHARED : MAP_PRIVATE;
-	event->layout.region = region_of(line + name, inode);
-	event->layout.file = TRACE_NONE;
-	if (event->layout.region == TRACE_REGION_STACK)
-		event->layout.flags |= MAP_GROWSDOWN;
-	if (event->layout.region == TRACE_REGION_FILE) {
-		struct trace_file file = { .inode = inode, .path = line + name };
-		struct raw at = { .time = capture_now(), .pid = (uint32_t)pid, .tid = (uint32_t)pid };
-		file.device = (uint64_t)major << 32 | minor;
-		event->layout.file = capture_file(c, &file, GENERATION_UNKNOWN, NULL, &at);
-	} else {
-		event->layout.offset = 0; /* the vdso's and others' mean nothing */
-	}
+	m->name = line + name;
 	return true;
+}
+
+static uint32_t mapping_file(struct capture *c, const struct mapping *m, const struct raw *at)
+{
+	struct trace_file file = { .inode = m->inode, .path = m->name };
+
+	file.device = (uint64_t)m->major << 32 | m->minor;
+	file.size = strncmp(m->name, "/SYSV", 5) ? TRACE_SIZE_UNKNOWN : m->end - m->start;
+	return capture_file(c, &file, GENERATION_UNKNOWN, NULL, at);
+}
+
+static struct trace_event layout_of(struct capture *c, pid_t pid, const struct mapping *m)
+{
+	struct raw at = { .time = capture_now(), .pid = (uint32_t)pid, .tid = (uint32_t)pid };
+	struct trace_event event = { .kind = TRACE_LAYOUT };
+
+	event.layout.start = m->start;
+	event.layout.end = m->end;
+	event.layout.prot = (m->prot[0] == 'r' ? PROT_READ : 0) | (m->prot[1] == 'w' ? PROT_WRITE : 0) |
+			    (m->prot[2] == 'x' ? PROT_EXEC : 0);
+	event.layout.flags = m->prot[3] == 's' ? MAP_SHARED : MAP_PRIVATE;
+	event.layout.region = region_of(m->name, m->inode);
+	event.layout.file = TRACE_NONE;
+	if (event.layout.region == TRACE_REGION_STACK)
+		event.layout.flags |= MAP_GROWSDOWN;
+	if (event.layout.region == TRACE_REGION_FILE) {
+		event.layout.file = mapping_file(c, m, &at);
+		event.layout.offset = m->offset; /* the vdso's and others' mean nothing */
+	}
+	return event;
+}
+
+static FILE *open_maps(pid_t pid)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	return fopen(path, "re");
+}
+
+uint32_t proc_mapped_file(struct capture *c, pid_t pid, uint64_t address, const struct raw *at)
+{
+	char line[TRACE_STRING_MAX + 256];
+	uint32_t number = TRACE_NONE;
+	struct mapping m;
+	FILE *in = open_maps(pid);
+
+	while (in && number == TRACE_NONE && fgets(line, sizeof(line), in))
+		if (parse_mapping(line, &m) && m.start <= address && address < m.end &&
+		    region_of(m.name, m.inode) == TRACE_REGION_FILE)
+			number = mapping_file(c, &m, at);
+	if (in)
+		fclose(in);
+	return number;
 }
 
 /* start_brk: field 47 of /proc/PID/stat. */
@@ -101,20 +142,21 @@ static void read_limits(pid_t pid, uint64_t limits[TRACE_LIMITS])
 
 int proc_snapshot(struct capture *c, pid_t pid, struct snapshot *snapshot)
 {
-	char path[64], line[TRACE_STRING_MAX + 256];
+	char line[TRACE_STRING_MAX + 256];
 	uint32_t room = 0;
-
+	struct mapping m;
 	struct raw usage = { 0 };
 	proc_usage(pid, pid, &usage);
 	*snapshot = (struct snapshot){ .brk = read_start_brk(pid) };
 	snapshot->minor = usage.usage.minor;
 	snapshot->major = usage.usage.major;
 	read_limits(pid, snapshot->limits);
-	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
-	FILE *in = fopen(path, "re");
+	FILE *in = open_maps(pid);
 	if (!in)
-		return capture_fail(c, "cannot read %s: %s", path, strerror(errno));
+		return capture_fail(c, "cannot read /proc/%d/maps: %s", (int)pid, strerror(errno));
 	while (fgets(line, sizeof(line), in)) {
+		if (!parse_mapping(line, &m) || m.end > USER_END) /* the vsyscall page is nobody's */
+			continue;
 		if (snapshot->count == room) {
 			room = room ? room * 2 : 32;
 			struct trace_event *grown = realloc(snapshot->layouts, room * sizeof(*grown));
@@ -124,7 +166,7 @@ int proc_snapshot(struct capture *c, pid_t pid, struct snapshot *snapshot)
 			}
 			snapshot->layouts = grown;
 		}
-		snapshot->count += parse_mapping(c, pid, line, &snapshot->layouts[snapshot->count]);
+		snapshot->layouts[snapshot->count++] = layout_of(c, pid, &m);
 	}
 	fclose(in);
 	return 0;
@@ -166,7 +208,7 @@ uint32_t proc_fd_file(struct capture *c, pid_t pid, int fd, const struct raw *at
 	if (size < 0 || stat(link, &st))
 		return TRACE_NONE;
 	path[size] = 0;
-	struct trace_file file = { .inode = st.st_ino, .path = path };
+	struct trace_file file = { .inode = st.st_ino, .size = TRACE_SIZE_UNKNOWN, .path = path };
 	file.device = (uint64_t)major(st.st_dev) << 32 | minor(st.st_dev);
 	return capture_file(c, &file, GENERATION_UNKNOWN, link, at);
 }

@@ -248,7 +248,7 @@ static int record(struct capture *c, const struct options *options)
 		capture_fail(c, "cannot run %s: %s", options->command[0], strerror(ran));
 	if (ran)
 		return ran > 0 ? EXIT_USAGE : EXIT_MISSING;
-	if (c->full) {
+	if (atomic_load_explicit(&c->full, memory_order_relaxed)) {
 		capture_fail(c, "memory or room for temporary data ran out (TMPDIR says where that is kept)");
 		return EXIT_MISSING;
 	}

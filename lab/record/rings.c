@@ -365,8 +365,10 @@ static bool take_mapping(struct rings *rings, struct raw *raw, const uint8_t *bo
 	if (size <= NAME || !memchr(body + NAME, 0, size - NAME))
 		return false;
 	struct trace_file file = { .inode = load64(body + INODE), .path = (const char *)body + NAME };
-	if (!file.inode)
+	bool segment = !strncmp(file.path, "/SYSV", 5); /* its inode is its identifier, which may be 0 */
+	if (!file.inode && !segment)
 		return false;
+	file.size = segment ? load64(body + LENGTH) : TRACE_SIZE_UNKNOWN;
 	file.device = (uint64_t)load32(body + MAJOR) << 32 | load32(body + MINOR);
 	raw->kind = RAW_MAPPED;
 	raw->pid = load32(body);

@@ -194,6 +194,46 @@ static void finish(struct conversion *v, struct draft *draft)
 		*file_of(event) = binding_file(v, draft->binding);
 }
 
+/*
+ * Is the size @seen what recorded calls made of the file soon after the mapping at place @first, @size being
+ * its size there? Then the recorder looked after them.
+ */
+static bool seen_late(const struct conversion *v, const uint32_t *order, size_t first, uint32_t number,
+		      uint64_t size, uint64_t seen)
+{
+	enum { LATE = 200 * 1000 * 1000 }; /* ns: more than a look is ever late */
+	uint64_t mapped_at = ((struct draft *)log_at(&v->drafts, order[first]))->event.time;
+
+	for (size_t i = first; i < v->drafts.count; i++) {
+		struct draft *draft = log_at(&v->drafts, order[i]);
+		if (draft->event.time > mapped_at + LATE)
+			break;
+		const uint32_t *file = sizes_file(&draft->event) ? file_of(&draft->event) : NULL;
+		if (!file || *file != number || draft->looked)
+			continue;
+		follow_size(&draft->event, &size);
+		if (size == seen)
+			return true;
+	}
+	return false;
+}
+
+/* The file's size at its first mapping, which stands at place @first. @told is what calls before it told. */
+static uint64_t first_size(const struct conversion *v, const uint32_t *order, size_t first, uint32_t number,
+			   uint64_t told)
+{
+	const struct trace_event *event = &((struct draft *)log_at(&v->drafts, order[first]))->event;
+	uint64_t seen = v->capture->files[number].file.size, span = 0;
+
+	if (seen == TRACE_SIZE_UNKNOWN || seen == told)
+		return told;
+	if (event->kind == TRACE_CALL && event->call.nr == TRACE_MMAP)
+		span = event->call.args[5] + event->call.args[1];
+	if (!seen_late(v, order, first, number, told, seen))
+		return told == TRACE_SIZE_UNKNOWN ? seen : larger(told, seen);
+	return told == TRACE_SIZE_UNKNOWN ? larger(span, seen) : told;
+}
+
 /* Define the files that are mapped, in the order in which they are. */
 static void define_files(struct conversion *v, struct trace_writer *writer, const uint32_t *order,
 			 struct settled *files)
@@ -202,9 +242,10 @@ static void define_files(struct conversion *v, struct trace_writer *writer, cons
 
 	for (uint32_t i = 0; i < c->nr_files; i++)
 		files[i] = (struct settled){ .number = TRACE_NONE, .size = TRACE_SIZE_UNKNOWN };
+	for (size_t i = 0; i < v->drafts.count; i++)
+		finish(v, log_at(&v->drafts, i));
 	for (size_t i = 0; i < v->drafts.count; i++) {
 		struct draft *draft = log_at(&v->drafts, order[i]);
-		finish(v, draft);
 		const uint32_t *number = file_of(&draft->event);
 		if (!number || *number == TRACE_NONE || files[*number].number != TRACE_NONE)
 			continue;
@@ -213,11 +254,7 @@ static void define_files(struct conversion *v, struct trace_writer *writer, cons
 		if (!maps_file(&draft->event))
 			continue;
 		struct trace_file definition = c->files[*number].file;
-		if (definition.size == TRACE_SIZE_UNKNOWN)
-			definition.size = file->size;
-		else if (file->size != TRACE_SIZE_UNKNOWN)
-			definition.size = larger(definition.size, file->size);
-		file->first = definition.size;
+		definition.size = file->first = first_size(v, order, i, *number, file->size);
 		file->number = trace_writer_add_file(writer, &definition);
 	}
 }

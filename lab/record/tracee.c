@@ -190,7 +190,7 @@ static void serve_clone(struct crowd *crowd, struct member *parent)
 	}
 	struct member *child = find_or_add(crowd, (pid_t)child_tid);
 	if (!child) {
-		crowd->capture->full = true;
+		capture_incomplete(crowd->capture);
 		return;
 	}
 	child->pid = (pid_t)raw.fork.pid;
@@ -214,7 +214,7 @@ static void serve_exec(struct crowd *crowd, pid_t tid)
 	}
 	struct member *member = find_or_add(crowd, tid);
 	if (!member || proc_snapshot(crowd->capture, tid, &snapshot)) {
-		crowd->capture->full = true;
+		capture_incomplete(crowd->capture);
 		return;
 	}
 	member->announced = true;
@@ -248,8 +248,11 @@ static void serve_exit(struct crowd *crowd, struct member *member)
 static uint32_t call_file(struct crowd *crowd, const struct member *member, const struct raw *raw)
 {
 	int argument = calls_fd_argument((int)member->nr, member->args);
-	if (argument < 0 || !calls_trace((int)member->nr) ||
-	    (raw->leave.result < 0 && raw->leave.result > -4096))
+	if (raw->leave.result < 0 && raw->leave.result > -4096)
+		return TRACE_NONE;
+	if (calls_trace((int)member->nr) == TRACE_SHMAT)
+		return proc_mapped_file(crowd->capture, member->pid, (uint64_t)raw->leave.result, raw);
+	if (argument < 0 || !calls_trace((int)member->nr))
 		return TRACE_NONE;
 	bool sizes = calls_trace((int)member->nr) != TRACE_MMAP; /* the call itself tells the size */
 	return proc_fd_file(crowd->capture, member->pid, (int)member->args[argument], sizes ? NULL : raw);
@@ -306,7 +309,7 @@ static void serve_stop(struct crowd *crowd, pid_t tid, int status)
 	}
 	struct member *member = find_or_add(crowd, tid);
 	if (!member) {
-		crowd->capture->full = true;
+		capture_incomplete(crowd->capture);
 		resume(crowd, tid, event ? 0 : signal);
 		return;
 	}
