@@ -1,7 +1,8 @@
 /*
  * as.c - an address space's beginning and end.
  *
- * Order:   as_destroy() sleeps; nobody else knows the address space any more, but for CPUs that still have its root loaded.
+ * Order:   as_destroy() sleeps; nobody else knows the address space any more, but for CPUs that still have
+ *          its root loaded.
  * Rules:   BASE-3, BASE-4.
  */
 #include "as.h"

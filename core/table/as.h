@@ -1,9 +1,9 @@
 /*
  * as.h - an address space as the hardware sees it: a root table, who runs it, and how far flushed it is.
  *
- * An mm contains one; a reverse-mapping node points to one. RSS is not counted here but in each table's own metadata, under
- * that table's lock: faults in different tables then share no line (VMA-6), and a table with several sharers counts for
- * each (SPT-9). Reading it is a walk over the tables.
+ * An mm contains one; a reverse-mapping node points to one. RSS is not counted here but in each table's own
+ * metadata, under that table's lock: faults in different tables then share no line (VMA-6), and a table with
+ * several sharers counts for each (SPT-9). Reading it is a walk over the tables.
  */
 #ifndef QUIRE_TABLE_AS_H
 #define QUIRE_TABLE_AS_H
@@ -17,11 +17,11 @@
 
 struct quire_as {
 	struct quire *quire;
-	struct folio *root; /* the top table; fixed until as_destroy() */
-	uint64_t id;	    /* never used twice in an instance */
-	_Alignas(64) _Atomic uint64_t generation; /* moves at every flush; see tlb.c */
-	_Atomic uint32_t owing;			  /* gathers that owe a flush; see gather.c */
-	struct quire_cpu_mask cpus;		  /* CPUs that have the root loaded, lazy ones too */
+	struct folio *root;			   /* the top table; fixed until as_destroy() */
+	uint64_t id;				   /* never used twice in an instance */
+	_Alignas(64) _Atomic uint64_t generation;  /* moves at every flush; see tlb.c */
+	_Atomic uint32_t owing;			   /* gathers that owe a flush; see gather.c */
+	struct quire_cpu_mask cpus;		   /* CPUs that have the root loaded, lazy ones too */
 	_Alignas(64) struct rwlock notifiers_lock; /* order: outside every other lock of table/ */
 	struct quire_notifier *_Atomic notifiers;
 };
@@ -29,12 +29,16 @@ struct quire_as {
 /* Instance set-up: the empty root, what idle CPUs run. */
 int tables_create(struct quire_cpu *cpu);
 void tables_destroy(struct quire_cpu *cpu);
-int tables_cpu_create(struct quire_cpu *boot, struct quire_cpu *cpu); /* cpu->tlb; loads the empty root when cpu runs it */
+/* cpu->tlb. The first CPU, where @boot is @cpu, also loads the empty root; others begin with none. */
+int tables_cpu_create(struct quire_cpu *boot, struct quire_cpu *cpu);
 void tables_cpu_destroy(struct quire_cpu *boot, struct quire_cpu *cpu);
 
 int as_create(struct quire_cpu *cpu, struct quire_as *as); /* an empty root; -ENOMEM */
 
-/* SLEEPS. Every entry is clear, and the notifiers are released. Evicts lazy CPUs, frees the tables that are left and the root. */
+/*
+ * SLEEPS. Every entry is clear, and the notifiers are released. Evicts lazy CPUs, frees the tables that are
+ * left and the root.
+ */
 void as_destroy(struct quire_cpu **cpu, struct quire_as *as);
 
 /* The CPU switches: the table/ half of quire_cpu_run(), _idle() and _leave(). */
@@ -43,8 +47,9 @@ void as_idle(struct quire_cpu *cpu);
 void as_leave(struct quire_cpu *cpu);
 
 /*
- * Secondary MMUs; the public half is <quire/notifier.h>. SLEEP. Both wait for operations under way, so that every notifier hears the start
- * and the end of an operation, or neither. Release: the address space goes; each is told so and forgotten.
+ * Secondary MMUs; the public half is <quire/notifier.h>. SLEEP. Both wait for operations under way, so that
+ * every notifier hears the start and the end of an operation, or neither. Release: the address space goes;
+ * each is told so and forgotten.
  */
 void as_notifier_add(struct quire_cpu **cpu, struct quire_as *as, struct quire_notifier *notifier);
 void as_notifier_remove(struct quire_cpu **cpu, struct quire_as *as, struct quire_notifier *notifier);

@@ -9,7 +9,10 @@
 /* @entries more entries map @folio. */
 static inline void mapping_added(struct folio *folio, unsigned entries)
 {
-	/* Acquire pairs with the release below: who maps a page anew sees what the last one to unmap it noted in its flags. */
+	/*
+	 * Acquire pairs with the release below: who maps a page anew sees what the last one to unmap it noted
+	 * in its flags.
+	 */
 	atomic_fetch_add_explicit(&folio->maps, (int32_t)entries, memory_order_acq_rel);
 }
 
@@ -28,8 +31,8 @@ static inline void mapping_removed(struct quire *quire, quire_entry old, struct 
 }
 
 /*
- * Hide the entry under the cursor from hardware and flush it everywhere: what hardware set in it is final. Returns it as it was. The
- * table stays locked throughout.
+ * Hide the entry under the cursor from hardware and flush it everywhere: what hardware set in it is final.
+ * Returns it as it was. The table stays locked throughout.
  */
 quire_entry change_hide(struct cursor *cursor);
 

@@ -1,7 +1,8 @@
 /*
  * check.c - adds up the tables' counts, and holds them against the entries.
  *
- * Order:   one table's lock at a time, inside one RCU section, which keeps a table's frame a table while it is looked at.
+ * Order:   one table's lock at a time, inside one RCU section, which keeps a table's frame a table while it
+ *          is looked at.
  * Rules:   BASE-4.
  */
 #include "as.h"
@@ -14,7 +15,7 @@ static quire_entry read_entry(struct quire *quire, struct folio *table, unsigned
 	return atomic_load_explicit(table_slot(quire, table, index), memory_order_acquire);
 }
 
-/* ---- counts ---------------------------------------------------------------------------------------------- */
+/* ---- counts -------------------------------------------------------------------------------------------- */
 
 /* Under the table's lock. */
 static void add_table(struct quire *quire, struct folio *table, struct as_counts *out)
@@ -58,7 +59,7 @@ void as_counts(struct quire_cpu *cpu, struct quire_as *as, struct as_counts *out
 	quire_port_rcu_unlock(cpu);
 }
 
-/* ---- checks ---------------------------------------------------------------------------------------------- */
+/* ---- checks -------------------------------------------------------------------------------------------- */
 
 static const char *check_leaf(struct quire *quire, const struct folio *table, quire_entry entry,
 			      unsigned rss[RSS_KINDS])

@@ -1,18 +1,19 @@
 /*
  * cursor.c - the translation door: stands on entries, steps over ranges, changes what it stands on.
  *
- * A cursor holds the lock of the one table that it stands in, the leaf table as a rule, that of level 1 at a huge leaf. What is under
- * the lock changes by software only through it; hardware goes on setting accessed and dirty bits, so every change here is one
- * atomic read-modify-write, and what it returns is what hardware left (PIN-8):
+ * A cursor holds the lock of the one table that it stands in, the leaf table as a rule, that of level 1 at a
+ * huge leaf. What is under the lock changes by software only through it; hardware goes on setting accessed
+ * and dirty bits, so every change here is one atomic read-modify-write, and what it returns is what hardware
+ * left (PIN-8):
  *
- *	software			a CPU's walker			entry
- *	read entry: clean						P W -
- *					store: set dirty		P W D
- *	write 0								0	the store is lost: the page is dropped as clean
- *	exchange 0 -> P W D						0	it is not: the folio becomes dirty
+ *	software		a CPU's walker		entry
+ *	read entry: clean				P W -
+ *				store: set dirty	P W D
+ *	write 0						0	the page is dropped as clean, its store lost
+ *	exchange 0 -> P W D				0	the folio becomes dirty
  *
- * Whose flush. An entry that hardware cannot use now may have been one that it could a moment ago, and the flush for that may still be owed,
- * by somebody else:
+ * Whose flush. An entry that hardware cannot use now may have been one that it could a moment ago, and the
+ * flush for that may still be owed, by somebody else:
  *
  *	mprotect(NONE)			truncate			a CPU that runs
  *	entry: not for hardware
@@ -21,9 +22,9 @@
  *									stores to the free page
  *	flush
  *
- * So whoever lets go of a page, or of its dirty bit, flushes for any entry that mapped it, whatever hardware might have done with it.
- * Only a change that keeps page and dirty bit looks at the entry (entry_change_needs_flush()): such changes that could meet are
- * kept apart by who may make them.
+ * So whoever lets go of a page, or of its dirty bit, flushes for any entry that mapped it, whatever hardware
+ * might have done with it. Only a change that keeps page and dirty bit looks at the entry
+ * (entry_change_needs_flush()): such changes that could meet are kept apart by who may make them.
  *
  * Order:   one table lock, see walk.c. The gather's flush inside it only in cursor_replace().
  * Rules:   BASE-2, BASE-3, BASE-4, PIN-8.
@@ -49,7 +50,7 @@ static void stand_on(struct cursor *cursor, quire_vaddr va, quire_entry entry)
 	cursor->entry = entry;
 }
 
-/* ---- one address ----------------------------------------------------------------------------------------- */
+/* ---- one address --------------------------------------------------------------------------------------- */
 
 static int open_level(struct cursor *cursor, quire_vaddr va, unsigned level, struct table_stock *stock)
 {
@@ -104,7 +105,7 @@ void cursor_close(struct cursor *cursor)
 	cursor->table = NULL;
 }
 
-/* ---- a range --------------------------------------------------------------------------------------------- */
+/* ---- a range ------------------------------------------------------------------------------------------- */
 
 void cursor_begin(struct cursor *cursor, struct quire_cpu *cpu, struct quire_as *as, quire_vaddr start,
 		  quire_vaddr end, enum cursor_intent intent, struct gather *gather)
@@ -113,7 +114,10 @@ void cursor_begin(struct cursor *cursor, struct quire_cpu *cpu, struct quire_as 
 	*cursor = (struct cursor){
 		.cpu = cpu, .as = as, .gather = gather, .intent = intent, .start = start, .end = end
 	};
-	/* Nothing lies between the end of user addresses and that of the last table: a range up to the one covers the other. */
+	/*
+	 * Nothing lies between the end of user addresses and that of the last table: a range up to the one
+	 * covers the other.
+	 */
 	if (end >= QUIRE_USER_END)
 		cursor->end = align_up(end, QUIRE_LEVEL_SIZE(QUIRE_LEVELS - 1));
 	cursor->va = start;
@@ -130,8 +134,8 @@ static void step_out(struct cursor *cursor)
 }
 
 /*
- * Upper tables that were passed without a leaf found in them: a descent that made them and then had no memory for the next left
- * them so.
+ * Upper tables that were passed without a leaf found in them: a descent that made them and then had no memory
+ * for the next left them so.
  */
 struct passed_by {
 	struct walk_passed passed;
@@ -160,7 +164,10 @@ static bool step_in(struct cursor *cursor, quire_vaddr *at)
 	return true;
 }
 
-/* Go on in the locked table from *at: true and standing on a leaf; or false, *at being where to look for the next table. */
+/*
+ * Go on in the locked table from *at: true and standing on a leaf; or false, *at being where to look for the
+ * next table.
+ */
 static bool scan(struct cursor *cursor, quire_vaddr *at)
 {
 	quire_vaddr size = cursor_size(cursor), span = table_span(cursor->level);
@@ -202,7 +209,7 @@ void cursor_end(struct cursor *cursor)
 		step_out(cursor);
 }
 
-/* ---- changes --------------------------------------------------------------------------------------------- */
+/* ---- changes ------------------------------------------------------------------------------------------- */
 
 static _Atomic quire_entry *slot_of(const struct cursor *cursor)
 {
@@ -230,7 +237,9 @@ void cursor_set(struct cursor *cursor, quire_entry entry, struct folio *folio)
 
 quire_entry cursor_clear(struct cursor *cursor)
 {
-	/* Acquire and release: the page's contents, before, were ours to look at; its next use comes after. */
+	/*
+	 * Acquire and release: the page's contents, before, were ours to look at; its next use comes after.
+	 */
 	quire_entry old = atomic_exchange_explicit(slot_of(cursor), 0, memory_order_acq_rel);
 
 	quire_assert(entry_is_mapped(old) && !(cursor->level && entry_is_table(old)));
@@ -255,8 +264,8 @@ quire_entry cursor_protect(struct cursor *cursor, quire_entry off, quire_entry o
 							memory_order_relaxed));
 
 	/*
-	 * A dirty bit taken away needs the flush too: a CPU that has the bit cached stores without setting it again. An accessed
-	 * bit does not: at worst a use goes unnoticed.
+	 * A dirty bit taken away needs the flush too: a CPU that has the bit cached stores without setting it
+	 * again. An accessed bit does not: at worst a use goes unnoticed.
 	 */
 	bool cleaned = (old & ~new &ENTRY_DIRTY) != 0;
 	struct folio *folio = cleaned ? entry_folio(cursor->as->quire, old) : NULL;
@@ -269,8 +278,8 @@ quire_entry cursor_protect(struct cursor *cursor, quire_entry off, quire_entry o
 }
 
 /*
- * While the flush is under way the entry says: mapped, but not for hardware. Empty it must not be: a search that goes over
- * upper tables without their locks would pass a huge leaf by.
+ * While the flush is under way the entry says: mapped, but not for hardware. Empty it must not be: a search
+ * that goes over upper tables without their locks would pass a huge leaf by.
  */
 quire_entry change_hide(struct cursor *cursor)
 {
@@ -278,7 +287,10 @@ quire_entry change_hide(struct cursor *cursor)
 	quire_entry old = atomic_load_explicit(slot, memory_order_relaxed);
 
 	quire_assert(entry_is_mapped(old));
-	/* One operation turns the one bit off and the other on, and returns hardware's bits, which are final now. */
+	/*
+	 * One operation turns the one bit off and the other on, and returns hardware's bits, which are final
+	 * now.
+	 */
 	if (entry_is_live(old))
 		old = atomic_fetch_xor_explicit(slot, ENTRY_PRESENT | ENTRY_NONE, memory_order_acq_rel);
 	tlb_flush(cursor->cpu, cursor->as, cursor->va, cursor->va + cursor_size(cursor));

@@ -1,9 +1,10 @@
 /*
  * entry.h - what a page-table entry says. The only file that knows its bits.
  *
- * The layout is x86-64's; the frame number stands at bit 12 whatever the page size. Bits that hardware ignores carry what
- * software needs: SPECIAL (a frame that is not counted: the zero page) and, where the present bit is off, NONE: mapped,
- * but PROT_NONE, so that hardware faults and everything else still sees the page.
+ * The layout is x86-64's; the frame number stands at bit 12 whatever the page size. Bits that hardware
+ * ignores carry what software needs: SPECIAL (a frame that is not counted: the zero page) and, where the
+ * present bit is off, NONE: mapped, but PROT_NONE, so that hardware faults and everything else still sees the
+ * page.
  *
  *	63   62..52   51..12        11 10 9        8      7     6  5  4  3  2  1  0
  *	NX   -        frame number  -  -  SPECIAL  NONE*  HUGE  D  A  -  -  U  W  P     * only when P is 0
@@ -69,13 +70,16 @@ static inline bool entry_is_table(quire_entry entry)
 	return (entry & (ENTRY_PRESENT | ENTRY_HUGE)) == ENTRY_PRESENT;
 }
 
-/* Does taking @old for @new need a flush: could a CPU do with the cached old one what the new forbids, or reach another frame? */
+/*
+ * Does taking @old for @new need a flush: could a CPU do with the cached old one what the new forbids, or
+ * reach another frame?
+ */
 static inline bool entry_change_needs_flush(quire_entry old, quire_entry new)
 {
 	if (!entry_is_live(old))
 		return false;
 	return !entry_is_live(new) || entry_pfn(old) != entry_pfn(new) || (old & ENTRY_WRITE & ~new) ||
-	       (~old & new & ENTRY_NX);
+	       (~old & new &ENTRY_NX);
 }
 
 #endif

@@ -1,14 +1,17 @@
 /*
  * gather.c - carries out the flush that an operation owes, and only then lets go of frames and tables.
  *
- *	entry cleared --> range, frame, table into the gather --> ... --> flush --> frames put; tables freed after a grace period
+ *	entry cleared --> range, frame, table into the gather --> ... --> flush --> frames put
+ *									     --> grace period --> tables freed
  *
- * Secondary MMUs are told before the first entry changes and after the last flush. The list of notifiers is read-locked from the
- * beginning to the end: one that is registered in the middle of an operation would not have been told of it, and would take a
- * translation that is about to go (BASE-7). So registration waits for the operations that are under way.
+ * Secondary MMUs are told before the first entry changes and after the last flush. The list of notifiers is
+ * read-locked from the beginning to the end: one that is registered in the middle of an operation would not
+ * have been told of it, and would take a translation that is about to go (BASE-7). So registration waits for
+ * the operations that are under way.
  *
- * Others' flushes. Two operations may meet in one range: one clears an entry, the other finds it clear and has nothing to flush, yet must
- * not return before the first one's flush. as->owing says whether somebody's is outstanding:
+ * Others' flushes. Two operations may meet in one range: one clears an entry, the other finds it clear and
+ * has nothing to flush, yet must not return before the first one's flush. as->owing says whether somebody's
+ * is outstanding:
  *
  *	first					second
  *	lock the table				lock the table
@@ -17,9 +20,10 @@
  *	flush					owing != 0?	(a)
  *	owing - 1	(release)		flush the whole range
  *
- * Who saw the entry clear, under its table's lock, or its table gone, sees the count raised, or lowered after the flush. It flushes
- * itself then, rather than wait: so nobody waits for another operation. A page that writeback finds unmapped, or read-only, is
- * covered by the same: no CPU stores to it any more when it is handed to the store, clean.
+ * Who saw the entry clear, under its table's lock, or its table gone, sees the count raised, or lowered after
+ * the flush. It flushes itself then, rather than wait: so nobody waits for another operation. A page that
+ * writeback finds unmapped, or read-only, is covered by the same: no CPU stores to it any more when it is
+ * handed to the store, clean.
  *
  * Order:   gather_begin() and _end() sleep, with no spin lock held. gather_flush() under table locks or none.
  * Rules:   BASE-3, BASE-7.
@@ -67,8 +71,8 @@ void gather_frame(struct gather *gather, struct folio *folio)
 }
 
 /*
- * One page of what the table covered is enough: flushing it forgets the upper-level entries for its address, and the only
- * such entry that leads here is the one that this page's walk goes through.
+ * One page of what the table covered is enough: flushing it forgets the upper-level entries for its address,
+ * and the only such entry that leads here is the one that this page's walk goes through.
  */
 void gather_table(struct gather *gather, struct folio *table, quire_vaddr va)
 {
@@ -99,7 +103,10 @@ void gather_flush(struct quire_cpu *cpu, struct gather *gather)
 	gather->end = 0;
 	gather->tables = false;
 	if (gather->owes) {
-		/* Release pairs with the acquire in others_owe(): who sees the count lowered comes after the flush. */
+		/*
+		 * Release pairs with the acquire in others_owe(): who sees the count lowered comes after the
+		 * flush.
+		 */
 		atomic_fetch_sub_explicit(&gather->as->owing, 1, memory_order_release);
 		gather->owes = false;
 	}

@@ -7,8 +7,8 @@
  *	gather_end	gather_flush, then secondary MMUs may come back		(sleeps)
  *			and what others changed in the range is flushed too
  *
- * Between the clear and the flush a CPU may still reach the frame through its TLB, so the frame cannot be free yet.
- * A gather lives on its operation's stack.
+ * Between the clear and the flush a CPU may still reach the frame through its TLB, so the frame cannot be
+ * free yet. A gather lives on its operation's stack.
  */
 #ifndef QUIRE_TABLE_GATHER_H
 #define QUIRE_TABLE_GATHER_H
@@ -17,23 +17,30 @@
 
 struct gather {
 	struct quire_as *as;
-	quire_vaddr from, to;	 /* what secondary MMUs were told */
-	quire_vaddr start, end;	 /* to flush; start >= end: nothing */
-	quire_vaddr reach_from, reach_to; /* tables that are left empty and lie wholly in here are taken out */
-	bool owes;		 /* counted in as->owing */
-	bool tables;		 /* tables were taken out: lazy CPUs leave, upper-level caches go */
+	quire_vaddr from, to;		  /* what secondary MMUs were told */
+	quire_vaddr start, end;		  /* to flush; start >= end: nothing */
+	quire_vaddr reach_from, reach_to; /* tables left empty that lie wholly in here are taken out */
+	bool owes;			  /* counted in as->owing */
+	bool tables;			  /* tables were taken out: lazy CPUs leave, upper-level caches go */
 	unsigned count;
 	struct folio *frames[QUIRE_GATHER_FRAMES]; /* a reference each */
-	struct folio *dead;	 /* tables taken out, linked by table.rcu.next */
+	struct folio *dead;			   /* tables taken out, linked by table.rcu.next */
 };
 
-/* SLEEPS. [from, to) is all that will change; the reach for empty tables is the same, until the caller widens it. */
-void gather_begin(struct quire_cpu **cpu, struct gather *gather, struct quire_as *as, quire_vaddr from, quire_vaddr to);
+/*
+ * SLEEPS. [from, to) is all that will change; the reach for empty tables is the same, until the caller widens
+ * it.
+ */
+void gather_begin(struct quire_cpu **cpu, struct gather *gather, struct quire_as *as, quire_vaddr from,
+		  quire_vaddr to);
 
 /* May be called under table locks (it waits for other CPUs' flush, which takes none), or none. */
 void gather_flush(struct quire_cpu *cpu, struct gather *gather);
 
-/* What the cursor owes: the flush of a range, a frame's reference (the gather is not full), a table taken out that @va went through. */
+/*
+ * What the cursor owes: the flush of a range, a frame's reference (the gather is not full), a table taken out
+ * that @va went through.
+ */
 void gather_range(struct gather *gather, quire_vaddr start, quire_vaddr end);
 void gather_frame(struct gather *gather, struct folio *folio);
 void gather_table(struct gather *gather, struct folio *table, quire_vaddr va);

@@ -1,18 +1,19 @@
 /*
  * move.c - entries change their address (mremap).
  *
- * The page moves, and nothing is counted anew but where the tables count; its old address must be forgotten before the new one can be
- * taken apart:
+ * The page moves, and nothing is counted anew but where the tables count; its old address must be forgotten
+ * before the new one can be taken apart:
  *
- *	move (this CPU)				truncate, by reverse mapping (another)
+ *	move (this CPU)			truncate (another)			a third
  *	entry: old place -> new place
- *	...					clear the new place, flush it, free the page
- *	flush the old place						<- too late: a third CPU may still store
- *									   to the page through the old one
+ *	...				clear the new place, flush it,		stores through the old place
+ *					free the page				to the free page
+ *	flush the old place: too late
  *
  * So the flush comes before the lock of the table that received the entry is released (CVE-2018-18281).
  *
- * Order:   two table locks of one level, see pair.c; the flush inside them, which waits for other CPUs but takes no lock.
+ * Order:   two table locks of one level, see pair.c; the flush inside them, which waits for other CPUs but
+ *          takes no lock.
  * Rules:   BASE-3, BASE-4, PIN-8.
  */
 #include "move.h"
@@ -30,7 +31,7 @@ static void move_one(struct pair *pair)
 	_Atomic quire_entry *to = table_slot(quire, pair->to.table, table_index(pair->to.va, pair->to.level));
 
 	quire_assert(pair->to.entry == 0);
-	/* Hardware's bits are final with the exchange: a walker that comes later finds nothing to set them in. */
+	/* Hardware's bits are final with the exchange: a later walker finds nothing to set them in. */
 	quire_entry entry = atomic_exchange_explicit(from, 0, memory_order_acq_rel);
 	table_count_out(quire, pair->from.table, entry);
 	table_count_in(quire, pair->to.table, entry);

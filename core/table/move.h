@@ -7,27 +7,35 @@
 #include "cursor.h"
 
 /*
- * Move the entries of [from, from + bytes) to the same offsets from @to, whose range is empty. The flush of the old range is
- * complete before the lock of any table that received an entry is released (CVE-2018-18281: whoever finds the page at its new
- * address and frees it must not leave a translation at the old one). Page-table pages are made at the destination as needed:
- * -ENOMEM after some were moved, with *moved telling how many bytes are done; what was not moved is untouched.
- * A call that moves them back needs none. @gather covers the old range; when all is moved, a table of it left empty goes into it. Ranges may not overlap. Does not sleep.
+ * Move the entries of [from, from + bytes) to the same offsets from @to, whose range is empty. The flush of
+ * the old range is complete before the lock of any table that received an entry is released (CVE-2018-18281:
+ * whoever finds the page at its new address and frees it must not leave a translation at the old one).
+ * Page-table pages are made at the destination as needed: -ENOMEM after some were moved, with *moved telling
+ * how many bytes are done; what was not moved is untouched. A call that moves them back needs none. @gather
+ * covers the old range; when all is moved, a table of it left empty goes into it. Ranges may not overlap.
+ * Does not sleep.
  */
-int table_move(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr from, quire_vaddr to, quire_vaddr bytes,
-	       struct gather *gather, quire_vaddr *moved);
+int table_move(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr from, quire_vaddr to,
+	       quire_vaddr bytes, struct gather *gather, quire_vaddr *moved);
 
-/* What fork wants done with one entry. The callback may change the parent's (through @from) and sets the child's itself. */
+/*
+ * What fork wants done with one entry. The callback may change the parent's (through @from) and sets the
+ * child's itself.
+ */
 struct table_copy {
-	/* Called with both cursors open and locked, @to at the same address and empty. 0, or an error that ends the copy. */
+	/*
+	 * Called with both cursors open and locked, @to at the same address and empty. 0, or an error that
+	 * ends the copy.
+	 */
 	int (*entry)(struct table_copy *copy, struct cursor *from, struct cursor *to);
 };
 
 /*
- * For each present leaf of [start, end) in @from call copy->entry. Child tables are made as needed. The parent's flush is owed
- * in @gather (opened by the caller, CURSOR_MM). 0, -ENOMEM, or the callback's error; what was copied stays copied. Does not sleep
- * in between, but unlocks between tables.
+ * For each present leaf of [start, end) in @from call copy->entry. Child tables are made as needed. The
+ * parent's flush is owed in @gather (opened by the caller, CURSOR_MM). 0, -ENOMEM, or the callback's error;
+ * what was copied stays copied. Does not sleep in between, but unlocks between tables.
  */
-int table_copy(struct quire_cpu *cpu, struct quire_as *from, struct quire_as *to, quire_vaddr start, quire_vaddr end,
-	       struct gather *gather, struct table_copy *copy);
+int table_copy(struct quire_cpu *cpu, struct quire_as *from, struct quire_as *to, quire_vaddr start,
+	       quire_vaddr end, struct gather *gather, struct table_copy *copy);
 
 #endif

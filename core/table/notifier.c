@@ -1,8 +1,8 @@
 /*
  * notifier.c - secondary MMUs let go before a translation changes, and hold off until it has (BASE-7).
  *
- * The owner of a secondary MMU translates without holding anything of ours, so an operation may begin and end meanwhile.
- * It finds out under its own lock, which start() takes too:
+ * The owner of a secondary MMU translates without holding anything of ours, so an operation may begin and end
+ * meanwhile. It finds out under its own lock, which start() takes too:
  *
  *	an operation				the owner's fault
  *	active + 1				s = seq			(acquire)
@@ -12,11 +12,13 @@
  *	seq + 1		(release)		install, unlock
  *	active - 1	(release)
  *
- * If the owner's locked part comes before start()'s, start() drops what it installed. If it comes after, it sees active, or, when that
- * has gone back already, the seq that moved before. It is not enough that seq moves at the start: an owner that reads it between
- * start and end, translates the old entry, and comes to its lock after the end would find nothing changed.
+ * If the owner's locked part comes before start()'s, start() drops what it installed. If it comes after, it
+ * sees active, or, when that has gone back already, the seq that moved before. It is not enough that seq
+ * moves at the start: an owner that reads it between start and end, translates the old entry, and comes to
+ * its lock after the end would find nothing changed.
  *
- * Order:   notifiers_lock is outside every other lock of table/; an operation holds it for reading from its start to its end.
+ * Order:   notifiers_lock is outside every other lock of table/; an operation holds it for reading from its
+ *          start to its end.
  */
 #include "notifier.h"
 
@@ -96,7 +98,10 @@ void as_notifiers_release(struct quire_cpu **cpu, struct quire_as *as)
 
 uint64_t quire_notifier_seq(struct quire_notifier *notifier)
 {
-	/* Acquire pairs with the release in notifiers_end(): a translation read after this is of after that operation. */
+	/*
+	 * Acquire pairs with the release in notifiers_end(): a translation read after this is of after that
+	 * operation.
+	 */
 	return atomic_load_explicit(&notifier->seq, memory_order_acquire);
 }
 

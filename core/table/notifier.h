@@ -1,5 +1,6 @@
 /*
- * notifier.h - telling secondary MMUs, for gather.c and as.c. Registration is in as.h, the owner's side in <quire/notifier.h>.
+ * notifier.h - telling secondary MMUs, for gather.c. Registration is in as.h, the owner's side in
+ * <quire/notifier.h>.
  */
 #ifndef QUIRE_TABLE_NOTIFIER_H
 #define QUIRE_TABLE_NOTIFIER_H

@@ -1,9 +1,10 @@
 /*
  * pair.c - opens two cursors together without a deadlock.
  *
- * Memory for the tables on the way comes first, with nothing locked. Then both paths are gone down again, and the two tables at their
- * ends locked in the order of their frame numbers: two such operations that meet, one going each way, want them in one order. Both
- * tables are of one level. If the shape has changed in between, everything is let go and looked at anew.
+ * Memory for the tables on the way comes first, with nothing locked. Then both paths are gone down again, and
+ * the two tables at their ends locked in the order of their frame numbers: two such operations that meet, one
+ * going each way, want them in one order. Both tables are of one level. If the shape has changed in between,
+ * everything is let go and looked at anew.
  *
  * Order:   two table locks of one level, lower frame number first.
  */

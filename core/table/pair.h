@@ -17,13 +17,16 @@ struct pair {
 };
 
 /*
- * Stand on the first leaf at @at or above, and at its place in @to_as, both tables locked; @at moves to the leaf. A table
- * missing there is made. A huge leaf that cannot go as one is split first. 0; -ENOENT when nothing is left (at is end);
- * -ENOMEM, with nothing locked.
+ * Stand on the first leaf at @at or above, and at its place in @to_as, both tables locked; @at moves to the
+ * leaf. A table missing there is made. A huge leaf that cannot go as one is split first. 0; -ENOENT when
+ * nothing is left (at is end); -ENOMEM, with nothing locked.
  */
 int pair_open(struct pair *pair);
 
-/* Go to the next leaf within the tables that are locked; false when there is none, @at being where to open the next pair. */
+/*
+ * Go to the next leaf within the tables that are locked; false when there is none, @at being where to open
+ * the next pair.
+ */
 bool pair_next(struct pair *pair);
 
 void pair_close(struct pair *pair);

@@ -5,10 +5,11 @@
  *	fill a table with small leaves, in private	same rights and bits
  *	put the table in the leaf's place		CPUs cache small translations
  *
- * The order is hardware's demand: a CPU that holds a large and a small translation of one address may stop, or use either. It also makes
- * the leaf's dirty bit final before it is copied.
+ * The order is hardware's demand: a CPU that holds a large and a small translation of one address may stop,
+ * or use either. It also makes the leaf's dirty bit final before it is copied.
  *
- * Order:   level 1's lock is held; the new table's inside it, which nobody else can want yet. Waits for other CPUs' flush.
+ * Order:   level 1's lock is held; the new table's inside it, which nobody else can want yet. Waits for other
+ *          CPUs' flush.
  * Rules:   BASE-2, BASE-3, BASE-4.
  */
 #include "cursor.h"
@@ -46,14 +47,19 @@ void cursor_split(struct cursor *cursor, struct table_stock *stock, quire_vaddr 
 
 	struct folio *folio = entry_folio(quire, old);
 	if (folio) {
-		/* One reference and one mapping are there already. Relaxed: the entry's reference keeps the folio. */
+		/*
+		 * One reference and one mapping are there already. Relaxed: the entry's reference keeps the
+		 * folio.
+		 */
 		atomic_fetch_add_explicit(&folio->refs, QUIRE_HUGE_PAGES - 1, memory_order_relaxed);
 		mapping_added(folio, QUIRE_HUGE_PAGES - 1);
 	}
 
 	table_count_out(quire, upper, old);
 	unsigned index = table_index(cursor->va, 1);
-	/* The lock word of the new table is taken before it can be found, and the cursor walks away with it. */
+	/*
+	 * The lock word of the new table is taken before it can be found, and the cursor walks away with it.
+	 */
 	quire_spin_lock(cursor->cpu, &table->table.lock);
 	table_replace(quire, upper, index, table);
 	quire_spin_unlock(cursor->cpu, &upper->table.lock);

@@ -1,15 +1,16 @@
 /*
  * table.c - table pages: allocation, links, counts; stocks of them.
  *
- * A table is one frame of kind TABLE. Its lock and its counts are in the frame's metadata; the frame holds nothing but entries, since
- * hardware reads it. Its life:
+ * A table is one frame of kind TABLE. Its lock and its counts are in the frame's metadata; the frame holds
+ * nothing but entries, since hardware reads it. Its life:
  *
- *	table_alloc  -->  table_link  -->  ... used ...  -->  table_unlink  -->  flush  -->  grace period  -->  table_free
- *	  private         reachable                            dead               no walker     no descent
+ *	table_alloc --> table_link --> ... --> table_unlink --> flush --> grace period --> table_free
+ *	 private	reachable		dead	  no walker	no descent
  *
- * Two kinds of visitor go down without a lock, and each needs its own farewell: CPUs' walkers, which may also have cached the
- * entry that leads here, are sent away by the flush (gather.c); descents of the core, which are RCU readers, by the grace
- * period. A descent that locks a table which died under its hands finds the dead mark, and starts over.
+ * Two kinds of visitor go down without a lock, and each needs its own farewell: CPUs' walkers, which may also
+ * have cached the entry that leads here, are sent away by the flush (gather.c); descents of the core, which
+ * are RCU readers, by the grace period. A descent that locks a table which died under its hands finds the
+ * dead mark, and starts over.
  *
  * Order:   no locks taken here. An upper table's lock is outside a lower one's.
  * Rules:   BASE-2, BASE-3, BASE-4.
@@ -62,8 +63,9 @@ void table_replace(struct quire *quire, struct folio *parent, unsigned index, st
 	child->table.level = (uint8_t)(parent->table.level - 1);
 	parent->table.used++;
 	/*
-	 * Release: the table is empty, or filled by a split, before anybody can walk into it. Pairs with the acquire in
-	 * walk_down(), and with the order in which a CPU's walker reads an entry and then what it leads to.
+	 * Release: the table is empty, or filled by a split, before anybody can walk into it. Pairs with the
+	 * acquire in walk_down(), and with the order in which a CPU's walker reads an entry and then what it
+	 * leads to.
 	 */
 	atomic_store_explicit(table_slot(quire, parent, index), entry_table(folio_pfn(quire, child)),
 			      memory_order_release);
@@ -81,13 +83,13 @@ void table_unlink(struct quire *quire, struct folio *parent, unsigned index, str
 	child->table.dead = true;
 	parent->table.used--;
 	/*
-	 * An exchange, because a walker may be setting the accessed bit. Release: who finds no table here, without a lock, finds the
-	 * flush counted that its entries are owed (gather.c).
+	 * An exchange, because a walker may be setting the accessed bit. Release: who finds no table here,
+	 * without a lock, finds the flush counted that its entries are owed (gather.c).
 	 */
 	atomic_exchange_explicit(table_slot(quire, parent, index), 0, memory_order_release);
 }
 
-/* ---- counts ---------------------------------------------------------------------------------------------- */
+/* ---- counts -------------------------------------------------------------------------------------------- */
 
 struct folio *entry_folio(struct quire *quire, quire_entry entry)
 {
@@ -125,7 +127,7 @@ void table_count_out(struct quire *quire, struct folio *table, quire_entry entry
 	table->table.rss[folio_rss_kind(folio)]--;
 }
 
-/* ---- stocks ---------------------------------------------------------------------------------------------- */
+/* ---- stocks -------------------------------------------------------------------------------------------- */
 
 static struct folio *stock_pop(struct table_stock *stock)
 {

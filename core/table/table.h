@@ -19,7 +19,8 @@ static inline quire_vaddr table_span(unsigned level)
 }
 
 /*
- * Entries are atomic: hardware reads them and sets bits in them at any time, and software goes down through them without a lock.
+ * Entries are atomic: hardware reads them and sets bits in them at any time, and software goes down through
+ * them without a lock.
  */
 static inline _Atomic quire_entry *table_slot(struct quire *quire, const struct folio *table, unsigned index)
 {
@@ -32,14 +33,20 @@ struct folio *table_alloc(struct quire_cpu *cpu);
 /* A table that nobody else can reach any more, neither a CPU's walker nor a descent under RCU. */
 void table_free(struct quire_cpu *cpu, struct folio *table);
 
-/* A table that no CPU's walker can reach any more: freed after a grace period, for descents that have seen it. */
+/*
+ * A table that no CPU's walker can reach any more: freed after a grace period, for descents that have seen
+ * it.
+ */
 void table_free_later(struct quire_cpu *cpu, struct folio *table);
 
 /* From @stock (NULL: none), else from the allocator; and an unused one back. */
 struct folio *table_take(struct quire_cpu *cpu, struct table_stock *stock);
 void table_give_back(struct quire_cpu *cpu, struct table_stock *stock, struct folio *table);
 
-/* Hang @child into slot @index of @parent, whose lock the caller has: the slot is empty, or (_replace) hidden from hardware. */
+/*
+ * Hang @child into slot @index of @parent, whose lock the caller has: the slot is empty, or (_replace) hidden
+ * from hardware.
+ */
 void table_replace(struct quire *quire, struct folio *parent, unsigned index, struct folio *child);
 void table_link(struct quire *quire, struct folio *parent, unsigned index, struct folio *child);
 

@@ -1,22 +1,24 @@
 /*
  * tlb.c - which CPU may still know a translation, and how it is made to forget.
  *
- * An address space has a generation, which moves at every flush. A CPU remembers, for each of its QUIRE_ASIDS tags, whose
- * translations the tag holds and up to which generation they are flushed. So a flush need not reach a CPU that does not
- * use the address space now: the CPU finds itself behind when it comes back, and flushes then, all at once.
+ * An address space has a generation, which moves at every flush. A CPU remembers, for each of its QUIRE_ASIDS
+ * tags, whose translations the tag holds and up to which generation they are flushed. So a flush need not
+ * reach a CPU that does not use the address space now: the CPU finds itself behind when it comes back, and
+ * flushes then, all at once.
  *
  *	flush				tells	a CPU that runs the address space
  *						a lazy one, if tables were taken out: it loads the empty root
  *					not	a lazy one, if only leaves changed
  *						one that has left: its bit in as->cpus is off
  *
- * Who is told but has caught up already (generation not below the flush's) does nothing. One exactly one behind flushes the range;
- * one that is further behind does not know what it has missed, and flushes everything.
+ * Who is told but has caught up already (generation not below the flush's) does nothing. One exactly one
+ * behind flushes the range; one that is further behind does not know what it has missed, and flushes
+ * everything.
  *
- * Interrupts. The IPI handler may run between any two instructions of the functions that it meets here on the same CPU. What they
- * share is atomic, and each is so ordered that the handler finds it either as before or as after. It finds what to flush by
- * the tags, not by the root that is loaded: so there is no moment, in a switch from one root to another, in which a
- * flush for either is taken for none of this CPU's business.
+ * Interrupts. The IPI handler may run between any two instructions of the functions that it meets here on the
+ * same CPU. What they share is atomic, and each is so ordered that the handler finds it either as before or
+ * as after. It finds what to flush by the tags, not by the root that is loaded: so there is no moment, in a
+ * switch from one root to another, in which a flush for either is taken for none of this CPU's business.
  *
  * Order:   takes no lock. A flush waits for other CPUs, whose every wait serves IPIs.
  * Rules:   BASE-3.
@@ -56,7 +58,7 @@ static _Atomic uint64_t *mask_word(struct quire_as *as, const struct quire_cpu *
 	return &as->cpus.bits[cpu->id / MASK_WORD_BITS];
 }
 
-/* ---- a CPU's tags ---------------------------------------------------------------------------------------- */
+/* ---- a CPU's tags -------------------------------------------------------------------------------------- */
 
 static struct asid_slot *slot_find(struct cpu_tlb *tlb, const struct quire_as *as)
 {
@@ -73,9 +75,9 @@ static unsigned slot_asid(const struct cpu_tlb *tlb, const struct asid_slot *slo
 }
 
 /*
- * Take a tag for @as, not the one in use. The handler may look between the lines: it must not find the new owner with the old owner's
- * generation, which might happen to be the one that it wants. So the tag is nobody's while its generation goes to 0, behind
- * every flush there can be.
+ * Take a tag for @as, not the one in use. The handler may look between the lines: it must not find the new
+ * owner with the old owner's generation, which might happen to be the one that it wants. So the tag is
+ * nobody's while its generation goes to 0, behind every flush there can be.
  */
 static struct asid_slot *slot_take(struct cpu_tlb *tlb, const struct quire_as *as,
 				   const struct quire_as *loaded)
@@ -98,13 +100,17 @@ static struct asid_slot *slot_take(struct cpu_tlb *tlb, const struct quire_as *a
 }
 
 /*
- * Forget everything under the tag. The generation is read before: what moves it afterwards is not covered, and whoever moves it sees our
- * bit and interrupts us, or we have not set it yet and read again. A handler that comes between the flush and the store is set
- * back by the store, to a generation that is flushed all the same.
+ * Forget everything under the tag. The generation is read before: what moves it afterwards is not covered,
+ * and whoever moves it sees our bit and interrupts us, or we have not set it yet and read again. A handler
+ * that comes between the flush and the store is set back by the store, to a generation that is flushed all
+ * the same.
  */
 static void slot_flush_whole(struct quire_cpu *cpu, struct quire_as *as, struct asid_slot *slot)
 {
-	/* Acquire pairs with the release in flush_everywhere(): the entries cleared before it are seen cleared. */
+	/*
+	 * Acquire pairs with the release in flush_everywhere(): the entries cleared before it are seen
+	 * cleared.
+	 */
 	uint64_t generation = atomic_load_explicit(&as->generation, memory_order_acquire);
 
 	quire_port_tlb_flush_asid(cpu, slot_asid(cpu->tlb, slot));
@@ -112,19 +118,23 @@ static void slot_flush_whole(struct quire_cpu *cpu, struct quire_as *as, struct 
 	atomic_store_explicit(&slot->generation, generation, memory_order_relaxed);
 }
 
-/* ---- which root is loaded -------------------------------------------------------------------------------- */
+/* ---- which root is loaded ------------------------------------------------------------------------------ */
 
 static void load_empty(struct quire_cpu *cpu, struct quire_as *as)
 {
 	quire_port_load_root(cpu, folio_pfn(cpu->quire, cpu->quire->tables->empty), 0);
 	atomic_store_explicit(&cpu->tlb->as, NULL, memory_order_relaxed);
 	atomic_signal_fence(memory_order_seq_cst);
-	/* Release pairs with the acquires in flush_targets() and tlb_evict(): we are out of the root. Last: @as may go. */
+	/*
+	 * Release pairs with the acquires in flush_targets() and tlb_evict(): we are out of the root. Last:
+	 * @as may go.
+	 */
 	atomic_fetch_and_explicit(mask_word(as, cpu), ~mask_bit(cpu), memory_order_release);
 }
 
 /*
- * BASE-3: a CPU that comes back against a flush that leaves it out. Either the flush sees the CPU, or the CPU the flush.
+ * BASE-3: a CPU that comes back against a flush that leaves it out. Either the flush sees the CPU, or the CPU
+ * the flush.
  *
  *	as_run()					a flush
  *	lazy = false; or set the bit in as->cpus	clear the entry
@@ -133,13 +143,16 @@ static void load_empty(struct quire_cpu *cpu, struct quire_as *as)
  *	behind? flush all				read as->cpus; read lazy of those in it
  *	load root, run					interrupt them; free the frame
  *
- * Without (a), the read of the generation may pass the store: the CPU takes itself for flushed while the flush still sees
- * it lazy, or absent, and its stale translation reaches a frame that is another's by now. Without (b) the same from the other side.
+ * Without (a), the read of the generation may pass the store: the CPU takes itself for flushed while the
+ * flush still sees it lazy, or absent, and its stale translation reaches a frame that is another's by now.
+ * Without (b) the same from the other side.
  *
- * The flush comes before the root is loaded, not after: a tag that was left alone while tables were freed may still have upper-level
- * entries that lead into them, and a CPU may walk of its own accord as soon as the root and its tag are loaded.
+ * The flush comes before the root is loaded, not after: a tag that was left alone while tables were freed may
+ * still have upper-level entries that lead into them, and a CPU may walk of its own accord as soon as the
+ * root and its tag are loaded.
  *
- * lazy goes off before anything else is looked at: from then on the handler does not take the root away from under us.
+ * lazy goes off before anything else is looked at: from then on the handler does not take the root away from
+ * under us.
  */
 void as_run(struct quire_cpu *cpu, struct quire_as *as)
 {
@@ -171,7 +184,9 @@ void as_run(struct quire_cpu *cpu, struct quire_as *as)
 	quire_port_load_root(cpu, folio_pfn(cpu->quire, as->root), slot_asid(tlb, slot));
 	atomic_store_explicit(&tlb->as, as, memory_order_relaxed);
 	atomic_signal_fence(memory_order_seq_cst);
-	/* Release as in load_empty(). Last: nobody may hold @old for us, and as_destroy() waits for this bit. */
+	/*
+	 * Release as in load_empty(). Last: nobody may hold @old for us, and as_destroy() waits for this bit.
+	 */
 	if (old)
 		atomic_fetch_and_explicit(mask_word(old, cpu), ~mask_bit(cpu), memory_order_release);
 }
@@ -194,7 +209,7 @@ void as_leave(struct quire_cpu *cpu)
 		load_empty(cpu, as);
 }
 
-/* ---- the flush ------------------------------------------------------------------------------------------- */
+/* ---- the flush ----------------------------------------------------------------------------------------- */
 
 enum flushed { FLUSHED_NOTHING, FLUSHED_RANGE, FLUSHED_WHOLE };
 
@@ -279,7 +294,10 @@ static void flush_everywhere(struct quire_cpu *cpu, struct flush *flush)
 	struct quire_cpu_mask targets;
 
 	flush->whole = (flush->end - flush->start) >> QUIRE_PAGE_SHIFT > QUIRE_FLUSH_CEILING;
-	/* Release pairs with the acquire in slot_flush_whole(): whoever sees the generation sees the entries cleared. */
+	/*
+	 * Release pairs with the acquire in slot_flush_whole(): whoever sees the generation sees the entries
+	 * cleared.
+	 */
 	flush->generation = atomic_fetch_add_explicit(&flush->as->generation, 1, memory_order_release) + 1;
 
 	quire_port_fence(); /* (b), see as_run() */
@@ -310,8 +328,9 @@ void tlb_flush_tables(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr st
 }
 
 /*
- * CPUs that were lazy leave when they are told. One that is just now on its way to another address space is not lazy any more, and has its
- * bit still set: it clears it within a few instructions, and is waited for, because @as is freed next.
+ * CPUs that were lazy leave when they are told. One that is just now on its way to another address space is
+ * not lazy any more, and has its bit still set: it clears it within a few instructions, and is waited for,
+ * because @as is freed next.
  */
 void tlb_evict(struct quire_cpu **cpu, struct quire_as *as)
 {
@@ -325,7 +344,7 @@ void tlb_evict(struct quire_cpu **cpu, struct quire_as *as)
 	}
 }
 
-/* ---- set-up ---------------------------------------------------------------------------------------------- */
+/* ---- set-up -------------------------------------------------------------------------------------------- */
 
 int tables_create(struct quire_cpu *cpu)
 {

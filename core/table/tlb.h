@@ -7,13 +7,13 @@
 #include "as.h"
 
 struct tables {
-	struct folio *empty; /* a root that maps nothing: what a CPU without an address space translates with */
+	struct folio *empty; /* a root that maps nothing: what a CPU with no address space has loaded */
 	_Atomic uint64_t next_id;
 };
 
 /*
- * One tag of the CPU's TLB. Written by its own CPU only, but also by the IPI handler there, which may come between any two
- * instructions of the rest: hence atomic, relaxed.
+ * One tag of the CPU's TLB. Written by its own CPU only, but also by the IPI handler there, which may come
+ * between any two instructions of the rest: hence atomic, relaxed.
  */
 struct asid_slot {
 	_Atomic uint64_t as_id;	     /* whose translations the tag holds; 0: nobody's that may come back */
@@ -33,12 +33,16 @@ struct cpu_tlb {
 };
 
 /*
- * Every CPU that could use a translation of [start, end) from before the call has forgotten it on return; one that runs no user code
- * of @as will before it does. Waits for other CPUs, serving their IPIs; takes no lock; under any.
+ * Every CPU that could use a translation of [start, end) from before the call has forgotten it on return; one
+ * that runs no user code of @as will before it does. Waits for other CPUs, serving their IPIs; takes no lock;
+ * under any.
  */
 void tlb_flush(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr start, quire_vaddr end);
 
-/* The same, and no CPU, lazy ones included, can walk into a table that was taken out of the tree before the call. */
+/*
+ * The same, and no CPU, lazy ones included, can walk into a table that was taken out of the tree before the
+ * call.
+ */
 void tlb_flush_tables(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr start, quire_vaddr end);
 
 /* SLEEPS. No CPU has the root loaded any more on return; none runs it at the call. */

@@ -1,8 +1,9 @@
 /*
  * walk.c - the way down to a table, without locks; and the changes of the tree's shape, with them.
  *
- * A descent reads entries without a lock, under RCU, and locks only the table where it ends. By then that table may be out of
- * the tree. It cannot be freed, because we are in a read-side section, and its dead mark, which is set under its own lock, tells:
+ * A descent reads entries without a lock, under RCU, and locks only the table where it ends. By then that
+ * table may be out of the tree. It cannot be freed, because we are in a read-side section, and its dead mark,
+ * which is set under its own lock, tells:
  *
  *	a descent				the table is taken out
  *	read entry: table T			lock parent, lock T; T is empty
@@ -12,9 +13,9 @@
  *	T.dead? start over, from the root	... free T
  *	leave RCU: T is ours while locked
  *
- * Once locked and found alive, the table stays so: whoever would take it out needs its lock. The same answers for the entry: where a
- * descent ended for want of a table, the entry is read again under the lock of the table that it is in; a table that was
- * hung there meanwhile means to go on down.
+ * Once locked and found alive, the table stays so: whoever would take it out needs its lock. The same answers
+ * for the entry: where a descent ended for want of a table, the entry is read again under the lock of the
+ * table that it is in; a table that was hung there meanwhile means to go on down.
  *
  * Order:   takes one table lock, or an upper one and then one below it (walk_prune()). Does not sleep.
  * Rules:   BASE-2, BASE-3.
@@ -38,7 +39,9 @@ struct walk walk_down(struct quire_as *as, quire_vaddr va, unsigned level)
 	}
 }
 
-/* Lock what walk_down() came to; false, with nothing locked, when that is not the end of the path any more. */
+/*
+ * Lock what walk_down() came to; false, with nothing locked, when that is not the end of the path any more.
+ */
 static bool lock_found(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsigned level,
 		       struct walk *walk)
 {
@@ -76,8 +79,8 @@ int walk_lock(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsign
 }
 
 /*
- * A new table is allocated with no lock held, so that its zeroing keeps nobody waiting, and is carried from one try to the next. Each
- * turn either ends or hangs in one table.
+ * A new table is allocated with no lock held, so that its zeroing keeps nobody waiting, and is carried from
+ * one try to the next. Each turn either ends or hangs in one table.
  */
 int walk_make(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsigned level,
 	      struct table_stock *stock, struct walk *walk)
@@ -151,8 +154,8 @@ int walk_next(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr *va, quire
 }
 
 /*
- * Upper lock first, then the lower: whoever found the table before us has its lock, or finds it dead. Returns whether the parent has
- * become empty.
+ * Upper lock first, then the lower: whoever found the table before us has its lock, or finds it dead. Returns
+ * whether the parent has become empty.
  */
 static bool take_out(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsigned level,
 		     struct gather *gather)
@@ -182,11 +185,13 @@ static bool in_reach(const struct gather *gather, quire_vaddr first, quire_vaddr
 	return first >= gather->reach_from && (end <= gather->reach_to || gather->reach_to >= QUIRE_USER_END);
 }
 
-void walk_prune(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsigned level, struct gather *gather)
+void walk_prune(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsigned level,
+		struct gather *gather)
 {
 	for (; level < QUIRE_LEVELS - 1; level++) {
 		quire_vaddr first = align_down(va, table_span(level));
-		if (!in_reach(gather, first, first + table_span(level)) || !take_out(cpu, as, va, level, gather))
+		if (!in_reach(gather, first, first + table_span(level)) ||
+		    !take_out(cpu, as, va, level, gather))
 			return;
 	}
 }

@@ -13,14 +13,14 @@ struct walk {
 };
 
 /*
- * Without a lock, under RCU: down to the table of @level on @va's path, or to the last one before it, where there is nothing or a huge
- * leaf. All of it may be out of date at once.
+ * Without a lock, under RCU: down to the table of @level on @va's path, or to the last one before it, where
+ * there is nothing or a huge leaf. All of it may be out of date at once.
  */
 struct walk walk_down(struct quire_as *as, quire_vaddr va, unsigned level);
 
 /*
- * The same, and the table locked: what it says is so. Returns 0, with the table of @level, or that of a huge leaf above it; or -ENOENT,
- * when there is neither, with nothing locked.
+ * The same, and the table locked: what it says is so. Returns 0, with the table of @level, or that of a huge
+ * leaf above it; or -ENOENT, when there is neither, with nothing locked.
  */
 int walk_lock(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsigned level, struct walk *walk);
 
@@ -29,9 +29,10 @@ int walk_make(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsign
 	      struct table_stock *stock, struct walk *walk);
 
 /*
- * Where the next table with leaves is, at *va or above, below @end: 0 and the walk down to there, which ends in a leaf table or at a huge
- * leaf, *va being moved over what is empty; -ENOENT when there is none, *va then being @end. Upper tables whose end is passed
- * are handed to @passed (NULL: none wanted), which is called without RCU. Locks the table found.
+ * Where the next table with leaves is, at *va or above, below @end: 0 and the walk down to there, which ends
+ * in a leaf table or at a huge leaf, *va being moved over what is empty; -ENOENT when there is none, *va then
+ * being @end. Upper tables whose end is passed are handed to @passed (NULL: none wanted), which is called
+ * without RCU. Locks the table found.
  */
 struct walk_passed {
 	void (*table)(struct walk_passed *passed, quire_vaddr va, unsigned level);
@@ -40,9 +41,11 @@ int walk_next(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr *va, quire
 	      struct walk_passed *passed);
 
 /*
- * The table of @level that @va goes through was seen empty, and is no longer locked: if it lies wholly in the gather's reach and is still
- * empty, take it out, into the gather, and then its parent if that became empty, and so on, but never the root.
+ * The table of @level that @va goes through was seen empty, and is no longer locked: if it lies wholly in the
+ * gather's reach and is still empty, take it out, into the gather, and then its parent if that became empty,
+ * and so on, but never the root.
  */
-void walk_prune(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsigned level, struct gather *gather);
+void walk_prune(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsigned level,
+		struct gather *gather);
 
 #endif

@@ -65,7 +65,7 @@ void land_elsewhere(struct scene *s, struct quire_cpu *cpu, unsigned id, hosted_
 		quire_port_relax(cpu);
 }
 
-/* ---- pages ----------------------------------------------------------------------------------------------- */
+/* ---- pages --------------------------------------------------------------------------------------------- */
 
 static void write_word(struct quire *quire, quire_pfn pfn, uint64_t word)
 {
@@ -211,7 +211,7 @@ struct folio *land_folio(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr
 	return folio;
 }
 
-/* ---- what hardware sees ---------------------------------------------------------------------------------- */
+/* ---- what hardware sees -------------------------------------------------------------------------------- */
 
 uint64_t land_load(struct quire_cpu *cpu, quire_vaddr va)
 {
@@ -231,7 +231,7 @@ bool land_store(struct quire_cpu *cpu, quire_vaddr va, uint64_t value)
 	return word != NULL;
 }
 
-/* ---- counts ---------------------------------------------------------------------------------------------- */
+/* ---- counts -------------------------------------------------------------------------------------------- */
 
 uint64_t land_tables(struct quire_cpu *cpu, struct quire_as *as)
 {

@@ -3,7 +3,8 @@
  *
  * A picture has a character for each of a row of pages:
  *
- *	.  nothing	r  readable	w  writable	n  mapped, but not for hardware		z  the page that is not counted
+ *	.  nothing	r  readable	w  writable	n  mapped, but not for hardware
+ *	z  a page that is not counted
  *
  * A page is put at an address with the address written into it, so that whoever finds it elsewhere can tell.
  */
@@ -18,7 +19,10 @@
 #define LAND_NONE (ENTRY_NONE | ENTRY_USER | ENTRY_NX)
 #define LAND_PICTURE 80
 
-/* Run @body on CPU 0 of a machine of @cpus, with room for huge pages; fail the test if it fails or keeps anything. */
+/*
+ * Run @body on CPU 0 of a machine of @cpus, with room for huge pages; fail the test if it fails or keeps
+ * anything.
+ */
 void land_run(void (*body)(struct scene *s, struct quire_cpu **cpu), unsigned cpus);
 
 /* Run @job on another CPU, and wait for it. */
@@ -44,8 +48,8 @@ void land_truncate(struct quire_cpu **cpu, struct quire_as *as, quire_vaddr star
 struct folio *land_folio(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va);
 
 /*
- * What this CPU's MMU finds at @va for an access of kind QUIRE_ACCESS_*: the word in the page, which land_put() set to the page's
- * first address; 0 for a fault.
+ * What this CPU's MMU finds at @va for an access of kind QUIRE_ACCESS_*: the word in the page, which
+ * land_put() set to the page's first address; 0 for a fault.
  */
 uint64_t land_load(struct quire_cpu *cpu, quire_vaddr va);
 bool land_store(struct quire_cpu *cpu, quire_vaddr va, uint64_t word);

@@ -23,7 +23,7 @@ static bool sound(struct quire_cpu *cpu, struct quire_as *as)
 	return false;
 }
 
-/* ---- one entry ------------------------------------------------------------------------------------------- */
+/* ---- one entry ----------------------------------------------------------------------------------------- */
 
 static void set_and_clear(struct scene *s, struct quire_cpu **cpu)
 {
@@ -199,7 +199,7 @@ static void base_3_replace_forgets_the_old_page_first(void **state)
 	land_run(replacing, 1);
 }
 
-/* ---- ranges ---------------------------------------------------------------------------------------------- */
+/* ---- ranges -------------------------------------------------------------------------------------------- */
 
 /* Pages with holes between them at every level, the first page and the last among them. */
 static const quire_vaddr places[] = {
@@ -363,7 +363,7 @@ static void base_3_a_full_gather_is_flushed_on_the_way(void **state)
 	land_run(many, 1);
 }
 
-/* ---- memory is out --------------------------------------------------------------------------------------- */
+/* ---- memory is out ------------------------------------------------------------------------------------- */
 
 static void no_memory(struct scene *s, struct quire_cpu **cpu)
 {
@@ -432,7 +432,7 @@ static void base_2_a_cursor_stays_in_its_table(void **state)
 	land_run(nothing_there, 1);
 }
 
-/* ---- huge leaves ----------------------------------------------------------------------------------------- */
+/* ---- huge leaves --------------------------------------------------------------------------------------- */
 
 static void huge(struct scene *s, struct quire_cpu **cpu)
 {
@@ -535,7 +535,7 @@ static void upr_1_a_huge_leaf_splits_and_its_folio_stays_whole(void **state)
 	land_run(split, 1);
 }
 
-/* ---- check ----------------------------------------------------------------------------------------------- */
+/* ---- check --------------------------------------------------------------------------------------------- */
 
 static void finds(struct scene *s, struct quire_cpu **cpu)
 {

@@ -1,9 +1,10 @@
 /*
  * test_table_race.c - several CPUs change the same few tables at random, while their hardware walks them.
  *
- * Every page carries a stamp: its address space, and the group of addresses at which it may ever be. An entry may be set, cleared,
- * replaced, protected and moved within its group at any time; whoever reaches a page through its MMU must find the stamp of
- * the place. A translation that outlives its flush finds, sooner or later, what somebody else made of the frame.
+ * Every page carries a stamp: its address space, and the group of addresses at which it may ever be. An entry
+ * may be set, cleared, replaced, protected and moved within its group at any time; whoever reaches a page
+ * through its MMU must find the stamp of the place. A translation that outlives its flush finds, sooner or
+ * later, what somebody else made of the frame.
  */
 #include "land.h"
 
@@ -21,7 +22,7 @@
 #define SPACES (QUIRE_ASIDS + 1)
 #define SLOTS 16 /* places in each space */
 #define GROUPS 8
-#define CPUS 4
+#define CPUS (QUIRE_MAX_CPUS > 4 ? 4 : 3)
 
 #if defined(__SANITIZE_THREAD__)
 #define ROUNDS 5000
@@ -317,11 +318,11 @@ static void base_3_no_cpu_reaches_a_page_that_is_not_its_own(void **state)
 	land_run(race, CPUS);
 }
 
-/* ---- dirty bits ------------------------------------------------------------------------------------------ */
+/* ---- dirty bits ---------------------------------------------------------------------------------------- */
 
 /*
- * Turn by turn: a clean page is put, one CPU stores to it once while another rewrites its entry again and again. Whoever looks at the
- * entry afterwards must find it dirty.
+ * Turn by turn: a clean page is put, one CPU stores to it once while another rewrites its entry again and
+ * again. Whoever looks at the entry afterwards must find it dirty.
  */
 struct turns {
 	struct quire_as as;

@@ -79,7 +79,7 @@ static void clear_page(struct quire_cpu **cpu, struct quire_as *as, quire_vaddr 
 	land_truncate(cpu, as, va, va + PAGE);
 }
 
-/* ---- who is told ----------------------------------------------------------------------------------------- */
+/* ---- who is told --------------------------------------------------------------------------------------- */
 
 static void only_those_that_run(struct scene *s, struct quire_cpu **cpu)
 {
@@ -231,7 +231,7 @@ static void base_3_destroying_evicts_lazy_cpus(void **state)
 	land_run(lazy_self, 2);
 }
 
-/* ---- how much -------------------------------------------------------------------------------------------- */
+/* ---- how much ------------------------------------------------------------------------------------------ */
 
 static void ceiling(struct scene *s, struct quire_cpu **cpu)
 {
@@ -289,7 +289,7 @@ static void base_3_who_was_away_flushes_on_return(void **state)
 	land_run(missed, 1);
 }
 
-/* ---- tags ------------------------------------------------------------------------------------------------ */
+/* ---- tags ---------------------------------------------------------------------------------------------- */
 
 #define SPACES (QUIRE_ASIDS + 2)
 
@@ -337,7 +337,7 @@ static void base_2_tags_keep_address_spaces_apart(void **state)
 	land_run(tags, 1);
 }
 
-/* ---- other CPUs see changes at once ----------------------------------------------------------------------- */
+/* ---- other CPUs see changes at once -------------------------------------------------------------------- */
 
 static void seen_elsewhere(struct scene *s, struct quire_cpu **cpu)
 {
@@ -372,7 +372,7 @@ static void base_3_changes_are_seen_on_every_cpu(void **state)
 	land_run(seen_elsewhere, 2);
 }
 
-/* ---- notifiers ------------------------------------------------------------------------------------------- */
+/* ---- notifiers ----------------------------------------------------------------------------------------- */
 
 struct device {
 	struct quire_notifier notifier;
