@@ -144,7 +144,7 @@ static int fill(struct quire_cpu **cpu, struct quire_file *file, struct folio *f
 	return 0;
 }
 
-/* One try: 0 and *out, an error, or -EAGAIN when the cache changed under us. */
+/* One try: 0 and *out, an error, or CACHE_CHANGED. */
 static int read_once(struct quire_cpu **cpu, struct quire_file *file, uint64_t index, struct folio **out,
 		     bool *read)
 {
@@ -156,9 +156,9 @@ static int read_once(struct quire_cpu **cpu, struct quire_file *file, uint64_t i
 	if (!folio) {
 		err = cache_add(*cpu, file, index, &folio);
 		if (err)
-			return err == -QUIRE_EEXIST ? -QUIRE_EAGAIN : err;
+			return err == -QUIRE_EEXIST ? CACHE_CHANGED : err;
 	} else if (!cache_lock(cpu, file, folio)) {
-		err = -QUIRE_EAGAIN;
+		err = CACHE_CHANGED;
 		goto drop;
 	}
 
@@ -186,7 +186,7 @@ int cache_read(struct quire_cpu **cpu, struct quire_file *file, uint64_t index, 
 		if (index >= file_pages(file))
 			return -QUIRE_EFAULT;
 		err = read_once(cpu, file, index, out, read);
-	} while (err == -QUIRE_EAGAIN);
+	} while (err == CACHE_CHANGED);
 	return err;
 }
 

@@ -15,6 +15,9 @@ static inline uint64_t file_bytes(struct quire_file *file)
 	return atomic_load_explicit(&file->size, memory_order_acquire); /* as in file_pages() */
 }
 
+/* Not an error, and not one that a store may give: the cache changed meanwhile, look again. */
+#define CACHE_CHANGED 1
+
 /*
  * A new page at @index, in the cache, locked, not up to date, with a reference for the caller besides the
  * cache's. Under resize_lock. -EEXIST: somebody was faster. -ENOMEM. Does not sleep.

@@ -160,12 +160,12 @@ static int blank_page(struct quire_cpu **cpu, struct quire_file *file, uint64_t 
 {
 	*out = file_find(*cpu, file, index);
 	if (*out)
-		return cache_lock(cpu, file, *out) ? 0 : -QUIRE_EAGAIN;
+		return cache_lock(cpu, file, *out) ? 0 : CACHE_CHANGED;
 
 	int err = cache_add(*cpu, file, index, out);
 	if (!err && !whole)
 		quire_port_zero(folio_memory(file->quire, *out), QUIRE_PAGE_SIZE);
-	return err == -QUIRE_EEXIST ? -QUIRE_EAGAIN : err;
+	return err == -QUIRE_EEXIST ? CACHE_CHANGED : err;
 }
 
 /* The page as it is, read in if need be. */
@@ -176,7 +176,7 @@ static int filled_page(struct quire_cpu **cpu, struct quire_file *file, uint64_t
 
 	if (err)
 		return err;
-	return cache_lock(cpu, file, *out) ? 0 : -QUIRE_EAGAIN;
+	return cache_lock(cpu, file, *out) ? 0 : CACHE_CHANGED;
 }
 
 /* The page at @index to write into, locked, with a reference. Under resize_lock. */
@@ -191,7 +191,7 @@ static int page_to_write(struct quire_cpu **cpu, struct quire_file *file, uint64
 			err = blank_page(cpu, file, index, whole, out);
 		else
 			err = filled_page(cpu, file, index, out);
-		if (err != -QUIRE_EAGAIN)
+		if (err != CACHE_CHANGED)
 			return err;
 		if (*out)
 			folio_put(*cpu, *out);
