@@ -175,6 +175,26 @@ static void base_5_a_file_of_any_opening_keeps_its_store(void **state)
 	stage_run(opening_0_is_mapped, 1);
 }
 
+/* Any error of a store is the caller's, this one too: it is not taken for a change of the cache. */
+static void a_store_is_busy(struct stage *s)
+{
+	static struct disk disk;
+	char byte;
+	struct quire_file *file = disk_file(s->cpu, &disk, 1);
+	CHECK(file != NULL);
+	disk.fail_read = -QUIRE_EAGAIN;
+	CHECK_EQUAL(quire_file_read(s->cpu, file, 0, &byte, 1), -QUIRE_EAGAIN);
+	CHECK_EQUAL(quire_file_write(s->cpu, file, 0, &byte, 1), -QUIRE_EAGAIN);
+	CHECK_EQUAL(disk.reads, 2);
+	quire_file_put(s->cpu, file);
+}
+
+static void base_5_a_stores_eagain_is_its_callers(void **state)
+{
+	(void)state;
+	stage_run(a_store_is_busy, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -184,6 +204,7 @@ int main(void)
 		cmocka_unit_test(base_7_data_is_not_translated_for_execution),
 		cmocka_unit_test(base_7_a_page_translated_for_writing_is_dirty),
 		cmocka_unit_test(base_5_a_file_of_any_opening_keeps_its_store),
+		cmocka_unit_test(base_5_a_stores_eagain_is_its_callers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
