@@ -58,7 +58,7 @@ static int change_locks(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr
 	struct door door;
 	int err;
 	door_close(&door, cpu, mm);
-	uint64_t locked = mm->locked + page_of(end - start);
+	uint64_t locked = mm->locked + mm->lock_debt + page_of(end - start);
 	bool lock = bits & VMA_LOCKED;
 	if (lock && !mm_can_lock(mm))
 		err = -QUIRE_EPERM;

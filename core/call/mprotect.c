@@ -122,6 +122,6 @@ int quire_mprotect(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr
 	int err = protect_locked(&door, addr, end, prot & VMA_ACCESS, grows & QUIRE_PROT_GROWSDOWN, &later);
 	door_open(&door);
 	if (later.end)
-		populate_all(cpu, mm, later.start, later.end);
+		populate_locked(cpu, mm, later.start, later.end);
 	return err;
 }

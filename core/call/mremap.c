@@ -169,13 +169,15 @@ static void drop_source(struct remap *remap, quire_vaddr addr, quire_vaddr lengt
 
 /*
  * DONTUNMAP: the source stays, empty, unlocked, and forgets its anonymous past if all of it moved. As on Linux the whole mapping is
- * unlocked, whatever part of it moved; unlike there, it is not counted as locked any more.
+ * unlocked, whatever part of it moved. It is not counted as locked any more, but as there its pages go on to count against the limit.
  */
 static void empty_source(struct remap *remap, struct vma *target)
 {
 	struct vma *vma = vma_find(remap->mm, remap->addr);
-	if (vma->flags & VMA_LOCKED)
+	if (vma->flags & VMA_LOCKED) {
 		remap->mm->locked -= vma_pages(vma);
+		remap->mm->lock_debt += vma_pages(vma);
+	}
 	door_set_flags(remap->door, vma, vma->flags & ~VMA_LOCK_MASK);
 	if (vma != target && vma->rmap.start == remap->addr && vma->rmap.end == remap->addr + remap->old_length)
 		anon_unlink(remap->door->cpu, &vma->rmap);

@@ -28,6 +28,7 @@ int quire_exec(struct quire_cpu **cpu, struct quire_mm *mm, const struct quire_l
 	door_close(&door, cpu, mm);
 	unmap_all(&door);
 	mm->default_flags = 0;
+	mm->lock_debt = 0;
 	set_layout(mm, layout);
 	door_open(&door);
 	return 0;

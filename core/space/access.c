@@ -144,12 +144,17 @@ static int populate_part(struct quire_cpu **cpu, struct quire_mm *mm, const stru
 	return access_populate(cpu, mm, part->start, part->end, flags, &fault);
 }
 
-static int populate_parts(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end, bool stop)
+enum { POPULATE_STOP = 1, POPULATE_LOCKED = 2 };
+
+static int populate_parts(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end, unsigned how)
 {
 	struct populate_part part;
+	bool stop = how & POPULATE_STOP;
 	for (; start < end && next_part(cpu, mm, start, end, &part); start = part.end) {
 		if (stop && part.start > start)
 			return -QUIRE_ENOMEM;
+		if ((how & POPULATE_LOCKED) && !(part.vma_flags & VMA_LOCKED))
+			continue;
 		int err = populate_part(cpu, mm, &part);
 		if (err && stop)
 			return err;
@@ -159,10 +164,15 @@ static int populate_parts(struct quire_cpu **cpu, struct quire_mm *mm, quire_vad
 
 int populate(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end)
 {
-	return populate_parts(cpu, mm, start, end, true);
+	return populate_parts(cpu, mm, start, end, POPULATE_STOP);
 }
 
 void populate_all(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end)
 {
-	populate_parts(cpu, mm, start, end, false);
+	populate_parts(cpu, mm, start, end, 0);
+}
+
+void populate_locked(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end)
+{
+	populate_parts(cpu, mm, start, end, POPULATE_LOCKED);
 }

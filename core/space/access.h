@@ -26,5 +26,6 @@ int access_populate(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr sta
  */
 int populate(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end);
 void populate_all(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end);
+void populate_locked(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end); /* what is locked of it */
 
 #endif

@@ -64,6 +64,7 @@ struct quire_mm {
 	quire_vaddr brk;	     /* W */
 	uint32_t default_flags;	     /* W: what mlockall(MCL_FUTURE) adds to new mappings */
 	uint64_t mapped, locked, data, stack, exec; /* W, pages */
+	uint64_t lock_debt;	     /* W, pages that count against RLIMIT_MEMLOCK besides: mremap.c */
 };
 
 /* The end of addresses, as it is just now: what is refused by it, or let through, may be looked up under the lock. */

@@ -15,6 +15,7 @@
 enum {
 	HOT_PAGE = WIRE_ARENA_PAGES / 2 - 12, /* the busy part of the arena begins here */
 	HOT_PAGES = 24,
+	MOST_POPULATED = 4 << 20, /* bytes */
 	RESOURCE_DATA = 2,
 	RESOURCE_STACK = 3,
 	RESOURCE_MEMLOCK = 8,
@@ -176,10 +177,10 @@ static void decode_mmap(struct wire_op *op, const uint8_t *b)
 	op->prot = decode_prot(b[6]);
 	decode_mmap_kind(op, b[8]);
 	decode_mmap_place(op, b);
-	if (op->length > WIRE_ARENA_PAGES * 2 * WIRE_PAGE && op->length < 1ul << 46) {
+	if (op->length > MOST_POPULATED && op->length < 1ul << 46) {
 		op->flags |= QUIRE_MAP_NORESERVE;
 	} else {
-		if ((b[7] & 3) == 3)
+		if ((b[7] & 3) == 3 && op->length < MOST_POPULATED)
 			op->flags |= QUIRE_MAP_POPULATE;
 		if ((b[7] & 0xc) == 0xc)
 			op->flags |= QUIRE_MAP_NORESERVE;
@@ -221,6 +222,9 @@ static void decode_madvise(struct wire_op *op, const uint8_t *b)
 	set_place(op, b[2], b[3]);
 	op->length = decode_length(b[4], b[5], LENGTH_SMALL);
 	op->flags = advices[b[6] % sizeof(advices)];
+	if ((op->flags == QUIRE_MADV_POPULATE_READ || op->flags == QUIRE_MADV_POPULATE_WRITE) &&
+	    op->length > MOST_POPULATED && op->length < 1ul << 47)
+		op->length = WIRE_PAGE;
 }
 
 static void decode_locking(struct wire_op *op, const uint8_t *b)
@@ -285,6 +289,9 @@ static void decode_file(struct wire_op *op, const uint8_t *b)
 	op->value = b[7];
 	if (op->kind == WIRE_TRUNCATE)
 		op->length = b[4] % 16 * WIRE_PAGE + (b[5] > 128 ? b[5] * 16ul - 1 : 0);
+	/* Up to the first page's end, tmpfs unmaps more than it punches: no harm, but visible. */
+	if (op->kind == WIRE_PUNCH && op->addr2 + op->length < WIRE_PAGE)
+		op->length = WIRE_PAGE;
 	if (op->file != 3)
 		return;
 	if (op->kind == WIRE_TRUNCATE)

@@ -348,8 +348,10 @@ void oracle_start(struct oracle *oracle, const struct sequence *sequence, int lo
 	control->count = sequence->count;
 	control->looking = (uint32_t)looking;
 	control->log_at = 0;
-	for (unsigned p = 0; p < WIRE_PROCESSES; p++)
+	for (unsigned p = 0; p < WIRE_PROCESSES; p++) {
 		control->go[p] = ~0u;
+		control->pid[p] = 0;
+	}
 	for (unsigned i = 0; i < sequence->count; i++) {
 		const struct wire_op *op = &sequence->ops[i];
 
@@ -365,8 +367,13 @@ const void *oracle_finish(struct oracle *oracle, size_t *bytes)
 {
 	struct wire_control *control = oracle->control;
 
-	if (wait_word(oracle, &control->done, control->start - 1, 30) || control->error)
+	if (wait_word(oracle, &control->done, control->start - 1, 30) || control->error) {
+		for (unsigned p = 0; p < WIRE_PROCESSES; p++) {
+			if (control->pid[p] > 0)
+				kill(control->pid[p], SIGKILL);
+		}
 		return NULL;
+	}
 	*bytes = control->log_at;
 	return oracle->log;
 }

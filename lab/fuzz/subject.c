@@ -458,6 +458,8 @@ static int64_t do_access(struct subject *subject, struct quire_cpu **cpu, struct
 	uint64_t value = 0;
 	int error;
 
+	if (!wire_is_canonical(addr))
+		return WIRE_LEFT_OUT;
 	if (op->kind == WIRE_LOAD)
 		error = hosted_load(cpu, mm, addr, &value, sizeof(value), &fault);
 	else

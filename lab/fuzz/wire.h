@@ -175,6 +175,12 @@ static inline int wire_hits_agent(uint64_t heap, uint64_t addr, uint64_t length)
 	return end >= addr && end < 1ul << 47 && addr < heap && end > WIRE_CONTROL;
 }
 
+/* Not an address that a page table could translate: the processor raises another exception for it. */
+static inline int wire_is_canonical(uint64_t addr)
+{
+	return addr < 1ul << 47;
+}
+
 /* What file writes write. */
 static inline uint8_t wire_pattern(uint64_t value, uint64_t at)
 {

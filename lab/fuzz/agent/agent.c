@@ -439,6 +439,8 @@ static word mapping_call(const struct wire_op *op)
 
 static word carry_out(const struct wire_op *op)
 {
+	if ((op->kind == WIRE_LOAD || op->kind == WIRE_STORE) && !wire_is_canonical(address(op->base, op->addr)))
+		return WIRE_LEFT_OUT;
 	switch (op->kind) {
 	case WIRE_FORK:
 		return fork_process(op);
