@@ -197,6 +197,8 @@ void tracee_abandon(struct tracee *t);
 
 /* The layout of the stopped process @pid. 0 or -1 with a reason in c->error. */
 int proc_snapshot(struct capture *c, pid_t pid, struct snapshot *snapshot);
+/* The process that thread @tid belongs to. */
+pid_t proc_process_of(pid_t tid);
 void proc_usage(pid_t pid, pid_t tid, struct raw *raw);
 /* The number of the file open as @fd in the stopped process @pid, or TRACE_NONE. */
 uint32_t proc_fd_file(struct capture *c, pid_t pid, int fd, const struct raw *at);

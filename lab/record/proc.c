@@ -172,6 +172,21 @@ int proc_snapshot(struct capture *c, pid_t pid, struct snapshot *snapshot)
 	return 0;
 }
 
+pid_t proc_process_of(pid_t tid)
+{
+	char path[64], line[256];
+	int pid = tid;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
+	FILE *in = fopen(path, "re");
+	while (in && fgets(line, sizeof(line), in))
+		if (sscanf(line, "Tgid: %d", &pid) == 1)
+			break;
+	if (in)
+		fclose(in);
+	return pid;
+}
+
 void proc_usage(pid_t pid, pid_t tid, struct raw *raw)
 {
 	char path[80], line[2048];

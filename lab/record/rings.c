@@ -412,13 +412,13 @@ static void take_record(struct rings *rings, const struct perf_event_header *hea
 		raw.fork.tid = load32(body + 8);
 		raw.pid = load32(body + 4);
 		raw.tid = load32(body + 12);
-		take = true;
+		take = rings->want & RINGS_CALLS; /* else ptrace tells, and comm brings these all the same */
 		break;
 	case PERF_RECORD_EXIT:
 		raw.kind = RAW_EXIT;
 		raw.pid = load32(body);
 		raw.tid = load32(body + 8);
-		take = true;
+		take = rings->want & RINGS_CALLS;
 		break;
 	case PERF_RECORD_LOST: /* id, count */
 		raw.kind = RAW_LOST;

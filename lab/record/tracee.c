@@ -21,6 +21,7 @@
 #include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <linux/ptrace.h>
@@ -32,13 +33,14 @@ enum {
 	OPTIONS = PTRACE_O_TRACEEXEC | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
 		  PTRACE_O_TRACEEXIT | PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL,
 	EVENT_STOP = 128, /* PTRACE_EVENT_STOP */
+	ORPHAN_MS = 500,  /* a parent tells of its child much sooner than this, or not at all */
 };
 
 /* One thread that is traced. */
 struct member {
 	pid_t tid, pid;
 	bool announced; /* its parent's stop was seen, so `pid` is known */
-	bool waits;	/* it has stopped, and waits to be announced */
+	uint64_t waits; /* when it stopped, to wait until it is announced; 0 */
 	bool in_call, gone;
 	uint64_t nr, args[TRACE_ARGS]; /* of the call that it is in */
 };
@@ -196,7 +198,7 @@ static void serve_clone(struct crowd *crowd, struct member *parent)
 	child->pid = (pid_t)raw.fork.pid;
 	child->announced = true;
 	if (child->waits) {
-		child->waits = false;
+		child->waits = 0;
 		resume(crowd, child->tid, 0);
 	}
 }
@@ -313,8 +315,8 @@ static void serve_stop(struct crowd *crowd, pid_t tid, int status)
 		resume(crowd, tid, event ? 0 : signal);
 		return;
 	}
-	if (!member->announced) {
-		member->waits = true;
+	if (!member->announced && !member->waits) {
+		member->waits = capture_now();
 		return;
 	}
 	switch (event) {
@@ -345,11 +347,49 @@ static void serve_stop(struct crowd *crowd, pid_t tid, int status)
 	}
 }
 
+/*
+ * Let those go on whose parent will not announce them any more, because it was killed just after it had created
+ * them. Returns whether others still wait.
+ */
+static bool release_orphans(struct crowd *crowd)
+{
+	bool others = false;
+
+	for (size_t i = 0; i < crowd->count; i++) {
+		struct member *member = &crowd->members[i];
+		if (member->announced || !member->waits)
+			continue;
+		if (capture_now() < member->waits + ORPHAN_MS * 1000000u) {
+			others = true;
+			continue;
+		}
+		member->announced = true;
+		member->waits = 0;
+		member->pid = proc_process_of(member->tid);
+		resume(crowd, member->tid, 0);
+	}
+	return others;
+}
+
+/* The next thread that has something to say, as waitpid() has it. */
+static pid_t wait_for_any(struct crowd *crowd, int *status)
+{
+	struct timespec pause = { .tv_nsec = 1000000 };
+
+	while (release_orphans(crowd)) {
+		pid_t tid = waitpid(-1, status, __WALL | WNOHANG);
+		if (tid)
+			return tid;
+		nanosleep(&pause, NULL);
+	}
+	return waitpid(-1, status, __WALL);
+}
+
 static void serve_all(struct crowd *crowd)
 {
 	for (;;) {
 		int status;
-		pid_t tid = waitpid(-1, &status, __WALL);
+		pid_t tid = wait_for_any(crowd, &status);
 		if (tid < 0 && errno != EINTR)
 			return;
 		if (asked_to_stop) {
@@ -388,12 +428,8 @@ int tracee_run(struct capture *c, struct tracee *t)
 	sigaction(SIGTERM, &stop, &old_term);
 	sigaction(SIGINT, &ignore, &old_int);
 	sigaction(SIGQUIT, &ignore, &old_quit);
-	if (t->calls && !ptrace(PTRACE_INTERRUPT, t->pid, 0, 0)) {
-		/* From this stop on it is resumed so that calls stop it. */
-		int status;
-		if (waitpid(t->pid, &status, __WALL) == t->pid && WIFSTOPPED(status))
-			resume(&crowd, t->pid, 0);
-	}
+	if (t->calls) /* from the stop that this makes on, it is resumed so that calls stop it */
+		ptrace(PTRACE_INTERRUPT, t->pid, 0, 0);
 	bool went = write(t->go, "", 1) == 1;
 	close(t->go);
 	serve_all(&crowd);
