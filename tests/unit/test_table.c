@@ -570,6 +570,76 @@ static void finds(struct scene *s, struct quire_cpu **cpu)
 	land_end(cpu, &as);
 }
 
+/* Each a wrong entry in the place of a right one, and what is said of it. */
+static void wrong_entries(struct scene *s, struct quire_cpu **cpu)
+{
+	struct quire_as as;
+	const char *what;
+
+	CHECK_EQUAL(as_create(*cpu, &as), 0);
+	CHECK_EQUAL(land_draw(*cpu, &as, 0, "w"), 0);
+	struct cursor cursor;
+	CHECK_EQUAL(cursor_open(&cursor, *cpu, &as, 0, CURSOR_READ, NULL, NULL), 0);
+	_Atomic quire_entry *slot = folio_memory((*cpu)->quire, cursor.table);
+	_Atomic quire_entry *top = folio_memory((*cpu)->quire, as.root);
+	quire_pfn table = folio_pfn((*cpu)->quire, cursor.table);
+	quire_entry right = cursor.entry, right_top = *top;
+	cursor_close(&cursor);
+	const struct {
+		_Atomic quire_entry *slot;
+		quire_entry wrong;
+		const char *what;
+	} cases[] = {
+		{ slot, entry_make(entry_pfn(right), ENTRY_WRITE), "an entry is neither empty nor mapped" },
+		{ slot, right | ENTRY_NONE, "an entry is both present and PROT_NONE" },
+		{ slot, right | ENTRY_HUGE, "a leaf's size is not its level's" },
+		{ slot, entry_make(table, LAND_READ), "an entry maps a frame that is no page" },
+		{ top, entry_table(entry_pfn(right)), "an upper entry leads to a frame that is no table" },
+		{ top, entry_table(table), "a table hangs at another level than its own" },
+	};
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		*cases[i].slot = cases[i].wrong;
+		CHECK(!as_check(*cpu, &as, &what));
+		CHECK_DRAWN(what, cases[i].what);
+		*slot = right;
+		*top = right_top;
+	}
+	CHECK(sound(*cpu, &as));
+	land_end(cpu, &as);
+}
+
+static void base_4_check_finds_wrong_entries(void **state)
+{
+	(void)state;
+	land_run(wrong_entries, 1);
+}
+
+/* Tables that nobody took out: pages taken by their file, tables of a path that was not completed. */
+static void left_over(struct scene *s, struct quire_cpu **cpu)
+{
+	struct quire_as as;
+	struct tlb_counts before, after;
+	struct cursor cursor;
+
+	CHECK_EQUAL(as_create(*cpu, &as), 0);
+	CHECK_EQUAL(settle(*cpu, &as), 0);
+	land_truncate(cpu, &as, 0, QUIRE_USER_END);
+	phys_fail_after((*cpu)->quire, QUIRE_LEVELS > 3 ? 1 : 0);
+	CHECK_EQUAL(cursor_open(&cursor, *cpu, &as, QUIRE_USER_END / 4 * 3, CURSOR_FILL, NULL, NULL),
+		    -QUIRE_ENOMEM);
+	uint64_t tables = land_tables(*cpu, &as);
+	tlb_counts((*cpu)->quire, &before);
+	as_destroy(cpu, &as);
+	tlb_counts((*cpu)->quire, &after);
+	CHECK_EQUAL(after.tables_freed - before.tables_freed, tables);
+}
+
+static void base_4_destroying_frees_what_is_left(void **state)
+{
+	(void)state;
+	land_run(left_over, 1);
+}
+
 static void base_4_check_finds_wrong_counts(void **state)
 {
 	(void)state;
@@ -593,6 +663,8 @@ int main(void)
 		cmocka_unit_test(base_2_huge_leaves_among_small_ones),
 		cmocka_unit_test(upr_1_a_huge_leaf_splits_and_its_folio_stays_whole),
 		cmocka_unit_test(base_4_check_finds_wrong_counts),
+		cmocka_unit_test(base_4_check_finds_wrong_entries),
+		cmocka_unit_test(base_4_destroying_frees_what_is_left),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

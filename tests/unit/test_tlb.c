@@ -458,6 +458,40 @@ static void base_7_notifiers_hear_both_ends(void **state)
 	land_run(devices, 1);
 }
 
+/* From the front, the middle and the end of the list. */
+static void coming_and_going(struct scene *s, struct quire_cpu **cpu)
+{
+	static const unsigned orders[][3] = { { 0, 1, 2 }, { 1, 0, 2 }, { 2, 1, 0 }, { 1, 2, 0 } };
+	struct quire_as as;
+	struct device devices[3];
+	struct gather gather;
+
+	CHECK_EQUAL(as_create(*cpu, &as), 0);
+	for (unsigned order = 0; order < 4; order++) {
+		for (unsigned i = 0; i < 3; i++) {
+			devices[i] = (struct device){ .starts = 0 };
+			devices[i].notifier = (struct quire_notifier){ .ops = &device_ops,
+								       .data = &devices[i] };
+			as_notifier_add(cpu, &as, &devices[i].notifier);
+		}
+		for (unsigned gone = 0; gone <= 3; gone++) {
+			gather_begin(cpu, &gather, &as, 0, PAGE);
+			gather_end(cpu, &gather);
+			for (unsigned i = 0; i < 3; i++)
+				CHECK_EQUAL(devices[orders[order][i]].starts, i < gone ? i + 1 : gone + 1);
+			if (gone < 3)
+				as_notifier_remove(cpu, &as, &devices[orders[order][gone]].notifier);
+		}
+	}
+	land_end(cpu, &as);
+}
+
+static void base_7_notifiers_come_and_go(void **state)
+{
+	(void)state;
+	land_run(coming_and_going, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -470,6 +504,7 @@ int main(void)
 		cmocka_unit_test(base_2_tags_keep_address_spaces_apart),
 		cmocka_unit_test(base_3_changes_are_seen_on_every_cpu),
 		cmocka_unit_test(base_7_notifiers_hear_both_ends),
+		cmocka_unit_test(base_7_notifiers_come_and_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
