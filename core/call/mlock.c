@@ -63,7 +63,7 @@ static int change_locks(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr
 	if (lock && !mm_can_lock(mm))
 		err = -QUIRE_EPERM;
 	else if (lock && !mm->limits.may_lock_any && locked > page_of(mm->limits.memlock) &&
-		 locked - locked_in(mm, start, end) > page_of(mm->limits.memlock))
+		 locked - locked_in(mm, start, end < start ? UINT64_MAX : end) > page_of(mm->limits.memlock))
 		err = -QUIRE_ENOMEM;
 	else
 		err = end < start ? -QUIRE_EINVAL : lock_range(&door, start, end, bits);

@@ -8,7 +8,10 @@
 #include "../base/bits.h"
 #include "../space/access.h"
 #include "../space/door.h"
+#include "../space/lineage.h"
 #include "../space/protect.h"
+
+#define COPY_RANGES 16
 
 /*
  * A private mapping that becomes writable must be committed for; one that stops being so keeps its commit, since copies may exist, unless
@@ -33,10 +36,32 @@ static int recommit(struct quire_mm *mm, const struct vma *vma, uint64_t pages, 
 	return 0;
 }
 
-/* What a locked private mapping that becomes writable wants copied at once, after the space is open. */
+/*
+ * What locked private mappings that become writable want copied at once: done after the space is open. A few ranges are kept apart, since
+ * what lies between them must stay as it is; past that number they run together.
+ */
 struct copy_later {
-	quire_vaddr start, end;
+	unsigned count;
+	struct {
+		quire_vaddr start, end;
+	} ranges[COPY_RANGES];
 };
+
+/* @vma takes its anon_vma now, as if the copies were made here: whether the next part merges with this one depends on it. */
+static void note_copies(struct door *door, struct vma *vma, quire_vaddr start, quire_vaddr end,
+			struct copy_later *later)
+{
+	unsigned last = later->count - 1;
+	if (vma->flags & VMA_LOCK_ON_FAULT)
+		return;
+	(void)vma_prepare_anon(door->cpu, vma); /* without memory the copies will fail too, and nobody is told */
+	if (later->count && (later->count == COPY_RANGES || later->ranges[last].end == start)) {
+		later->ranges[last].end = end;
+		return;
+	}
+	later->ranges[later->count].start = start;
+	later->ranges[later->count++].end = end;
+}
 
 static int protect_part(struct door *door, struct vma *vma, quire_vaddr start, quire_vaddr end, uint32_t flags,
 			struct copy_later *later)
@@ -58,10 +83,8 @@ static int protect_part(struct door *door, struct vma *vma, quire_vaddr start, q
 	protect_range(door->cpu, vma, start, end);
 	if ((old & VMA_ACCOUNT) && !(flags & VMA_ACCOUNT))
 		commit_uncharge(mm->quire, pages);
-	if ((old & (VMA_WRITE | VMA_SHARED | VMA_LOCKED)) == VMA_LOCKED && (flags & VMA_WRITE)) {
-		later->start = later->end ? later->start : start;
-		later->end = end;
-	}
+	if ((old & (VMA_WRITE | VMA_SHARED | VMA_LOCKED)) == VMA_LOCKED && (flags & VMA_WRITE))
+		note_copies(door, vma, start, end, later);
 	mm_account(mm, old, -(int64_t)pages);
 	mm_account(mm, flags, (int64_t)pages);
 	return 0;
@@ -121,7 +144,7 @@ int quire_mprotect(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr
 	door_close(&door, cpu, mm);
 	int err = protect_locked(&door, addr, end, prot & VMA_ACCESS, grows & QUIRE_PROT_GROWSDOWN, &later);
 	door_open(&door);
-	if (later.end)
-		populate_locked(cpu, mm, later.start, later.end);
+	for (unsigned i = 0; i < later.count; i++)
+		populate_locked(cpu, mm, later.ranges[i].start, later.ranges[i].end);
 	return err;
 }
