@@ -35,6 +35,7 @@ void log_close(struct log *log);
 enum raw_kind {
 	RAW_ENTER,  /* a system call begins: call.nr (the kernel's), call.args */
 	RAW_LEAVE,  /* and ends: leave.nr, leave.result, leave.file where ptrace saw it */
+	RAW_LOCKED, /* it has an address space for itself: only the time matters */
 	RAW_FAULT,  /* fault.* */
 	RAW_SIGNAL, /* signal.* */
 	RAW_MAPPED, /* the kernel made or changed a mapping of a file: mapped.* */
@@ -169,6 +170,7 @@ enum rings_want {
  * May mount tracefs when that is allowed and it is needed.
  */
 struct rings *rings_open(struct capture *c, pid_t pid, unsigned want);
+bool rings_see_locks(const struct rings *rings);  /* RAW_LOCKED */
 bool rings_see_kernel(const struct rings *rings); /* faults in kernel mode as well */
 /* Stop gathering, take what is left, free. */
 void rings_close(struct rings *rings);

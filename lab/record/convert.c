@@ -141,6 +141,8 @@ static void add_call(struct conversion *v, struct thread *thread, const struct r
 	place_file(v, thread, leave, (struct draft *)event);
 	if (takes_away(thread, event))
 		event->time = event->entry;
+	if (thread->locked_at)
+		event->time = thread->locked_at;
 }
 
 static void take_leave(struct conversion *v, struct thread *thread, const struct raw *raw)
@@ -183,8 +185,13 @@ static void take_fork(struct conversion *v, struct thread *parent, const struct 
 	struct trace_event *event = add_draft(v, TRACE_CLONE, number_of(v, parent), raw->time);
 	event->clone.flags = find_flags(v, parent, raw);
 	event->clone.tid = raw->fork.tid;
-	if (parent->in_call && parent->enter.time >= v->base)
+	event->clone.child = v->nr_threads;
+	if (parent->in_call && parent->enter.time >= v->base) {
 		event->entry = parent->enter.time;
+		/* Where a fork copied the mm: the child does not have what others mapped later. */
+		if (parent->locked_at && !(event->clone.flags & CLONE_VM))
+			event->time = parent->locked_at;
+	}
 	parent->clone = v->drafts.count - 1;
 
 	uint64_t flags = event->clone.flags, brk = parent->brk;
@@ -267,6 +274,11 @@ static void take_of_thread(struct conversion *v, struct thread *thread, const st
 	case RAW_ENTER:
 		thread->in_call = true;
 		thread->enter = *raw;
+		thread->locked_at = 0;
+		break;
+	case RAW_LOCKED:
+		if (thread->in_call && !thread->locked_at)
+			thread->locked_at = raw->time;
 		break;
 	case RAW_LEAVE:
 		take_leave(v, thread, raw);

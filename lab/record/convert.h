@@ -18,8 +18,9 @@ struct thread {
 	uint32_t tid, pid;
 	bool alive;
 	bool in_call;
-	struct raw enter; /* the call that it is in */
-	uint32_t mapped;  /* the file that the kernel mapped in it */
+	struct raw enter;   /* the call that it is in */
+	uint64_t locked_at; /* when that had the mm for itself; 0: not yet, or not known */
+	uint32_t mapped;    /* the file that the kernel mapped in it */
 	uint64_t mapped_start, mapped_end;
 	size_t clone;	  /* the event of the clone that it is in, or NO_EVENT */
 	uint64_t exec_at; /* when it left its old mm, 0 */

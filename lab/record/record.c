@@ -86,7 +86,8 @@ static const struct argp parser = {
 	.args_doc = "-o TRACE -- COMMAND...\n--dump TRACE",
 	.doc = "Record the memory behaviour of a program, its threads and its children.\v"
 	       "The exit status is 0 when the recording succeeded, whatever the program's own status was "
-	       "(that is printed), 2 for bad options or input, 3 when this computer does not allow recording.",
+	       "(that is printed), 2 for bad options or input, 3 when this computer does not allow "
+	       "recording.",
 };
 
 static int dump(const char *path)
@@ -141,7 +142,8 @@ static int choose_method(struct capture *c, const struct options *options, struc
 		*rings = rings_open(c, t->pid, RINGS_CALLS | RINGS_FAULTS);
 		if (*rings) {
 			header->features = TRACE_HAS_ACCESS | TRACE_HAS_FAULTS | TRACE_HAS_KERNEL |
-					   TRACE_HAS_SIGNALS | TRACE_HAS_USAGE | TRACE_BY_TRACEPOINTS;
+					   TRACE_HAS_SIGNALS | TRACE_HAS_USAGE | TRACE_BY_TRACEPOINTS |
+					   (rings_see_locks(*rings) ? TRACE_HAS_LOCKS : 0);
 			return 0;
 		}
 		if (options->method == METHOD_PERF)

@@ -3,7 +3,8 @@
  *
  * On each CPU one ring buffer, and into it: the records of mappings, forks, execs and exits that the kernel
  * writes by itself; raw_syscalls:sys_enter and sys_exit, filtered to the calls of calls.c; page faults with
- * their access from exceptions:page_fault_user and page_fault_kernel; fatal signals of memory. All events are
+ * their access from exceptions:page_fault_user and page_fault_kernel; the moment when a call has the address
+ * space for itself, from mmap_lock:mmap_lock_acquire_returned; fatal signals of memory. All events are
  * inherited by what the program creates, and all carry CLOCK_MONOTONIC, so that the records of different CPUs
  * have one order.
  *
@@ -57,7 +58,7 @@ struct tracepoint {
 	int fields[4];
 };
 
-enum { POINT_ENTER, POINT_LEAVE, POINT_FAULT_USER, POINT_FAULT_KERNEL, POINT_SIGNAL, POINTS };
+enum { POINT_ENTER, POINT_LEAVE, POINT_FAULT_USER, POINT_FAULT_KERNEL, POINT_SIGNAL, POINT_LOCKED, POINTS };
 
 static const struct {
 	const char *name;
@@ -69,6 +70,7 @@ static const struct {
 	[POINT_FAULT_USER] = { "exceptions/page_fault_user", { "address", "error_code" }, RINGS_FAULTS },
 	[POINT_FAULT_KERNEL] = { "exceptions/page_fault_kernel", { "address", "error_code" }, RINGS_FAULTS },
 	[POINT_SIGNAL] = { "signal/signal_deliver", { "sig", "code" }, RINGS_CALLS },
+	[POINT_LOCKED] = { "mmap_lock/mmap_lock_acquire_returned", { "write" }, RINGS_CALLS },
 };
 
 struct rings {
@@ -147,7 +149,9 @@ static int read_points(struct rings *rings)
 	if (!tracing)
 		return -1;
 	for (int i = 0; i < POINTS; i++)
-		if (rings->want & points[i].want && read_point(rings->capture, tracing, i, &rings->points[i]))
+		if (rings->want & points[i].want &&
+		    read_point(rings->capture, tracing, i, &rings->points[i]) &&
+		    i != POINT_LOCKED) /* some kernels have none: calls are ordered less exactly */
 			return -1;
 	return 0;
 }
@@ -219,12 +223,14 @@ static int open_points(struct rings *rings, struct ring *ring, pid_t pid, int cp
 
 	calls_filter(filter, sizeof(filter));
 	for (int i = 0; i < POINTS; i++) {
-		if (!(rings->want & points[i].want))
+		if (!(rings->want & points[i].want) || !rings->points[i].id)
 			continue;
 		struct perf_event_attr attr = attributes(PERF_TYPE_TRACEPOINT, (uint64_t)rings->points[i].id);
 		const char *only = i == POINT_ENTER || i == POINT_LEAVE ? filter : NULL;
 		if (i == POINT_SIGNAL)
 			only = "sig==11||sig==7";
+		else if (i == POINT_LOCKED)
+			only = "write==1";
 		if (add_event(rings, ring, &attr, pid, cpu, only))
 			return capture_fail(rings->capture,
 					    "perf_event_open of %s is not allowed (%s): run as root, "
@@ -311,7 +317,7 @@ static void take_fault(struct raw *raw, const uint8_t *data, const struct tracep
 static bool take_sample(struct rings *rings, struct raw *raw, const uint8_t *body, size_t size)
 {
 	enum { TIME = 8, ADDRESS = 16, RAW_SIZE = 24, DATA = 28 };
-	static const size_t data_min[POINTS] = { 64, 24, 32, 32, 20 };
+	static const size_t data_min[POINTS] = { 64, 24, 32, 32, 20, 25 };
 
 	if (size < DATA)
 		return false;
@@ -347,6 +353,9 @@ static bool take_sample(struct rings *rings, struct raw *raw, const uint8_t *bod
 		raw->kind = RAW_SIGNAL;
 		raw->signal.signal = load32(data + point->fields[0]);
 		raw->signal.code = (int32_t)load32(data + point->fields[1]);
+		return true;
+	case POINT_LOCKED:
+		raw->kind = RAW_LOCKED;
 		return true;
 	default:
 		raw->kind = RAW_FAULT;
@@ -524,6 +533,11 @@ struct rings *rings_open(struct capture *c, pid_t pid, unsigned want)
 fail:
 	close_all(rings);
 	return NULL;
+}
+
+bool rings_see_locks(const struct rings *rings)
+{
+	return rings->points[POINT_LOCKED].id;
 }
 
 bool rings_see_kernel(const struct rings *rings)

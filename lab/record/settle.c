@@ -11,6 +11,12 @@
  *
  * Such a mremap is placed just before the first mapping made in O, if that is after the last unmapping of N.
  *
+ * Where the kernel told when a call had the address space for itself, its place is known, and none of this
+ * needed.
+ *
+ * Threads. Forks stand where they copied the mm, which need not be the order in which the children then came
+ * into being: only here do threads have their final numbers.
+ *
  * Files. A file's size is that at its first mapping; calls before it are dropped. The recorder looked at the
  * file a little late, so that what calls had made of the size counts as well.
  */
@@ -279,14 +285,28 @@ static bool settle_file(struct trace_event *event, struct settled *files)
 	return file->mapped && (event->kind != TRACE_FILE_SIZE || file->size != before);
 }
 
-static void write_events(struct conversion *v, struct trace_writer *writer, const uint32_t *order,
-			 struct settled *files, struct convert_counts *counts)
+/* The trace's numbers of threads: in the order of the events that bring them. */
+static void settle_threads(struct trace_event *event, uint32_t *numbers, uint32_t *next)
 {
+	if (event->kind == TRACE_CLONE)
+		numbers[event->clone.child] = (*next)++;
+	if (event->thread != TRACE_NONE)
+		event->thread = numbers[event->thread];
+	if (event->kind == TRACE_CALL && event->call.peer != TRACE_NONE)
+		event->call.peer = numbers[event->call.peer];
+}
+
+static void write_events(struct conversion *v, struct trace_writer *writer, const uint32_t *order,
+			 struct settled *files, uint32_t *numbers, struct convert_counts *counts)
+{
+	uint32_t next = 1; /* thread 0 comes with the first EXEC */
+
 	for (size_t i = 0; i < v->drafts.count; i++) {
 		struct draft *draft = log_at(&v->drafts, order[i]);
 		struct trace_event *event = &draft->event;
 		if (!settle_file(event, files))
 			continue;
+		settle_threads(event, numbers, &next);
 		trace_writer_add(writer, event);
 		counts->events++;
 		counts->calls += event->kind == TRACE_CALL;
@@ -302,9 +322,10 @@ int settle(struct conversion *v, const char *path, const struct trace_header *he
 	struct capture *c = v->capture;
 	uint32_t *order = settle_order(v);
 	struct settled *files = malloc((c->nr_files + 1) * sizeof(*files));
+	uint32_t *numbers = calloc(v->nr_threads, sizeof(*numbers));
 	int result = -1;
 
-	if (!order || !files) {
+	if (!order || !files || !numbers) {
 		capture_fail(c, "out of memory");
 		goto out;
 	}
@@ -312,10 +333,11 @@ int settle(struct conversion *v, const char *path, const struct trace_header *he
 	if (!writer)
 		goto out;
 	define_files(v, writer, order, files);
-	write_events(v, writer, order, files, counts);
+	write_events(v, writer, order, files, numbers, counts);
 	result = trace_writer_close(writer, c->error, sizeof(c->error));
 out:
 	free(order);
 	free(files);
+	free(numbers);
 	return result;
 }

@@ -348,8 +348,8 @@ static void serve_stop(struct crowd *crowd, pid_t tid, int status)
 }
 
 /*
- * Let those go on whose parent will not announce them any more, because it was killed just after it had created
- * them. Returns whether others still wait.
+ * Let those go on whose parent will not announce them any more, because it was killed just after it had
+ * created them. Returns whether others still wait.
  */
 static bool release_orphans(struct crowd *crowd)
 {

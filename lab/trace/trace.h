@@ -12,11 +12,13 @@
  *            its last thread: `last` in the EXIT or EXEC that leaves it says so
  *   file     an identity (device, inode), known to the reader before the first event that names it
  *
- * Order.   `time` never decreases. It is the entry of calls that take something away (munmap, the shrinking
- *          brk, ...) and the exit of those that give (mmap, the growing brk, ...), because that is the end at
- *          which another thread may know of it. A mremap that moves does both: it stands between the two where
- *          other threads' calls show that it must have happened. `entry` and `exit` are both there for whoever wants to order
- *          otherwise. Two events of different threads whose [entry, exit] overlap ran concurrently.
+ * Order.   `time` never decreases. With TRACE_HAS_LOCKS, a call that changes the mm stands where it had the
+ *          mm for itself, and a fork where it copied the mm. Otherwise `time` is the entry of calls that take
+ *          something away (munmap, the shrinking brk, ...) and the exit of those that give (mmap, the growing
+ *          brk, ...), because that is the end at which another thread may know of it; a mremap that moves
+ *          does both, and stands between the two where other threads' calls show that it must have happened.
+ *          `entry` and `exit` are both there for whoever wants to order otherwise. Two events of different
+ *          threads whose [entry, exit] overlap ran concurrently.
  *
  * Errors.  A reader never crashes and never returns an event that is malformed: every number that indexes is
  *          in range, threads named are alive, lengths are bounded, layouts are page aligned, ascending and
@@ -43,14 +45,15 @@ enum {
 
 /* How it was recorded; the header's `features`. */
 enum trace_feature {
-	TRACE_HAS_ACCESS = 1 << 0, /* faults say read, write or execute */
-	TRACE_HAS_FAULTS = 1 << 1, /* there are faults at all */
-	TRACE_HAS_KERNEL = 1 << 2, /* faults taken in kernel mode (copies from and to user) too */
+	TRACE_HAS_ACCESS = 1 << 0,     /* faults say read, write or execute */
+	TRACE_HAS_FAULTS = 1 << 1,     /* there are faults at all */
+	TRACE_HAS_KERNEL = 1 << 2,     /* faults taken in kernel mode (copies from and to user) too */
 	TRACE_HAS_SIGNALS = 1 << 3,    /* SIGSEGV and SIGBUS are recorded */
 	TRACE_HAS_USAGE = 1 << 4,      /* EXIT carries what the kernel counted */
 	TRACE_BY_TRACEPOINTS = 1 << 5, /* calls come from the kernel's tracepoints */
 	TRACE_BY_PTRACE = 1 << 6,      /* calls come from stopping the program at each */
-	TRACE_FEATURES = (1 << 7) - 1, /* all known ones */
+	TRACE_HAS_LOCKS = 1 << 7,      /* calls stand where they had the mm's lock */
+	TRACE_FEATURES = (1 << 8) - 1, /* all known ones */
 };
 
 enum trace_thp { TRACE_THP_UNKNOWN, TRACE_THP_NEVER, TRACE_THP_MADVISE, TRACE_THP_ALWAYS };
@@ -133,7 +136,7 @@ enum trace_call {
 
 /* What a mapping made at exec is. */
 enum trace_region {
-	TRACE_REGION_FILE, /* a segment of the program or its interpreter; its zero-filled tail is REGION_ANON */
+	TRACE_REGION_FILE,    /* a segment of the program or its interpreter; what is zero-filled is ANON */
 	TRACE_REGION_ANON,    /* anonymous, nothing special */
 	TRACE_REGION_HEAP,    /* anonymous, and the kernel calls it [heap] */
 	TRACE_REGION_STACK,   /* grows down */
@@ -203,7 +206,7 @@ struct trace_event {
 		struct {
 			uint64_t address;
 			enum trace_access access;
-			bool kernel; /* taken in kernel mode: the kernel touched user memory */
+			bool kernel;  /* taken in kernel mode: the kernel touched user memory */
 			bool present; /* a protection fault: an entry was there. False if not known */
 		} fault;
 		struct {
