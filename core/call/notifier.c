@@ -24,6 +24,8 @@ int quire_notifier_register(struct quire_cpu **cpu, struct quire_mm *mm, struct 
 void quire_notifier_remove(struct quire_cpu **cpu, struct quire_notifier *notifier)
 {
 	struct quire_mm *mm = notifier->mm;
+	if (!mm) /* released */
+		return;
 	rwlock_write(cpu, &mm->lock);
 	as_notifier_remove(cpu, &mm->as, notifier);
 	rwlock_write_done(*cpu, &mm->lock);

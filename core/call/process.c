@@ -27,6 +27,7 @@ int quire_exec(struct quire_cpu **cpu, struct quire_mm *mm, const struct quire_l
 	struct door door;
 	door_close(&door, cpu, mm);
 	unmap_all(&door);
+	as_notifiers_release(cpu, &mm->as); /* what they knew is another program's space now */
 	mm->default_flags = 0;
 	mm->lock_debt = 0;
 	set_layout(mm, layout);

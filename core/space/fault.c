@@ -68,9 +68,17 @@ static enum fault_step try_once(struct fault *fault)
 static enum fault_step locked_try(struct fault *fault)
 {
 	struct quire_file *prepared = fault->file;
-	rwlock_read(fault->cpu, &fault->mm->lock);
-	enum fault_step step = try_once(fault);
-	rwlock_read_done(*fault->cpu, &fault->mm->lock);
+	struct rwlock *lock = &fault->mm->lock;
+	enum fault_step step;
+	if (fault->restarts < QUIRE_FAULT_RESTARTS) {
+		rwlock_read(fault->cpu, lock);
+		step = try_once(fault);
+		rwlock_read_done(*fault->cpu, lock);
+	} else { /* others' faults and calls have undone us often enough: now they wait */
+		rwlock_write(fault->cpu, lock);
+		step = try_once(fault);
+		rwlock_write_done(*fault->cpu, lock);
+	}
 	drop_page(fault); /* the mapping changed, and the try had no use for it */
 	if (prepared) {
 		if (fault->file == prepared && step != STEP_READ && step != STEP_WRITABLE)

@@ -12,7 +12,8 @@
  *	 +--> needs more stack: close the space, grow it ---------------> try
  *
  * The page is carried locked, so the next try cannot miss it again unless the mapping itself has changed: every restart but those is
- * progress. Taking mm->lock under a folio lock is in order, for nobody who holds mm->lock waits for a folio lock (docs/locking.md).
+ * progress. And they are bounded: after QUIRE_FAULT_RESTARTS of them a try holds mm->lock for writing, so that nothing of this space changes
+ * under it, and what comes from the file's side waits for the page's lock, which we have. Taking mm->lock under a folio lock is in order, for nobody who holds mm->lock waits for a folio lock (docs/locking.md).
  */
 #ifndef QUIRE_SPACE_FAULT_H
 #define QUIRE_SPACE_FAULT_H

@@ -32,6 +32,7 @@
 #define QUIRE_CPU_FRAMES 64	  /* frames a CPU keeps for itself, per order kept */
 #define QUIRE_FAULT_AROUND 16	  /* pages mapped round a read fault on a cached file page */
 #define QUIRE_STACK_GAP 256	  /* pages kept free below a growing stack */
+#define QUIRE_FAULT_RESTARTS 16	  /* after so many a fault keeps the whole address space to itself */
 #define QUIRE_RADIX_SHIFT 6	  /* log2 of a page-cache node's slots */
 #define QUIRE_RANGE_FANOUT 15	  /* ranges in one node of the VMA tree */
 #elif QUIRE_GEOMETRY == QUIRE_GEOMETRY_MINI
@@ -46,6 +47,7 @@
 #define QUIRE_CPU_FRAMES 4
 #define QUIRE_FAULT_AROUND 2
 #define QUIRE_STACK_GAP 1
+#define QUIRE_FAULT_RESTARTS 2
 #define QUIRE_RADIX_SHIFT 2
 #define QUIRE_RANGE_FANOUT 4
 #else
@@ -60,6 +62,7 @@
 #define QUIRE_CPU_FRAMES 4
 #define QUIRE_FAULT_AROUND 2
 #define QUIRE_STACK_GAP 1
+#define QUIRE_FAULT_RESTARTS 2
 #define QUIRE_RADIX_SHIFT 2
 #define QUIRE_RANGE_FANOUT 4
 #endif

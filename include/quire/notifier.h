@@ -25,7 +25,7 @@ struct quire_notifier_ops {
 	/* Both may sleep; neither may call into the mm. */
 	void (*start)(struct quire_notifier *notifier, struct quire_cpu **cpu, quire_vaddr start, quire_vaddr end);
 	void (*end)(struct quire_notifier *notifier, struct quire_cpu **cpu, quire_vaddr start, quire_vaddr end);
-	/* The mm is going: drop everything. No further call follows. */
+	/* The mm is going, or exec empties it: drop everything. The notifier is removed, and no further call follows. */
 	void (*release)(struct quire_notifier *notifier, struct quire_cpu **cpu);
 };
 

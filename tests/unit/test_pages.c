@@ -417,6 +417,27 @@ BODY(base_7_notifiers_hear_of_every_change)
 }
 TEST(base_7_notifiers_hear_of_every_change)
 
+/* exec: what a device knew of the old program is no business of the new one. */
+BODY(base_7_exec_releases_notifiers)
+{
+	struct listener l = {.notifier = {.ops = &hearing, .data = &l}};
+	struct quire_layout layout = {.mmap_base = AT(64), .brk_start = AT(0)};
+	CHECK_EQUAL(quire_notifier_register(s->cpu, s->mm, &l.notifier), 0);
+	map_at(s, 0, 1, RW, PRIVATE);
+	store_at(s, 0, 1);
+	quire_cpu_leave(*s->cpu);
+	CHECK_EQUAL(quire_exec(s->cpu, s->mm, &layout), 0);
+	quire_cpu_run(*s->cpu, s->mm);
+	CHECK_EQUAL(l.starts, 1);
+	CHECK_EQUAL(l.ends, 1);
+	CHECK_EQUAL(l.releases, 1);
+	map_at(s, 0, 1, RW, PRIVATE);
+	unmap_at(s, 0, 1);
+	CHECK_EQUAL(l.starts, 1);
+	quire_notifier_remove(s->cpu, &l.notifier); /* nothing to do any more */
+}
+TEST(base_7_exec_releases_notifiers)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -439,6 +460,7 @@ int main(void)
 		cmocka_unit_test(base_1_exec_starts_anew),
 		cmocka_unit_test(base_4_tables_go_with_their_last_entry),
 		cmocka_unit_test(base_7_notifiers_hear_of_every_change),
+		cmocka_unit_test(base_7_exec_releases_notifiers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
