@@ -13,5 +13,7 @@ for trace in traces/*.trace; do
 		build/quire replay --cpus $cpus "$trace"
 	done
 done
-echo "== all tests, long forms"
-scripts/test.sh release asan tsan
+echo "== errors planted in the core, each to be found"
+python3 tests/planted/planted.py
+echo "== all tests, long forms, the fuzz targets too"
+scripts/test.sh release debug asan tsan fuzz
