@@ -50,7 +50,7 @@ static quire_vaddr lowest(struct quire_mm *mm, quire_vaddr low, quire_vaddr high
 
 static bool is_free(struct quire_mm *mm, quire_vaddr addr, quire_vaddr length)
 {
-	if (addr > space_end(mm) - length || addr < mm->quire->config.mmap_min_addr)
+	if (length > space_end(mm) || addr > space_end(mm) - length || addr < mm->quire->config.mmap_min_addr)
 		return false;
 	if (vma_find(mm, addr))
 		return false;

@@ -1,8 +1,9 @@
 /*
  * compare.c - two logs of one sequence: where do they part?
  *
- * Not compared is what the host's page cache does on its own: once pages of the file on disk have left the cache
- * (truncation, punching), read-ahead decides which come back, so from there on its mappings' pages are passed over.
+ * Not compared is what the host's page cache does on its own: once pages of the file on disk have left the
+ * cache (truncation, punching), read-ahead decides which come back, so from there on its mappings' pages are
+ * passed over.
  */
 #include "compare.h"
 #include "oracle.h"
@@ -74,13 +75,15 @@ static bool results_differ(const struct pair *p)
 	char host[32], quire[32];
 
 	if (p->host->result != p->quire->result)
-		return differ(p->out, "result: Linux %s, Quire %s", result_text(p->host->result, host, sizeof(host)),
+		return differ(p->out, "result: Linux %s, Quire %s",
+			      result_text(p->host->result, host, sizeof(host)),
 			      result_text(p->quire->result, quire, sizeof(quire)));
 	if (p->host->signal != p->quire->signal || p->host->code != p->quire->code)
-		return differ(p->out, "signal and code: Linux %d %d, Quire %d %d", p->host->signal, p->host->code,
-			      p->quire->signal, p->quire->code);
+		return differ(p->out, "signal and code: Linux %d %d, Quire %d %d", p->host->signal,
+			      p->host->code, p->quire->signal, p->quire->code);
 	if (p->host->value != p->quire->value && !(p->cache_unknown && p->kind == WIRE_MINCORE))
-		return differ(p->out, "value: Linux %#" PRIx64 ", Quire %#" PRIx64, p->host->value, p->quire->value);
+		return differ(p->out, "value: Linux %#" PRIx64 ", Quire %#" PRIx64, p->host->value,
+			      p->quire->value);
 	return false;
 }
 
@@ -113,12 +116,14 @@ static bool maps_differ(const struct pair *p)
 	char one[96], other[96];
 
 	for (unsigned i = 0; i < p->host->vmas && i < p->quire->vmas; i++) {
-		if (host[i].start != quire[i].start || host[i].end != quire[i].end || host[i].flags != quire[i].flags ||
-		    host[i].offset != quire[i].offset)
-			return differ(p->out, "maps: Linux %s, Quire %s", vma_text(&host[i], one, sizeof(one)),
+		if (host[i].start != quire[i].start || host[i].end != quire[i].end ||
+		    host[i].flags != quire[i].flags || host[i].offset != quire[i].offset)
+			return differ(p->out, "maps: Linux %s, Quire %s",
+				      vma_text(&host[i], one, sizeof(one)),
 				      vma_text(&quire[i], other, sizeof(other)));
 		if (names_differ(p, i))
-			return differ(p->out, "maps: another file behind %s", vma_text(&host[i], one, sizeof(one)));
+			return differ(p->out, "maps: another file behind %s",
+				      vma_text(&host[i], one, sizeof(one)));
 	}
 	if (p->host->vmas != p->quire->vmas)
 		return differ(p->out, "maps: Linux has %u, Quire %u", p->host->vmas, p->quire->vmas);
@@ -126,10 +131,11 @@ static bool maps_differ(const struct pair *p)
 }
 
 /*
- * Linux 6.18 maps nothing round a fault past the end of a file on disk when the file's last page is all there is to map and there
- * is no page table yet. Whether that page is present is passed over.
+ * Linux 6.18 maps nothing round a fault past the end of a file on disk when the file's last page is all there
+ * is to map and there is no page table yet. Whether that page is present is passed over.
  */
-static bool is_last_of_disk_file(const struct pair *p, const struct wire_vma *vma, uint32_t page, uint8_t differs)
+static bool is_last_of_disk_file(const struct pair *p, const struct wire_vma *vma, uint32_t page,
+				 uint8_t differs)
 {
 	uint64_t last = wire_files[WIRE_FILES - 1].bytes / WIRE_PAGE - 1;
 
@@ -145,7 +151,8 @@ static bool pages_differ(const struct pair *p)
 					     "not present, resident", "present, resident" };
 
 	for (unsigned v = 0; v < p->host->vmas; v++) {
-		bool passed = p->cache_unknown && known_file(vma[v].file, p->host_names) == WIRE_DISTINCT_FILES;
+		bool passed = p->cache_unknown &&
+			      known_file(vma[v].file, p->host_names) == WIRE_DISTINCT_FILES;
 
 		for (uint32_t i = 0; i < vma[v].looked; i++, host++, quire++) {
 			if (*host == *quire || passed || is_last_of_disk_file(p, &vma[v], i, *host ^ *quire))
@@ -180,7 +187,9 @@ static bool reads_differ(const struct pair *p)
 		return differ(p->out, "pages read: Linux %u, Quire %u", p->host->reads, p->quire->reads);
 	for (uint32_t i = 0; i < p->host->reads; i++) {
 		if (host[i] != quire[i])
-			return differ(p->out, "content or signal of page %#" PRIx64 ": sum %#" PRIx64 " on Linux, %#" PRIx64 " on Quire",
+			return differ(p->out,
+				      "content or signal of page %#" PRIx64 ": sum %#" PRIx64
+				      " on Linux, %#" PRIx64 " on Quire",
 				      read_address(p->host, i), host[i], quire[i]);
 	}
 	return false;
@@ -196,8 +205,8 @@ static bool empties_cache(const struct wire_op *op)
 	return wire_files[op->file].regular;
 }
 
-bool logs_differ(const struct sequence *sequence, struct log host, const struct names *host_names, struct log quire,
-		 const struct names *quire_names, struct divergence *out)
+bool logs_differ(const struct sequence *sequence, struct log host, const struct names *host_names,
+		 struct log quire, const struct names *quire_names, struct divergence *out)
 {
 	const uint8_t *host_at = host.at, *quire_at = quire.at;
 	struct pair p = { .host_names = host_names, .quire_names = quire_names, .out = out };

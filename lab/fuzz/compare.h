@@ -27,8 +27,8 @@ struct divergence {
 };
 
 /* False when they agree. Otherwise the first operation after which they do not, and what differs. */
-bool logs_differ(const struct sequence *sequence, struct log host, const struct names *host_names, struct log quire,
-		 const struct names *quire_names, struct divergence *out);
+bool logs_differ(const struct sequence *sequence, struct log host, const struct names *host_names,
+		 struct log quire, const struct names *quire_names, struct divergence *out);
 
 /* The record of operation @op, or NULL. */
 const struct wire_record *log_find(struct log log, uint32_t op);

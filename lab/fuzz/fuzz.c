@@ -1,7 +1,8 @@
 /*
  * fuzz.c - `quire fuzz`: random sequences of memory calls on Quire and on the host's kernel, compared.
  *
- * A sequence is a function of the seed and its number, so a run is repeated by its seed and any finding by its bytes.
+ * A sequence is a function of the seed and its number, so a run is repeated by its seed and any finding by
+ * its bytes.
  */
 #define _GNU_SOURCE
 #include "fuzzer.h"
@@ -46,7 +47,10 @@ static double now(void)
 	return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
-/* ---- options ------------------------------------------------------------------------------------------------- */
+/*
+ * ---- options
+ * -------------------------------------------------------------------------------------------------
+ */
 
 enum {
 	OPTION_FINDINGS = 0x100,
@@ -69,8 +73,10 @@ static const struct argp_option option_table[] = {
 	{ "length", OPTION_LENGTH, "N", 0, "Sequences of N operations (default: 20 to 400)", 0 },
 	{ "findings", OPTION_FINDINGS, "N", 0, "Go on until N divergences are found (default 1)", 0 },
 	{ "no-shrink", OPTION_NO_SHRINK, NULL, 0, "Report divergences as they are found", 0 },
-	{ "program", OPTION_PROGRAM, NULL, 0, "With --replay: print the sequence as a C program that asserts what Linux does", 0 },
-	{ "against-itself", OPTION_AGAINST_ITSELF, NULL, 0, "Linux in Quire's place, to check the fuzzer", 0 },
+	{ "program", OPTION_PROGRAM, NULL, 0,
+	  "With --replay: print the sequence as a C program that asserts what Linux does", 0 },
+	{ "against-itself", OPTION_AGAINST_ITSELF, NULL, 0, "Linux in Quire's place, to check the fuzzer",
+	  0 },
 	{ "blind", OPTION_BLIND, NULL, 0, "Compare mappings and pages at a sequence's end only", 0 },
 	{ 0 },
 };
@@ -155,14 +161,18 @@ static const struct argp parser = {
 	NULL,
 };
 
-/* ---- a crash names its sequence ---------------------------------------------------------------------------------- */
+/*
+ * ---- a crash names its sequence
+ * ----------------------------------------------------------------------------------
+ */
 
 static const struct run *crashing_run;
 
 static void on_crash(int number)
 {
 	static const char digits[] = "0123456789abcdef";
-	static const char head[] = "\nquire fuzz: Quire stopped in this sequence; repeat with: quire fuzz --replay ";
+	static const char head[] =
+		"\nquire fuzz: Quire stopped in this sequence; repeat with: quire fuzz --replay ";
 	const struct run *run = crashing_run;
 	char hex[2];
 
@@ -194,7 +204,10 @@ static void catch_crashes(const struct run *run)
 	}
 }
 
-/* ---- reports ----------------------------------------------------------------------------------------------------- */
+/*
+ * ---- reports
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 static void print_bytes(FILE *to, const struct run *run)
 {
@@ -272,12 +285,13 @@ static void print_summary(const struct run *run)
 	const struct totals *t = &run->totals;
 	double rate = t->seconds > 0 ? (double)t->ops / t->seconds : 0;
 
-	printf("%" PRIu64 " operations in %" PRIu64 " sequences, %.1f s, %.0f operations/s; seed %" PRIu64 "\n", t->ops,
-	       t->sequences, t->seconds, rate, run->options.seed);
+	printf("%" PRIu64 " operations in %" PRIu64 " sequences, %.1f s, %.0f operations/s; seed %" PRIu64
+	       "\n",
+	       t->ops, t->sequences, t->seconds, rate, run->options.seed);
 	for (unsigned k = 0; k < WIRE_KINDS; k++) {
 		if (t->kinds[k])
-			printf("  %-10s %10" PRIu64 "  of them failed on Linux %9" PRIu64 "\n", ops_kind_name(k), t->kinds[k],
-			       t->failed[k]);
+			printf("  %-10s %10" PRIu64 "  of them failed on Linux %9" PRIu64 "\n",
+			       ops_kind_name(k), t->kinds[k], t->failed[k]);
 	}
 	if (t->once)
 		printf("%" PRIu64 " differences did not come again when repeated\n", t->once);
@@ -288,9 +302,10 @@ static void print_json(const struct run *run)
 {
 	const struct totals *t = &run->totals;
 	json_t *kinds = json_object();
-	json_t *all = json_pack("{s:I, s:I, s:f, s:I, s:I, s:I}", "operations", (json_int_t)t->ops, "sequences",
-				(json_int_t)t->sequences, "seconds", t->seconds, "seed", (json_int_t)run->options.seed,
-				"divergences", (json_int_t)t->findings, "not_repeated", (json_int_t)t->once);
+	json_t *all = json_pack("{s:I, s:I, s:f, s:I, s:I, s:I}", "operations", (json_int_t)t->ops,
+				"sequences", (json_int_t)t->sequences, "seconds", t->seconds, "seed",
+				(json_int_t)run->options.seed, "divergences", (json_int_t)t->findings,
+				"not_repeated", (json_int_t)t->once);
 
 	for (unsigned k = 0; k < WIRE_KINDS; k++)
 		json_object_set_new(kinds, ops_kind_name(k),
@@ -302,7 +317,10 @@ static void print_json(const struct run *run)
 	json_decref(all);
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------------ */
+/*
+ * ---- running
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static void count_operations(struct run *run)
 {
@@ -368,7 +386,8 @@ static int run_random(struct run *run)
 		uint64_t records = o->length ? o->length : 20 + ops_random(&state) % 381;
 		struct finding finding;
 
-		if ((o->seconds && now() - run->began >= (double)o->seconds) || (o->ops && run->totals.ops >= o->ops))
+		if ((o->seconds && now() - run->began >= (double)o->seconds) ||
+		    (o->ops && run->totals.ops >= o->ops))
 			break;
 		ops_generate(&state, run->bytes, records);
 		run->count = records * OPS_RECORD;
@@ -401,13 +420,14 @@ static int read_bytes(struct run *run, const char *text)
 	if (digits && digits % 2 == 0 && digits / 2 <= sizeof(run->bytes) &&
 	    strspn(text, "0123456789abcdef") == digits) {
 		for (run->count = 0; run->count < digits / 2; run->count++)
-			run->bytes[run->count] =
-				(uint8_t)(hex_digit(text[run->count * 2]) << 4 | hex_digit(text[run->count * 2 + 1]));
+			run->bytes[run->count] = (uint8_t)(hex_digit(text[run->count * 2]) << 4 |
+							   hex_digit(text[run->count * 2 + 1]));
 		return 0;
 	}
 	file = fopen(text, "rb");
 	if (!file) {
-		fprintf(stderr, "quire fuzz: %s: %s, and not bytes in hexadecimal either\n", text, strerror(errno));
+		fprintf(stderr, "quire fuzz: %s: %s, and not bytes in hexadecimal either\n", text,
+			strerror(errno));
 		return -1;
 	}
 	run->count = fread(run->bytes, 1, sizeof(run->bytes), file);

@@ -11,7 +11,7 @@
 enum finding_kind {
 	FINDING_NONE,
 	FINDING_DIVERGENCE,
-	FINDING_LEAK,	   /* both agree, but something is left in Quire when everybody has exited */
+	FINDING_LEAK,	    /* both agree, but something is left in Quire when everybody has exited */
 	FINDING_AGENT_DIED, /* nothing is known */
 };
 
@@ -40,8 +40,8 @@ struct finding fuzzer_run(struct fuzzer *fuzzer, const uint8_t *bytes, size_t co
 const struct names *fuzzer_quire_names(const struct fuzzer *fuzzer);
 
 /*
- * Make @bytes shorter and simpler while the finding stays of its sort. *count is changed; @say is told of progress.
- * Returns the finding of what is left.
+ * Make @bytes shorter and simpler while the finding stays of its sort. *count is changed; @say is told of
+ * progress. Returns the finding of what is left.
  */
 struct finding shrink(struct fuzzer *fuzzer, uint8_t *bytes, size_t *count, struct finding finding);
 

@@ -1,10 +1,10 @@
 /*
  * ops.c - from bytes to operations.
  *
- * A record's first byte chooses the kind by weight, its second the process; the others are addresses, lengths and
- * flags. Most addresses fall into a few pages in the middle of the arena, so that operations meet; some are slots
- * (what the kernel chose earlier), the heap, or nonsense. No decoded operation maps or populates more than the
- * host's memory bears.
+ * A record's first byte chooses the kind by weight, its second the process; the others are addresses, lengths
+ * and flags. Most addresses fall into a few pages in the middle of the arena, so that operations meet; some
+ * are slots (what the kernel chose earlier), the heap, or nonsense. No decoded operation maps or populates
+ * more than the host's memory bears.
  */
 #include "ops.h"
 
@@ -25,17 +25,19 @@ enum {
 static const struct {
 	uint8_t kind, weight; /* of 256 */
 } weights[] = {
-	{ WIRE_MMAP, 53 },    { WIRE_MUNMAP, 22 },   { WIRE_MPROTECT, 26 },   { WIRE_MREMAP, 25 },   { WIRE_MADVISE, 28 },
-	{ WIRE_MLOCK, 8 },    { WIRE_MUNLOCK, 6 },   { WIRE_MLOCKALL, 1 },    { WIRE_MUNLOCKALL, 1 }, { WIRE_MSYNC, 4 },
-	{ WIRE_MINCORE, 3 },  { WIRE_BRK, 6 },	     { WIRE_FORK, 4 },	      { WIRE_EXIT, 3 },	     { WIRE_VM_READ, 4 },
-	{ WIRE_VM_WRITE, 4 }, { WIRE_LOAD, 18 },     { WIRE_STORE, 26 },      { WIRE_FILE_READ, 2 }, { WIRE_FILE_WRITE, 4 },
-	{ WIRE_TRUNCATE, 3 }, { WIRE_PUNCH, 2 },     { WIRE_LIMIT, 3 },
+	{ WIRE_MMAP, 53 },	{ WIRE_MUNMAP, 22 }, { WIRE_MPROTECT, 26 }, { WIRE_MREMAP, 25 },
+	{ WIRE_MADVISE, 28 },	{ WIRE_MLOCK, 8 },   { WIRE_MUNLOCK, 6 },   { WIRE_MLOCKALL, 1 },
+	{ WIRE_MUNLOCKALL, 1 }, { WIRE_MSYNC, 4 },   { WIRE_MINCORE, 3 },   { WIRE_BRK, 6 },
+	{ WIRE_FORK, 4 },	{ WIRE_EXIT, 3 },    { WIRE_VM_READ, 4 },   { WIRE_VM_WRITE, 4 },
+	{ WIRE_LOAD, 18 },	{ WIRE_STORE, 26 },  { WIRE_FILE_READ, 2 }, { WIRE_FILE_WRITE, 4 },
+	{ WIRE_TRUNCATE, 3 },	{ WIRE_PUNCH, 2 },   { WIRE_LIMIT, 3 },
 };
 
 static const char *const kind_names[WIRE_KINDS] = {
-	"mmap", "munmap", "mprotect", "mremap", "madvise", "mlock", "munlock", "mlockall", "munlockall", "msync",
-	"mincore", "brk", "fork", "exit", "vm_read", "vm_write", "load", "store", "file_read", "file_write", "truncate",
-	"punch", "limit", "look", "read_all",
+	"mmap",	    "munmap",	  "mprotect", "mremap",	  "madvise",   "mlock",	     "munlock",
+	"mlockall", "munlockall", "msync",    "mincore",  "brk",       "fork",	     "exit",
+	"vm_read",  "vm_write",	  "load",     "store",	  "file_read", "file_write", "truncate",
+	"punch",    "limit",	  "look",     "read_all",
 };
 
 const char *ops_kind_name(unsigned kind)
@@ -43,7 +45,9 @@ const char *ops_kind_name(unsigned kind)
 	return kind < WIRE_KINDS ? kind_names[kind] : "?";
 }
 
-/* ---- fields ---------------------------------------------------------------------------------------------- */
+/*
+ * ---- fields ----------------------------------------------------------------------------------------------
+ */
 
 struct place {
 	uint8_t base;
@@ -54,12 +58,22 @@ struct place {
 static struct place decode_place(uint8_t what, uint8_t how)
 {
 	static const uint64_t odd[] = {
-		0, 16 * WIRE_PAGE, 0x7ffffffff000ul, 0x7fffffffe000ul, 0x7fffffff0000ul,
-		0x800000000000ul, ~0ul - WIRE_PAGE + 1, 1ul << 63, ~0ul, WIRE_ARENA - WIRE_PAGE, WIRE_ARENA - 300 * WIRE_PAGE,
+		0,
+		16 * WIRE_PAGE,
+		0x7ffffffff000ul,
+		0x7fffffffe000ul,
+		0x7fffffff0000ul,
+		0x800000000000ul,
+		~0ul - WIRE_PAGE + 1,
+		1ul << 63,
+		~0ul,
+		WIRE_ARENA - WIRE_PAGE,
+		WIRE_ARENA - 300 * WIRE_PAGE,
 	};
 
 	if (how < 160)
-		return (struct place){ WIRE_ABSOLUTE, WIRE_ARENA + (HOT_PAGE + what % HOT_PAGES) * WIRE_PAGE };
+		return (struct place){ WIRE_ABSOLUTE,
+				       WIRE_ARENA + (HOT_PAGE + what % HOT_PAGES) * WIRE_PAGE };
 	if (how < 195)
 		return (struct place){ WIRE_ABSOLUTE, WIRE_ARENA + what * 2ul * WIRE_PAGE };
 	if (how < 211)
@@ -79,8 +93,9 @@ enum {
 static uint64_t decode_length(uint8_t what, uint8_t how, int most)
 {
 	static const uint64_t absurd[] = {
-		~0ul, ~0ul - WIRE_PAGE + 1, ~0ul - 2 * WIRE_PAGE, 1ul << 47, (1ul << 47) - WIRE_PAGE, 1ul << 48, 1ul << 63,
-		0x7ffffffff000ul - WIRE_ARENA,
+		~0ul,	   ~0ul - WIRE_PAGE + 1,	  ~0ul - 2 * WIRE_PAGE,
+		1ul << 47, (1ul << 47) - WIRE_PAGE,	  1ul << 48,
+		1ul << 63, 0x7ffffffff000ul - WIRE_ARENA,
 	};
 
 	if (how < 140)
@@ -96,7 +111,8 @@ static uint64_t decode_length(uint8_t what, uint8_t how, int most)
 	if (how < 242)
 		return (WIRE_ARENA_PAGES - 1 + what % 3) * WIRE_PAGE;
 	if (how < 250)
-		return most == LENGTH_LARGE ? (1ul << (21 + what % 20)) + what / 128 * WIRE_PAGE : (9 + what % 16) * WIRE_PAGE;
+		return most == LENGTH_LARGE ? (1ul << (21 + what % 20)) + what / 128 * WIRE_PAGE
+					    : (9 + what % 16) * WIRE_PAGE;
 	return absurd[what % (sizeof(absurd) / sizeof(absurd[0]))];
 }
 
@@ -114,7 +130,9 @@ static uint32_t decode_prot(uint8_t byte)
 	return prots[byte % 16];
 }
 
-/* ---- operations ------------------------------------------------------------------------------------------ */
+/*
+ * ---- operations ------------------------------------------------------------------------------------------
+ */
 
 static void set_place(struct wire_op *op, uint8_t what, uint8_t how)
 {
@@ -170,7 +188,14 @@ static void decode_mmap_place(struct wire_op *op, const uint8_t *b)
 static void decode_mmap(struct wire_op *op, const uint8_t *b)
 {
 	static const uint32_t special[8] = {
-		0, 0, 0, 0, QUIRE_MAP_STACK, QUIRE_MAP_LOCKED, QUIRE_MAP_GROWSDOWN, QUIRE_MAP_GROWSDOWN | QUIRE_MAP_STACK,
+		0,
+		0,
+		0,
+		0,
+		QUIRE_MAP_STACK,
+		QUIRE_MAP_LOCKED,
+		QUIRE_MAP_GROWSDOWN,
+		QUIRE_MAP_GROWSDOWN | QUIRE_MAP_STACK,
 	};
 
 	op->length = b[5] < 150 ? (1 + b[4] % 12) * WIRE_PAGE : decode_length(b[4], b[5], LENGTH_LARGE);
@@ -211,12 +236,34 @@ static void decode_mremap(struct wire_op *op, const uint8_t *b)
 static void decode_madvise(struct wire_op *op, const uint8_t *b)
 {
 	static const uint8_t advices[] = {
-		QUIRE_MADV_DONTNEED, QUIRE_MADV_DONTNEED, QUIRE_MADV_DONTNEED, QUIRE_MADV_DONTNEED, QUIRE_MADV_FREE,
-		QUIRE_MADV_FREE, QUIRE_MADV_POPULATE_READ, QUIRE_MADV_POPULATE_READ, QUIRE_MADV_POPULATE_WRITE,
-		QUIRE_MADV_POPULATE_WRITE, QUIRE_MADV_WILLNEED, QUIRE_MADV_DONTFORK, QUIRE_MADV_DONTFORK, QUIRE_MADV_DOFORK,
-		QUIRE_MADV_WIPEONFORK, QUIRE_MADV_WIPEONFORK, QUIRE_MADV_KEEPONFORK, QUIRE_MADV_REMOVE, QUIRE_MADV_REMOVE,
-		QUIRE_MADV_NORMAL, QUIRE_MADV_RANDOM, QUIRE_MADV_SEQUENTIAL, QUIRE_MADV_DONTDUMP, QUIRE_MADV_DODUMP,
-		QUIRE_MADV_DONTNEED_LOCKED, QUIRE_MADV_NOHUGEPAGE, 5, 99,
+		QUIRE_MADV_DONTNEED,
+		QUIRE_MADV_DONTNEED,
+		QUIRE_MADV_DONTNEED,
+		QUIRE_MADV_DONTNEED,
+		QUIRE_MADV_FREE,
+		QUIRE_MADV_FREE,
+		QUIRE_MADV_POPULATE_READ,
+		QUIRE_MADV_POPULATE_READ,
+		QUIRE_MADV_POPULATE_WRITE,
+		QUIRE_MADV_POPULATE_WRITE,
+		QUIRE_MADV_WILLNEED,
+		QUIRE_MADV_DONTFORK,
+		QUIRE_MADV_DONTFORK,
+		QUIRE_MADV_DOFORK,
+		QUIRE_MADV_WIPEONFORK,
+		QUIRE_MADV_WIPEONFORK,
+		QUIRE_MADV_KEEPONFORK,
+		QUIRE_MADV_REMOVE,
+		QUIRE_MADV_REMOVE,
+		QUIRE_MADV_NORMAL,
+		QUIRE_MADV_RANDOM,
+		QUIRE_MADV_SEQUENTIAL,
+		QUIRE_MADV_DONTDUMP,
+		QUIRE_MADV_DODUMP,
+		QUIRE_MADV_DONTNEED_LOCKED,
+		QUIRE_MADV_NOHUGEPAGE,
+		5,
+		99,
 	};
 
 	set_place(op, b[2], b[3]);
@@ -259,7 +306,9 @@ static void decode_brk(struct wire_op *op, const uint8_t *b)
 	}
 }
 
-/* Loads and stores stay within a page: one across two may be done in part, which is no promise of anybody's. */
+/*
+ * Loads and stores stay within a page: one across two may be done in part, which is no promise of anybody's.
+ */
 static void decode_access(struct wire_op *op, const uint8_t *b)
 {
 	set_place(op, b[2], b[3] > 250 ? b[3] - 100 : b[3]);
@@ -278,7 +327,10 @@ static void decode_vm_copy(struct wire_op *op, const uint8_t *b)
 	op->length2 = b[9] < 200 ? op->length : 1 + b[9] * 31ul;
 }
 
-/* Only openings for writing; the regular file only by whole pages, for writeback may clear what lies past its end. */
+/*
+ * Only openings for writing; the regular file only by whole pages, for writeback may clear what lies past its
+ * end.
+ */
 static void decode_file(struct wire_op *op, const uint8_t *b)
 {
 	static const uint8_t files[8] = { 0, 0, 0, 1, 1, 3, 3, 0 };
@@ -307,9 +359,12 @@ static void decode_limit(struct wire_op *op, const uint8_t *b)
 		uint64_t values[8];
 	} limits[4] = {
 		{ RESOURCE_AS, { ~0ul, ~0ul, ~0ul, 1ul << 20, 2ul << 20, 4ul << 20, 1ul << 30, 16ul << 20 } },
-		{ RESOURCE_DATA, { ~0ul, ~0ul, ~0ul, WIRE_PAGE, 200 << 10, 300 << 10, 1ul << 20, 4ul << 20 } },
-		{ RESOURCE_STACK, { 8ul << 20, 8ul << 20, 8ul << 20, WIRE_PAGE, 16 << 10, 64 << 10, 256 << 10, 1ul << 20 } },
-		{ RESOURCE_MEMLOCK, { 1ul << 20, 1ul << 20, 1ul << 20, 0, 16 << 10, 64 << 10, 256 << 10, 8191 } },
+		{ RESOURCE_DATA,
+		  { ~0ul, ~0ul, ~0ul, WIRE_PAGE, 200 << 10, 300 << 10, 1ul << 20, 4ul << 20 } },
+		{ RESOURCE_STACK,
+		  { 8ul << 20, 8ul << 20, 8ul << 20, WIRE_PAGE, 16 << 10, 64 << 10, 256 << 10, 1ul << 20 } },
+		{ RESOURCE_MEMLOCK,
+		  { 1ul << 20, 1ul << 20, 1ul << 20, 0, 16 << 10, 64 << 10, 256 << 10, 8191 } },
 	};
 
 	op->flags = limits[b[2] % 4].resource;
@@ -368,7 +423,9 @@ static void decode_one(struct wire_op *op, const uint8_t *b)
 	}
 }
 
-/* ---- sequences ------------------------------------------------------------------------------------------- */
+/*
+ * ---- sequences -------------------------------------------------------------------------------------------
+ */
 
 static uint8_t kind_of(uint8_t byte)
 {
@@ -463,8 +520,8 @@ uint64_t ops_random(uint64_t *state)
 }
 
 /*
- * Uniform bytes, but neighbours often have something in common: the address, the length, the process. A sequence begins
- * with a few mappings, or most of what follows would meet nothing.
+ * Uniform bytes, but neighbours often have something in common: the address, the length, the process. A
+ * sequence begins with a few mappings, or most of what follows would meet nothing.
  */
 void ops_generate(uint64_t *state, uint8_t *bytes, size_t records)
 {

@@ -1,9 +1,9 @@
 /*
  * ops.h - from bytes to operations.
  *
- * A sequence is a string of bytes, OPS_RECORD to an operation. Every string means something, each record by itself, so
- * that a random generator, a coverage-guided fuzzer and a shrinker can cut and change it as they like; zero bytes are
- * the simplest choice everywhere.
+ * A sequence is a string of bytes, OPS_RECORD to an operation. Every string means something, each record by
+ * itself, so that a random generator, a coverage-guided fuzzer and a shrinker can cut and change it as they
+ * like; zero bytes are the simplest choice everywhere.
  */
 #ifndef FUZZ_OPS_H
 #define FUZZ_OPS_H
@@ -32,8 +32,8 @@ void ops_generate(uint64_t *state, uint8_t *bytes, size_t records);
 uint64_t ops_random(uint64_t *state);
 
 const char *ops_kind_name(unsigned kind);
-const char *ops_errno_name(int64_t result); /* "EINVAL" for -22; NULL when it is no error */
-void ops_print(FILE *to, const struct wire_op *op);	/* one line, without its end */
+const char *ops_errno_name(int64_t result);		 /* "EINVAL" for -22; NULL when it is no error */
+void ops_print(FILE *to, const struct wire_op *op);	 /* one line, without its end */
 void ops_print_call(FILE *to, const struct wire_op *op); /* as C */
 
 #endif

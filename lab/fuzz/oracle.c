@@ -1,8 +1,9 @@
 /*
  * oracle.c - the host kernel's side: a zygote, and the processes that it forks for each sequence.
  *
- * The zygote is the agent program, executed from memory with address randomisation off and every limit known, so that
- * each process begins with the same address space in every run. Files are made anew for each sequence.
+ * The zygote is the agent program, executed from memory with address randomisation off and every limit known,
+ * so that each process begins with the same address space in every run. Files are made anew for each
+ * sequence.
  */
 #define _GNU_SOURCE
 #include "oracle.h"
@@ -34,8 +35,9 @@ __asm__(".pushsection .rodata\n"
 extern const char fuzz_agent_begin[], fuzz_agent_end[];
 
 const struct wire_file wire_files[WIRE_FILES] = {
-	{ 0, 1, 0, 12 * WIRE_PAGE - 1000 }, { 1, 1, 0, 3 * WIRE_PAGE + 8 }, { 0, 0, 0, 12 * WIRE_PAGE - 1000 },
-	{ 2, 1, 1, 10 * WIRE_PAGE },	    { 2, 0, 1, 10 * WIRE_PAGE },
+	{ 0, 1, 0, 12 * WIRE_PAGE - 1000 }, { 1, 1, 0, 3 * WIRE_PAGE + 8 },
+	{ 0, 0, 0, 12 * WIRE_PAGE - 1000 }, { 2, 1, 1, 10 * WIRE_PAGE },
+	{ 2, 0, 1, 10 * WIRE_PAGE },
 };
 
 struct oracle {
@@ -107,7 +109,10 @@ static int make_files(struct oracle *oracle)
 	return 0;
 }
 
-/* Page by page, so that the cache holds single pages: larger ones would be mapped whole where they are on a disk. */
+/*
+ * Page by page, so that the cache holds single pages: larger ones would be mapped whole where they are on a
+ * disk.
+ */
 static int write_pages(int fd, const uint8_t *from, uint64_t bytes)
 {
 	for (uint64_t at = 0; at < bytes; at += WIRE_PAGE) {
@@ -139,7 +144,10 @@ static int fill_files(struct oracle *oracle)
 	return 0;
 }
 
-/* ---- the zygote ---------------------------------------------------------------------------------------------- */
+/*
+ * ---- the zygote
+ * ----------------------------------------------------------------------------------------------
+ */
 
 static void limit_to(int resource, rlim_t soft)
 {
@@ -152,8 +160,9 @@ static void limit_to(int resource, rlim_t soft)
 }
 
 /*
- * Agents take turns, so one processor is enough for them, and better: to wake a neighbour on the same one is a context
- * switch, to wake one on another that is idle takes an interrupt. They get the last; @which counts from there.
+ * Agents take turns, so one processor is enough for them, and better: to wake a neighbour on the same one is
+ * a context switch, to wake one on another that is idle takes an interrupt. They get the last; @which counts
+ * from there.
  */
 static void pin_to_processor(unsigned which)
 {
@@ -239,7 +248,10 @@ static const char *start_zygote(struct oracle *oracle)
 	return NULL;
 }
 
-/* RLIMIT_DATA counts the program's data with its heap: from the last segment's start to the furthest byte in the file. */
+/*
+ * RLIMIT_DATA counts the program's data with its heap: from the last segment's start to the furthest byte in
+ * the file.
+ */
 static uint64_t program_data_bytes(void)
 {
 	const Elf64_Ehdr *header = (const Elf64_Ehdr *)fuzz_agent_begin;
@@ -336,7 +348,10 @@ uint64_t oracle_inode(const struct oracle *oracle, unsigned file)
 	return oracle->inodes[file];
 }
 
-/* ---- sequences ------------------------------------------------------------------------------------------------ */
+/*
+ * ---- sequences
+ * ------------------------------------------------------------------------------------------------
+ */
 
 void oracle_start(struct oracle *oracle, const struct sequence *sequence, int looking)
 {

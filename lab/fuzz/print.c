@@ -12,10 +12,11 @@ static const struct {
 	int value;
 	const char *name;
 } errors[] = {
-	{ 1, "EPERM" },	 { 2, "ENOENT" },  { 3, "ESRCH" },   { 4, "EINTR" },   { 5, "EIO" },	{ 9, "EBADF" },
-	{ 11, "EAGAIN" }, { 12, "ENOMEM" }, { 13, "EACCES" }, { 14, "EFAULT" }, { 16, "EBUSY" }, { 17, "EEXIST" },
-	{ 19, "ENODEV" }, { 22, "EINVAL" }, { 26, "ETXTBSY" }, { 27, "EFBIG" }, { 28, "ENOSPC" }, { 29, "ESPIPE" },
-	{ 38, "ENOSYS" }, { 75, "EOVERFLOW" }, { 95, "EOPNOTSUPP" },
+	{ 1, "EPERM" },	      { 2, "ENOENT" },	{ 3, "ESRCH" },	  { 4, "EINTR" },   { 5, "EIO" },
+	{ 9, "EBADF" },	      { 11, "EAGAIN" }, { 12, "ENOMEM" }, { 13, "EACCES" }, { 14, "EFAULT" },
+	{ 16, "EBUSY" },      { 17, "EEXIST" }, { 19, "ENODEV" }, { 22, "EINVAL" }, { 26, "ETXTBSY" },
+	{ 27, "EFBIG" },      { 28, "ENOSPC" }, { 29, "ESPIPE" }, { 38, "ENOSYS" }, { 75, "EOVERFLOW" },
+	{ 95, "EOPNOTSUPP" },
 };
 
 const char *ops_errno_name(int64_t result)
@@ -33,29 +34,48 @@ struct flag {
 };
 
 static const struct flag prot_flags[] = {
-	{ 1, "PROT_READ" }, { 2, "PROT_WRITE" }, { 4, "PROT_EXEC" },
-	{ QUIRE_PROT_GROWSDOWN, "PROT_GROWSDOWN" }, { QUIRE_PROT_GROWSUP, "PROT_GROWSUP" }, { 0, NULL },
+	{ 1, "PROT_READ" },
+	{ 2, "PROT_WRITE" },
+	{ 4, "PROT_EXEC" },
+	{ QUIRE_PROT_GROWSDOWN, "PROT_GROWSDOWN" },
+	{ QUIRE_PROT_GROWSUP, "PROT_GROWSUP" },
+	{ 0, NULL },
 };
 
 static const struct flag map_flags[] = {
-	{ QUIRE_MAP_FIXED, "MAP_FIXED" }, { QUIRE_MAP_ANONYMOUS, "MAP_ANONYMOUS" }, { QUIRE_MAP_GROWSDOWN, "MAP_GROWSDOWN" },
-	{ QUIRE_MAP_LOCKED, "MAP_LOCKED" }, { QUIRE_MAP_NORESERVE, "MAP_NORESERVE" }, { QUIRE_MAP_POPULATE, "MAP_POPULATE" },
-	{ QUIRE_MAP_STACK, "MAP_STACK" }, { QUIRE_MAP_FIXED_NOREPLACE, "MAP_FIXED_NOREPLACE" }, { 0, NULL },
+	{ QUIRE_MAP_FIXED, "MAP_FIXED" },
+	{ QUIRE_MAP_ANONYMOUS, "MAP_ANONYMOUS" },
+	{ QUIRE_MAP_GROWSDOWN, "MAP_GROWSDOWN" },
+	{ QUIRE_MAP_LOCKED, "MAP_LOCKED" },
+	{ QUIRE_MAP_NORESERVE, "MAP_NORESERVE" },
+	{ QUIRE_MAP_POPULATE, "MAP_POPULATE" },
+	{ QUIRE_MAP_STACK, "MAP_STACK" },
+	{ QUIRE_MAP_FIXED_NOREPLACE, "MAP_FIXED_NOREPLACE" },
+	{ 0, NULL },
 };
 
 static const struct flag mremap_flags[] = {
-	{ 1, "MREMAP_MAYMOVE" }, { 2, "MREMAP_FIXED" }, { 4, "MREMAP_DONTUNMAP" }, { 0, NULL },
+	{ 1, "MREMAP_MAYMOVE" },
+	{ 2, "MREMAP_FIXED" },
+	{ 4, "MREMAP_DONTUNMAP" },
+	{ 0, NULL },
 };
 
-static const struct flag msync_flags[] = { { 1, "MS_ASYNC" }, { 2, "MS_INVALIDATE" }, { 4, "MS_SYNC" }, { 0, NULL } };
+static const struct flag msync_flags[] = {
+	{ 1, "MS_ASYNC" }, { 2, "MS_INVALIDATE" }, { 4, "MS_SYNC" }, { 0, NULL }
+};
 
-static const struct flag mcl_flags[] = { { 1, "MCL_CURRENT" }, { 2, "MCL_FUTURE" }, { 4, "MCL_ONFAULT" }, { 0, NULL } };
+static const struct flag mcl_flags[] = {
+	{ 1, "MCL_CURRENT" }, { 2, "MCL_FUTURE" }, { 4, "MCL_ONFAULT" }, { 0, NULL }
+};
 
 static const struct flag advices[] = {
-	{ 0, "MADV_NORMAL" }, { 1, "MADV_RANDOM" }, { 2, "MADV_SEQUENTIAL" }, { 3, "MADV_WILLNEED" }, { 4, "MADV_DONTNEED" },
-	{ 8, "MADV_FREE" }, { 9, "MADV_REMOVE" }, { 10, "MADV_DONTFORK" }, { 11, "MADV_DOFORK" }, { 15, "MADV_NOHUGEPAGE" },
-	{ 16, "MADV_DONTDUMP" }, { 17, "MADV_DODUMP" }, { 18, "MADV_WIPEONFORK" }, { 19, "MADV_KEEPONFORK" },
-	{ 22, "MADV_POPULATE_READ" }, { 23, "MADV_POPULATE_WRITE" }, { 24, "MADV_DONTNEED_LOCKED" }, { 0, NULL },
+	{ 0, "MADV_NORMAL" },	       { 1, "MADV_RANDOM" },	       { 2, "MADV_SEQUENTIAL" },
+	{ 3, "MADV_WILLNEED" },	       { 4, "MADV_DONTNEED" },	       { 8, "MADV_FREE" },
+	{ 9, "MADV_REMOVE" },	       { 10, "MADV_DONTFORK" },	       { 11, "MADV_DOFORK" },
+	{ 15, "MADV_NOHUGEPAGE" },     { 16, "MADV_DONTDUMP" },	       { 17, "MADV_DODUMP" },
+	{ 18, "MADV_WIPEONFORK" },     { 19, "MADV_KEEPONFORK" },      { 22, "MADV_POPULATE_READ" },
+	{ 23, "MADV_POPULATE_WRITE" }, { 24, "MADV_DONTNEED_LOCKED" }, { 0, NULL },
 };
 
 static const struct flag resources[] = {

@@ -1,8 +1,9 @@
 /*
  * program.c - a sequence as a C program that asserts what Linux did.
  *
- * All processes run the same straight line; each waits for its turn at its own steps. Addresses that the kernel chose
- * are not asserted, since they depend on what else is mapped; the arena's mappings after the last step are.
+ * All processes run the same straight line; each waits for its turn at its own steps. Addresses that the
+ * kernel chose are not asserted, since they depend on what else is mapped; the arena's mappings after the
+ * last step are.
  */
 #include "fuzzer.h"
 
@@ -97,7 +98,8 @@ static void print_expectation(FILE *to, const struct wire_op *op, const struct w
 	const char *error = ops_errno_name(host->result);
 
 	if (op->kind == WIRE_LOAD || op->kind == WIRE_STORE) {
-		fprintf(to, "\t\tassert(signal_number == %d && signal_code == %d);\n", host->signal, host->code);
+		fprintf(to, "\t\tassert(signal_number == %d && signal_code == %d);\n", host->signal,
+			host->code);
 		if (op->kind == WIRE_LOAD && !host->signal)
 			fprintf(to, "\t\tassert(r == (long)%#" PRIx64 ");\n", host->value);
 	} else if (error) {
@@ -118,23 +120,26 @@ static void print_state(FILE *to, const struct wire_record *host)
 
 	for (unsigned v = 0; v < host->vmas; v++, vma++) {
 		if (in_arena(vma->start))
-			fprintf(to, "\t\texpect_map(%#" PRIx64 ", %#" PRIx64 ", \"%c%c%c%c\");\n", vma->start, vma->end,
-				vma->flags & WIRE_READ ? 'r' : '-', vma->flags & WIRE_WRITE ? 'w' : '-',
-				vma->flags & WIRE_EXEC ? 'x' : '-', vma->flags & WIRE_SHARED ? 's' : 'p');
+			fprintf(to, "\t\texpect_map(%#" PRIx64 ", %#" PRIx64 ", \"%c%c%c%c\");\n", vma->start,
+				vma->end, vma->flags & WIRE_READ ? 'r' : '-',
+				vma->flags & WIRE_WRITE ? 'w' : '-', vma->flags & WIRE_EXEC ? 'x' : '-',
+				vma->flags & WIRE_SHARED ? 's' : 'p');
 		for (uint32_t i = 0; i < vma->looked; i++, page++) {
 			if (in_arena(vma->start))
-				fprintf(to, "\t\texpect_page(%#" PRIx64 ", %d, %d);\n", vma->start + i * WIRE_PAGE, *page & 1,
-					*page >> 1);
+				fprintf(to, "\t\texpect_page(%#" PRIx64 ", %d, %d);\n",
+					vma->start + i * WIRE_PAGE, *page & 1, *page >> 1);
 		}
 	}
 }
 
-static void print_step(FILE *to, const struct wire_op *op, const struct wire_record *host, uint32_t step, bool state)
+static void print_step(FILE *to, const struct wire_op *op, const struct wire_record *host, uint32_t step,
+		       bool state)
 {
 	fprintf(to, "\tif (my_turn(%u, %u)) {\n", op->process, step);
 	if (op->kind == WIRE_FORK) {
-		fprintf(to, "\t\tr = fork();\n\t\tif (r == 0)\n\t\t\tme = %u;\n\t\telse\n\t\t\tshared->pid[%u] = r;\n", op->peer,
-			op->peer);
+		fprintf(to,
+			"\t\tr = fork();\n\t\tif (r == 0)\n\t\t\tme = %u;\n\t\telse\n\t\t\tshared->pid[%u] = r;\n",
+			op->peer, op->peer);
 	} else if (op->kind == WIRE_VM_READ || op->kind == WIRE_VM_WRITE) {
 		fputs("\t\tconst volatile int *pid = shared->pid;\n\t\tr = ", to);
 		ops_print_call(to, op);
@@ -144,7 +149,8 @@ static void print_step(FILE *to, const struct wire_op *op, const struct wire_rec
 		ops_print_call(to, op);
 		fputs(";\n", to);
 	}
-	if (host && op->kind != WIRE_FORK && op->kind != WIRE_LOOK && op->kind != WIRE_READ_ALL && op->kind != WIRE_EXIT)
+	if (host && op->kind != WIRE_FORK && op->kind != WIRE_LOOK && op->kind != WIRE_READ_ALL &&
+	    op->kind != WIRE_EXIT)
 		print_expectation(to, op, host);
 	if (host && state)
 		print_state(to, host);
@@ -158,8 +164,10 @@ void print_program(FILE *to, const struct fuzzer *fuzzer, const struct finding *
 {
 	const struct sequence *sequence = &fuzzer->sequence;
 
-	fprintf(to, "/* Linux does this; Quire does not. After the last step, %s */\n%s", finding->divergence.what, prelude);
+	fprintf(to, "/* Linux does this; Quire does not. After the last step, %s */\n%s",
+		finding->divergence.what, prelude);
 	for (uint32_t i = 0; i <= finding->divergence.op && i < sequence->count; i++)
-		print_step(to, &sequence->ops[i], log_find(fuzzer->host_log, i), i, i == finding->divergence.op);
+		print_step(to, &sequence->ops[i], log_find(fuzzer->host_log, i), i,
+			   i == finding->divergence.op);
 	fputs("\twhile (wait(NULL) > 0)\n\t\t;\n\treturn 0;\n}\n", to);
 }

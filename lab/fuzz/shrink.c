@@ -1,9 +1,9 @@
 /*
  * shrink.c - the shortest sequence that still shows a divergence.
  *
- * First what comes after the divergence goes, then ever smaller pieces, then single bytes become zero, the simplest
- * choice of each field. A candidate counts when it fails in the same way: the same sort of finding, at the same
- * kind of operation, in the same respect.
+ * First what comes after the divergence goes, then ever smaller pieces, then single bytes become zero, the
+ * simplest choice of each field. A candidate counts when it fails in the same way: the same sort of finding,
+ * at the same kind of operation, in the same respect.
  */
 #include "fuzzer.h"
 

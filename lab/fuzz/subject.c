@@ -14,6 +14,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 enum {
@@ -638,12 +639,25 @@ struct log subject_run(struct subject *subject, const struct sequence *sequence,
 	return (struct log){ subject->log, subject->log_bytes };
 }
 
+/*
+ * As much memory as the host has, swap included, for that is what Linux compares a single request with. Only what is touched costs
+ * anything.
+ */
+static uint64_t host_memory(void)
+{
+	struct sysinfo info;
+
+	if (sysinfo(&info))
+		return 1ul << 30;
+	return ((uint64_t)info.totalram + info.totalswap) * info.mem_unit & ~(WIRE_PAGE - 1);
+}
+
 struct subject *subject_create(const struct wire_control *layout, const char **why)
 {
 	struct subject *subject = calloc(1, sizeof(*subject));
 	struct hosted_config config = {
 		.cpus = 1,
-		.memory_bytes = 256 << 20,
+		.memory_bytes = host_memory(),
 		.quire = { .overcommit = QUIRE_OVERCOMMIT_GUESS, .mmap_min_addr = layout->mmap_lowest },
 	};
 

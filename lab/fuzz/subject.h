@@ -17,9 +17,10 @@ void subject_destroy(struct subject *subject);
 const struct names *subject_names(const struct subject *subject);
 
 /*
- * Run @sequence. The log is the subject's until the next run. When everybody has exited every count must be zero: if
- * not, *leak says what is left, otherwise it is NULL.
+ * Run @sequence. The log is the subject's until the next run. When everybody has exited every count must be
+ * zero: if not, *leak says what is left, otherwise it is NULL.
  */
-struct log subject_run(struct subject *subject, const struct sequence *sequence, bool looking, const char **leak);
+struct log subject_run(struct subject *subject, const struct sequence *sequence, bool looking,
+		       const char **leak);
 
 #endif

@@ -1,9 +1,10 @@
 /*
  * wire.h - what the driver and its agents say to each other.
  *
- * A sequence is a list of operations, each with the process that carries it out. The driver writes all of it to the
- * control file, wakes the zygote, and waits. The zygote forks process 0; whoever has carried out an operation appends
- * a record of what it saw to the log file and hands over to the process of the next operation:
+ * A sequence is a list of operations, each with the process that carries it out. The driver writes all of it
+ * to the control file, wakes the zygote, and waits. The zygote forks process 0; whoever has carried out an
+ * operation appends a record of what it saw to the log file and hands over to the process of the next
+ * operation:
  *
  *	driver			zygote		process 0		process 1
  *	operations, start ->	fork ->		op 0, record
@@ -12,8 +13,9 @@
  *						...
  *	compares the logs <----------------------------------------	last op: done
  *
- * The same operations run on Quire, which writes the same records (subject.h). Nothing but the control page and the
- * agent's own program is mapped in an agent, so that its address space is nearly empty and the same in every run.
+ * The same operations run on Quire, which writes the same records (subject.h). Nothing but the control page
+ * and the agent's own program is mapped in an agent, so that its address space is nearly empty and the same
+ * in every run.
  *
  * The agent includes this file and no library.
  */
@@ -30,16 +32,19 @@
 #define WIRE_AGENT_TEXT 0x10100000ul
 #define WIRE_AGENT_LIMIT 0x10200000ul
 
-/* Where operations work: 512 pages round a gigabyte boundary, so that tables of every level end in the middle. */
+/*
+ * Where operations work: 512 pages round a gigabyte boundary, so that tables of every level end in the
+ * middle.
+ */
 #define WIRE_ARENA 0x3fff00000ul
 #define WIRE_ARENA_PAGES 512ul
 
 enum {
 	WIRE_PROCESSES = 4,
-	WIRE_SLOTS = 8,	       /* addresses that the kernel chose, kept for later operations */
-	WIRE_OPS = 1024,       /* in one sequence, the closing ones included */
-	WIRE_VMAS = 192,       /* seen at most in one record */
-	WIRE_PAGES = 1536,     /* looked at in one record */
+	WIRE_SLOTS = 8,		/* addresses that the kernel chose, kept for later operations */
+	WIRE_OPS = 1024,	/* in one sequence, the closing ones included */
+	WIRE_VMAS = 192,	/* seen at most in one record */
+	WIRE_PAGES = 1536,	/* looked at in one record */
 	WIRE_GROUP_PAGES = 512, /* looked at in one run of adjoining mappings */
 	WIRE_READ_PAGES = 1536, /* read at a sequence's end */
 	WIRE_FILES = 5,
@@ -79,7 +84,7 @@ enum wire_kind {
 	WIRE_TRUNCATE,
 	WIRE_PUNCH,
 	WIRE_LIMIT,
-	WIRE_LOOK,    /* nothing, but its record shows what the process sees */
+	WIRE_LOOK,     /* nothing, but its record shows what the process sees */
 	WIRE_READ_ALL, /* every readable page */
 	WIRE_KINDS,
 };
@@ -98,22 +103,22 @@ enum {
 };
 
 struct wire_op {
-	uint8_t kind;	    /* enum wire_kind */
-	uint8_t process;    /* who */
-	uint8_t base, base2; /* of addr and addr2 */
-	uint8_t slot;	    /* that keeps the resulting address, or WIRE_NO_SLOT */
-	uint8_t peer;	    /* the child of a fork, the other side of vm_read and vm_write */
-	uint8_t file;	    /* WIRE_NO_FILE: anonymous */
-	uint8_t origin;	    /* 1: the closing part, not decoded from bytes */
+	uint8_t kind;	      /* enum wire_kind */
+	uint8_t process;      /* who */
+	uint8_t base, base2;  /* of addr and addr2 */
+	uint8_t slot;	      /* that keeps the resulting address, or WIRE_NO_SLOT */
+	uint8_t peer;	      /* the child of a fork, the other side of vm_read and vm_write */
+	uint8_t file;	      /* WIRE_NO_FILE: anonymous */
+	uint8_t origin;	      /* 1: the closing part, not decoded from bytes */
 	uint32_t prot, flags; /* flags: MAP_*, MREMAP_*, MADV_*, MS_*, MCL_*, or RLIMIT_* */
 	uint64_t addr, length;
 	uint64_t addr2, length2; /* the new address, or the file's offset; the new length */
-	uint64_t value;	    /* what is stored; a limit */
+	uint64_t value;		 /* what is stored; a limit */
 };
 
 /*
- * One record in the log: this, then vmas VMAs, then pages bytes (WIRE_PRESENT: there is an entry, WIRE_RESIDENT:
- * mincore says so), padded to 8, then reads words.
+ * One record in the log: this, then vmas VMAs, then pages bytes (WIRE_PRESENT: there is an entry,
+ * WIRE_RESIDENT: mincore says so), padded to 8, then reads words.
  */
 struct wire_record {
 	uint32_t bytes; /* of the whole record, a multiple of 8 */
@@ -148,7 +153,10 @@ struct wire_vma {
 	uint32_t looked; /* pages of it that the record shows, from its start */
 };
 
-/* What every page of a file holds at a sequence's beginning, so that no two pages are alike: @word counts 8 bytes. */
+/*
+ * What every page of a file holds at a sequence's beginning, so that no two pages are alike: @word counts 8
+ * bytes.
+ */
 static inline uint64_t wire_file_word(unsigned file, uint64_t word)
 {
 	return (0xf11e000000000000ul | (uint64_t)file << 32) + word;
@@ -165,14 +173,14 @@ static inline uint64_t wire_sum(uint64_t sum, const void *words, uint64_t count)
 }
 
 /*
- * Would a call on this range reach the agent's own mappings? Then both sides leave it out and say WIRE_LEFT_OUT. A range
- * that wraps or ends outside the address space does no harm: it is refused.
+ * Would a call on this range reach the agent's own mappings? Then both sides leave it out and say
+ * WIRE_LEFT_OUT. A range that wraps does no harm: it is refused.
  */
 static inline int wire_hits_agent(uint64_t heap, uint64_t addr, uint64_t length)
 {
 	uint64_t end = addr + length;
 
-	return end >= addr && end < 1ul << 47 && addr < heap && end > WIRE_CONTROL;
+	return end >= addr && addr < heap && end > WIRE_CONTROL;
 }
 
 /* Not an address that a page table could translate: the processor raises another exception for it. */
@@ -189,17 +197,17 @@ static inline uint8_t wire_pattern(uint64_t value, uint64_t at)
 
 /* The control file: one page that agents map, then the operations, which they read. */
 struct wire_control {
-	uint32_t start;	 /* futex: the driver adds one for each sequence */
-	uint32_t done;	 /* futex: the last operation's process sets it to start */
-	uint32_t count;	 /* operations */
-	uint32_t looking; /* 0: records show results only */
-	uint64_t log_at; /* where the next record goes */
+	uint32_t start;		     /* futex: the driver adds one for each sequence */
+	uint32_t done;		     /* futex: the last operation's process sets it to start */
+	uint32_t count;		     /* operations */
+	uint32_t looking;	     /* 0: records show results only */
+	uint64_t log_at;	     /* where the next record goes */
 	uint32_t go[WIRE_PROCESSES]; /* futex: the operation at which the process goes on */
 	int32_t pid[WIRE_PROCESSES];
 	/* what the zygote found out */
-	uint32_t ready;	 /* futex */
-	int32_t error;	 /* negative errno: what is missing */
-	uint32_t where;	 /* line of the agent at which it went wrong */
+	uint32_t ready; /* futex */
+	int32_t error;	/* negative errno: what is missing */
+	uint32_t where; /* line of the agent at which it went wrong */
 	uint32_t vmas;
 	uint64_t heap, mmap_top, mmap_lowest, task_end;
 	uint64_t data_bytes; /* initialised data as exec counts it; the driver fills it in */

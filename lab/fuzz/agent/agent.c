@@ -1,11 +1,13 @@
 /*
- * agent.c - a process whose only purpose is to be an address space: carries out operations on the host's kernel.
+ * agent.c - a process whose only purpose is to be an address space: carries out operations on the host's
+ * kernel.
  *
- * It is a program of its own, without a library, linked far from where operations work, and it takes away what the
- * kernel put into it (stack, vdso). So its address space is empty but for its own few mappings, the same in every run,
- * and Quire's side can be given the same. wire.h has the protocol.
+ * It is a program of its own, without a library, linked far from where operations work, and it takes away
+ * what the kernel put into it (stack, vdso). So its address space is empty but for its own few mappings, the
+ * same in every run, and Quire's side can be given the same. wire.h has the protocol.
  *
- * Loads and stores may fail: the handler, on a stack of its own, notes the signal and goes on behind the access.
+ * Loads and stores may fail: the handler, on a stack of its own, notes the signal and goes on behind the
+ * access.
  */
 #include "../wire.h"
 
@@ -14,21 +16,59 @@
 typedef int64_t word;
 
 enum {
-	SYS_mmap = 9, SYS_mprotect = 10, SYS_munmap = 11, SYS_brk = 12, SYS_rt_sigaction = 13, SYS_ioctl = 16,
-	SYS_pread = 17, SYS_pwrite = 18, SYS_mremap = 25, SYS_msync = 26, SYS_mincore = 27, SYS_madvise = 28,
-	SYS_getpid = 39, SYS_fork = 57, SYS_ftruncate = 77, SYS_open = 2, SYS_close = 3, SYS_dup2 = 33,
-	SYS_capset = 126, SYS_sigaltstack = 131, SYS_mlock = 149, SYS_munlock = 150, SYS_mlockall = 151,
-	SYS_munlockall = 152, SYS_prctl = 157, SYS_setrlimit = 160, SYS_futex = 202, SYS_exit_group = 231,
-	SYS_fallocate = 285, SYS_prlimit = 302, SYS_process_vm_readv = 310, SYS_process_vm_writev = 311,
+	SYS_mmap = 9,
+	SYS_mprotect = 10,
+	SYS_munmap = 11,
+	SYS_brk = 12,
+	SYS_rt_sigaction = 13,
+	SYS_ioctl = 16,
+	SYS_pread = 17,
+	SYS_pwrite = 18,
+	SYS_mremap = 25,
+	SYS_msync = 26,
+	SYS_mincore = 27,
+	SYS_madvise = 28,
+	SYS_getpid = 39,
+	SYS_fork = 57,
+	SYS_ftruncate = 77,
+	SYS_open = 2,
+	SYS_close = 3,
+	SYS_dup2 = 33,
+	SYS_capset = 126,
+	SYS_sigaltstack = 131,
+	SYS_mlock = 149,
+	SYS_munlock = 150,
+	SYS_mlockall = 151,
+	SYS_munlockall = 152,
+	SYS_prctl = 157,
+	SYS_setrlimit = 160,
+	SYS_futex = 202,
+	SYS_exit_group = 231,
+	SYS_fallocate = 285,
+	SYS_prlimit = 302,
+	SYS_process_vm_readv = 310,
+	SYS_process_vm_writev = 311,
 	SYS_mlock2 = 325,
 };
 
 enum {
-	HOST_EINTR = 4, HOST_ETIMEDOUT = 110, HOST_ENOMEM = 12, HOST_ENOENT = 2,
-	HOST_PR_SET_PDEATHSIG = 1, HOST_PR_SET_PTRACER = 0x59616d61, HOST_PR_SET_CHILD_SUBREAPER = 36,
-	HOST_FUTEX_WAIT = 0, HOST_FUTEX_WAKE = 1,
-	HOST_SIGKILL = 9, HOST_SIGBUS = 7, HOST_SIGSEGV = 11, HOST_SIGCHLD = 17,
-	HOST_SA_SIGINFO = 4, HOST_SA_RESTORER = 0x04000000, HOST_SA_ONSTACK = 0x08000000, HOST_SA_NODEFER = 0x40000000,
+	HOST_EINTR = 4,
+	HOST_ETIMEDOUT = 110,
+	HOST_ENOMEM = 12,
+	HOST_ENOENT = 2,
+	HOST_PR_SET_PDEATHSIG = 1,
+	HOST_PR_SET_PTRACER = 0x59616d61,
+	HOST_PR_SET_CHILD_SUBREAPER = 36,
+	HOST_FUTEX_WAIT = 0,
+	HOST_FUTEX_WAKE = 1,
+	HOST_SIGKILL = 9,
+	HOST_SIGBUS = 7,
+	HOST_SIGSEGV = 11,
+	HOST_SIGCHLD = 17,
+	HOST_SA_SIGINFO = 4,
+	HOST_SA_RESTORER = 0x04000000,
+	HOST_SA_ONSTACK = 0x08000000,
+	HOST_SA_NODEFER = 0x40000000,
 };
 
 static word call6(word number, word a, word b, word c, word d, word e, word f)
@@ -112,7 +152,10 @@ __asm__(".text\n"
 	"	syscall\n");
 void agent_restorer(void);
 
-/* Offsets in siginfo and ucontext are the kernel's: si_signo at 0, si_code at 8, and rip the 17th saved register. */
+/*
+ * Offsets in siginfo and ucontext are the kernel's: si_signo at 0, si_code at 8, and rip the 17th saved
+ * register.
+ */
 static void on_signal(int number, const int32_t *info, uint64_t *context)
 {
 	signal_number = number;
@@ -166,7 +209,9 @@ static void store(uint64_t addr, uint64_t value)
 			 : "memory");
 }
 
-/* ---- looking --------------------------------------------------------------------------------------------- */
+/*
+ * ---- looking ---------------------------------------------------------------------------------------------
+ */
 
 static word next_vma(uint64_t addr, struct wire_vma *vma)
 {
@@ -214,7 +259,10 @@ static struct wire_vma *list_vmas(void)
 	return vmas;
 }
 
-/* How many pages of each mapping are shown: of a run of adjoining ones no more than the first WIRE_GROUP_PAGES. */
+/*
+ * How many pages of each mapping are shown: of a run of adjoining ones no more than the first
+ * WIRE_GROUP_PAGES.
+ */
 static void choose_pages(struct wire_vma *vmas)
 {
 	uint64_t room = 0, all = WIRE_PAGES;
@@ -260,7 +308,8 @@ static void mark_present(const struct wire_vma *vma, uint8_t *bits)
 					bits += vma->looked;
 					vma++;
 				}
-				if (vma < end && at >= vma->start && (at - vma->start) / WIRE_PAGE < vma->looked)
+				if (vma < end && at >= vma->start &&
+				    (at - vma->start) / WIRE_PAGE < vma->looked)
 					bits[(at - vma->start) / WIRE_PAGE] = WIRE_PRESENT | WIRE_RESIDENT;
 			}
 		}
@@ -270,7 +319,10 @@ static void mark_present(const struct wire_vma *vma, uint8_t *bits)
 	}
 }
 
-/* Anonymous pages are resident when they are present, so mincore is asked for files only (and by its own operation). */
+/*
+ * Anonymous pages are resident when they are present, so mincore is asked for files only (and by its own
+ * operation).
+ */
 static void mark_resident(const struct wire_vma *vmas, uint8_t *bits)
 {
 	for (unsigned v = 0; v < out.head.vmas; bits += vmas[v++].looked) {
@@ -297,7 +349,8 @@ static void look(void)
 static void read_all(void)
 {
 	struct wire_vma *vmas = (struct wire_vma *)out.payload;
-	uint64_t *words = (uint64_t *)(out.payload + out.head.vmas * sizeof(*vmas) + (out.head.pages + 7) / 8 * 8);
+	uint64_t *words = (uint64_t *)(out.payload + out.head.vmas * sizeof(*vmas) +
+				       (out.head.pages + 7) / 8 * 8);
 
 	out.head.reads = 0;
 	for (unsigned v = 0; v < out.head.vmas; v++) {
@@ -307,23 +360,26 @@ static void read_all(void)
 			uint64_t addr = vmas[v].start + p * WIRE_PAGE;
 
 			load(addr);
-			words[out.head.reads++] = signal_number ? (uint64_t)signal_number << 32 | (uint32_t)signal_code :
-								  wire_sum(1, (void *)addr, WIRE_PAGE / 8);
+			words[out.head.reads++] = signal_number ? (uint64_t)signal_number << 32 |
+									  (uint32_t)signal_code
+								: wire_sum(1, (void *)addr, WIRE_PAGE / 8);
 		}
 	}
 }
 
 static void write_record(void)
 {
-	uint64_t bytes = sizeof(out.head) + out.head.vmas * sizeof(struct wire_vma) + (out.head.pages + 7) / 8 * 8 +
-			 out.head.reads * 8ul;
+	uint64_t bytes = sizeof(out.head) + out.head.vmas * sizeof(struct wire_vma) +
+			 (out.head.pages + 7) / 8 * 8 + out.head.reads * 8ul;
 
 	out.head.bytes = (uint32_t)bytes;
 	CALL(SYS_pwrite, WIRE_FD_LOG, &out, bytes, control->log_at);
 	control->log_at += bytes;
 }
 
-/* ---- operations ------------------------------------------------------------------------------------------ */
+/*
+ * ---- operations ------------------------------------------------------------------------------------------
+ */
 
 static uint64_t address(uint8_t base, uint64_t offset)
 {
@@ -339,8 +395,8 @@ static word vm_copy(const struct wire_op *op)
 	uint64_t local[2] = { address(op->base, op->addr), op->length };
 	uint64_t remote[2] = { address(op->base2, op->addr2), op->length2 };
 
-	return CALL(op->kind == WIRE_VM_READ ? SYS_process_vm_readv : SYS_process_vm_writev, control->pid[op->peer],
-		    local, 1, remote, 1, 0);
+	return CALL(op->kind == WIRE_VM_READ ? SYS_process_vm_readv : SYS_process_vm_writev,
+		    control->pid[op->peer], local, 1, remote, 1, 0);
 }
 
 static word file_call(const struct wire_op *op)
@@ -406,7 +462,8 @@ static word mapping_call(const struct wire_op *op)
 	uint64_t addr = address(op->base, op->addr), length = op->length;
 
 	if (wire_hits_agent(control->heap, addr, length) ||
-	    (op->kind == WIRE_MREMAP && wire_hits_agent(control->heap, address(op->base2, op->addr2), op->length2)))
+	    (op->kind == WIRE_MREMAP &&
+	     wire_hits_agent(control->heap, address(op->base2, op->addr2), op->length2)))
 		return WIRE_LEFT_OUT;
 	switch (op->kind) {
 	case WIRE_MMAP:
@@ -439,7 +496,8 @@ static word mapping_call(const struct wire_op *op)
 
 static word carry_out(const struct wire_op *op)
 {
-	if ((op->kind == WIRE_LOAD || op->kind == WIRE_STORE) && !wire_is_canonical(address(op->base, op->addr)))
+	if ((op->kind == WIRE_LOAD || op->kind == WIRE_STORE) &&
+	    !wire_is_canonical(address(op->base, op->addr)))
 		return WIRE_LEFT_OUT;
 	switch (op->kind) {
 	case WIRE_FORK:
@@ -477,7 +535,10 @@ static int gives_address(word result)
 	return result >= 0 || result < -4095;
 }
 
-/* ---- taking turns ------------------------------------------------------------------------------------------ */
+/*
+ * ---- taking turns
+ * ------------------------------------------------------------------------------------------
+ */
 
 /* Wait until *word is not @seen; 5 seconds without a change mean that somebody died. */
 static uint32_t wait_change(uint32_t *at, uint32_t seen, int forever)
@@ -571,7 +632,10 @@ static void be_born(unsigned index, uint32_t go)
 	run(seen = wait_change(&control->go[me], seen, 0));
 }
 
-/* ---- the zygote ---------------------------------------------------------------------------------------------- */
+/*
+ * ---- the zygote
+ * ----------------------------------------------------------------------------------------------
+ */
 
 static void give_up(word error, unsigned where)
 {
