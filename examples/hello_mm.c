@@ -1,7 +1,8 @@
 /*
  * hello_mm.c - link Quire, make an address space, map a page, use it, fork, and see copy-on-write at work.
  *
- * The machine underneath is the smallest there is: hello_port.c. Prints what happened; exits with 0 when all of it was right.
+ * The machine underneath is the smallest there is: hello_port.c. Prints what happened; exits with 0 when all
+ * of it was right.
  */
 #include "hello_port.h"
 
@@ -26,7 +27,8 @@ static void hello(struct quire_cpu **cpu)
 {
 	struct quire_mm *mm, *child;
 	CHECK(quire_mm_create(cpu, &mm) == 0);
-	quire_mm_set_layout(cpu, mm, &(struct quire_layout){ .mmap_base = 0x7ffff0000000, .mmap_bottom = 0x10000 });
+	quire_mm_set_layout(cpu, mm,
+			    &(struct quire_layout){ .mmap_base = 0x7ffff0000000, .mmap_bottom = 0x10000 });
 
 	struct quire_mmap map = {
 		.length = 16 * QUIRE_PAGE_SIZE,
@@ -75,8 +77,8 @@ int main(void)
 
 	struct quire_stats stats;
 	quire_stats_read(quire, &stats);
-	printf("faults: %llu, copies on write: %llu, frames not given back: %llu\n", (unsigned long long)stats.faults,
-	       (unsigned long long)stats.faults_cow,
+	printf("faults: %llu, copies on write: %llu, frames not given back: %llu\n",
+	       (unsigned long long)stats.faults, (unsigned long long)stats.faults_cow,
 	       (unsigned long long)(stats.frames_total - stats.frames_reserved - stats.frames_free));
 	CHECK(stats.faults_cow == 1);
 	CHECK(stats.frames_total - stats.frames_reserved == stats.frames_free);

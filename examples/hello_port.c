@@ -1,8 +1,9 @@
 /*
  * hello_port.c - the smallest port: one CPU, no MMU, no interrupts. docs/porting.md goes through it.
  *
- * It is enough to run address spaces whose memory is reached through quire_copy_to() and quire_copy_from(), as an emulator
- * might that translates in software. What a second CPU or a real MMU adds is said at each function.
+ * It is enough to run address spaces whose memory is reached through quire_copy_to() and quire_copy_from(),
+ * as an emulator might that translates in software. What a second CPU or a real MMU adds is said at each
+ * function.
  */
 #include "hello_port.h"
 
@@ -38,8 +39,8 @@ void quire_port_zero(void *to, size_t bytes)
 }
 
 /*
- * Waiting. With one CPU that never switches between tasks nobody else can hold a lock, so nobody ever waits. With more,
- * relax serves the IPIs that came in, and wait and wake are a futex or a wait queue.
+ * Waiting. With one CPU that never switches between tasks nobody else can hold a lock, so nobody ever waits.
+ * With more, relax serves the IPIs that came in, and wait and wake are a futex or a wait queue.
  */
 void quire_port_relax(struct quire_cpu *cpu)
 {
@@ -62,8 +63,8 @@ void quire_port_wake_all(struct quire_cpu *cpu, _Atomic uint32_t *word)
 }
 
 /*
- * RCU. The one reader that could still look is the caller itself, and it may be in the middle of something: callbacks wait
- * until it is not. hello_port_rest() is that moment.
+ * RCU. The one reader that could still look is the caller itself, and it may be in the middle of something:
+ * callbacks wait until it is not. hello_port_rest() is that moment.
  */
 static struct quire_rcu *waiting;
 

@@ -35,7 +35,7 @@ static bool grow(struct door *door, quire_vaddr from, quire_vaddr to)
 	uint32_t flags = VMA_READ | VMA_WRITE | VMA_MAY_READ | VMA_MAY_WRITE | VMA_MAY_EXEC | VMA_ACCOUNT |
 			 mm->default_flags;
 	uint64_t pages = page_of(to - from);
-	struct vma_new fresh = {.start = from, .end = to, .pgoff = page_of(from), .flags = flags};
+	struct vma_new fresh = { .start = from, .end = to, .pgoff = page_of(from), .flags = flags };
 	if (!mm_may_lock(mm, mm->default_flags, to - from) || !room_above(mm, from, to) ||
 	    !mm_may_expand(mm, flags, pages) || mm->vmas.count > mm->quire->config.max_map_count ||
 	    commit_charge(mm->quire, pages))

@@ -11,7 +11,8 @@ static int check_config(const struct quire_config *config)
 {
 	bool bad = !config->memory || !config->metadata || config->frames < 8 ||
 		   !is_aligned((uintptr_t)config->memory, QUIRE_PAGE_SIZE) ||
-		   !is_aligned((uintptr_t)config->metadata, 64) || config->overcommit > QUIRE_OVERCOMMIT_NEVER ||
+		   !is_aligned((uintptr_t)config->metadata, 64) ||
+		   config->overcommit > QUIRE_OVERCOMMIT_NEVER ||
 		   (config->fault_around_pages & (config->fault_around_pages - 1)) ||
 		   config->fault_around_pages > QUIRE_TABLE_ENTRIES ||
 		   !is_aligned(config->mmap_min_addr, QUIRE_PAGE_SIZE);
@@ -54,14 +55,15 @@ static void cpu_destroy_parts(struct quire_cpu *boot, struct quire_cpu *cpu)
 	phys_cpu_destroy(cpu);
 }
 
-int quire_cpu_create(struct quire_cpu *boot, struct quire *quire, uint32_t id, void *machine, struct quire_cpu **out)
+int quire_cpu_create(struct quire_cpu *boot, struct quire *quire, uint32_t id, void *machine,
+		     struct quire_cpu **out)
 {
 	if (id >= QUIRE_MAX_CPUS || atomic_load_explicit(&quire->cpus[id], memory_order_relaxed))
 		return -QUIRE_EINVAL;
 	struct quire_cpu *cpu = object_alloc(boot, sizeof(*cpu));
 	if (!cpu)
 		return -QUIRE_ENOMEM;
-	*cpu = (struct quire_cpu){.quire = quire, .machine = machine, .id = id};
+	*cpu = (struct quire_cpu){ .quire = quire, .machine = machine, .id = id };
 	int err = cpu_create_parts(boot, cpu);
 	if (err) {
 		object_free(boot, cpu, sizeof(*cpu));
@@ -73,7 +75,10 @@ int quire_cpu_create(struct quire_cpu *boot, struct quire *quire, uint32_t id, v
 	return 0;
 }
 
-/* What every CPU rests on, in the order of the layers; undone in reverse by the caller's quire_destroy() or here. */
+/*
+ * What every CPU rests on, in the order of the layers; undone in reverse by the caller's quire_destroy() or
+ * here.
+ */
 static int create_layers(struct quire_cpu *cpu)
 {
 	int err = phys_create(cpu->quire);
@@ -106,12 +111,13 @@ phys:
 	return err;
 }
 
-int quire_create(const struct quire_config *config, void *machine, struct quire **out, struct quire_cpu **boot)
+int quire_create(const struct quire_config *config, void *machine, struct quire **out,
+		 struct quire_cpu **boot)
 {
 	int err = check_config(config);
 	if (err)
 		return err;
-	struct quire_cpu first = {.machine = machine};
+	struct quire_cpu first = { .machine = machine };
 	struct quire *quire = quire_port_alloc(&first, sizeof(*quire));
 	struct quire_cpu *cpu = quire_port_alloc(&first, sizeof(*cpu));
 	err = -QUIRE_ENOMEM;
@@ -119,7 +125,7 @@ int quire_create(const struct quire_config *config, void *machine, struct quire 
 		goto free;
 	quire->config = *config;
 	set_defaults(&quire->config);
-	*cpu = (struct quire_cpu){.quire = quire, .machine = machine};
+	*cpu = (struct quire_cpu){ .quire = quire, .machine = machine };
 	err = create_layers(cpu);
 	if (err)
 		goto free;
@@ -156,7 +162,7 @@ void quire_destroy(struct quire_cpu **here)
 	phys_cpu_destroy(cpu);
 	phys_destroy(cpu);
 	quire_assert(atomic_load_explicit(&quire->objects, memory_order_relaxed) == 0);
-	struct quire_cpu last = {.machine = cpu->machine};
+	struct quire_cpu last = { .machine = cpu->machine };
 	quire_port_free(&last, cpu, sizeof(*cpu));
 	quire_port_free(&last, quire, sizeof(*quire));
 	*here = NULL;
@@ -179,7 +185,7 @@ void quire_cpu_leave(struct quire_cpu *cpu)
 
 void quire_stats_read(struct quire *quire, struct quire_stats *out)
 {
-	*out = (struct quire_stats){0};
+	*out = (struct quire_stats){ 0 };
 	struct phys_counts frames;
 	phys_counts(quire, &frames);
 	out->frames_total = frames.total;

@@ -1,5 +1,6 @@
 /*
- * look.c - what an address space looks like from outside: its maps, its entries, its counts; and whether they agree.
+ * look.c - what an address space looks like from outside: its maps, its entries, its counts; and whether they
+ * agree.
  *
  * Rules: BASE-4.
  */
@@ -34,7 +35,8 @@ int quire_map_next(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr
 	return vma ? 0 : -QUIRE_ENOENT;
 }
 
-int quire_present(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, quire_vaddr length, uint8_t *vec)
+int quire_present(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, quire_vaddr length,
+		  uint8_t *vec)
 {
 	quire_vaddr space_end = mm_end(mm);
 	if (!is_aligned(addr, QUIRE_PAGE_SIZE) || addr > space_end || length > space_end - addr)
@@ -108,11 +110,11 @@ static const char *check_entries(struct quire_cpu *cpu, struct quire_mm *mm)
 
 static const char *check_space(struct quire_cpu *cpu, struct quire_mm *mm)
 {
-	struct quire_mm_stats sums = {0};
+	struct quire_mm_stats sums = { 0 };
 	const char *wrong;
 	if (!range_tree_check(&mm->vmas, &wrong))
 		return wrong;
-	struct range range = {0, 0, NULL};
+	struct range range = { 0, 0, NULL };
 	while (range_tree_next(&mm->vmas, range.end, &range)) {
 		wrong = check_vma(range.item, &range, &sums);
 		if (wrong)

@@ -1,12 +1,14 @@
 /*
  * madvise.c - advice on a range.
  *
- *	flags of the mapping	NORMAL RANDOM SEQUENTIAL DONTFORK DOFORK DONTDUMP DODUMP WIPEONFORK KEEPONFORK NOHUGEPAGE
+ *	flags of the mapping	NORMAL RANDOM SEQUENTIAL DONTFORK DOFORK DONTDUMP DODUMP
+ *				WIPEONFORK KEEPONFORK NOHUGEPAGE
  *	pages thrown away	DONTNEED DONTNEED_LOCKED FREE REMOVE
  *	pages brought in	WILLNEED POPULATE_READ POPULATE_WRITE
  *
- * Linux goes on over holes and says ENOMEM at the end; it stops at the first mapping that refuses. COLD, PAGEOUT, HUGEPAGE, COLLAPSE and merging
- * of equal pages answer EINVAL, as a kernel does that was built without them.
+ * Linux goes on over holes and says ENOMEM at the end; it stops at the first mapping that refuses. COLD,
+ * PAGEOUT, HUGEPAGE, COLLAPSE and merging of equal pages answer EINVAL, as a kernel does that was built
+ * without them.
  *
  * Rules: BASE-1.
  */
@@ -96,8 +98,11 @@ static int change_flags(const struct advice *advice, quire_vaddr start, quire_va
 	return err ? err : hole;
 }
 
-/* MADV_FREE: the pages may go while they stay clean; nothing here takes them yet, so only the mark is left. */
-static void free_lazily(struct quire_cpu *cpu, struct vma *vma, quire_vaddr start, quire_vaddr end, struct gather *gather)
+/*
+ * MADV_FREE: the pages may go while they stay clean; nothing here takes them yet, so only the mark is left.
+ */
+static void free_lazily(struct quire_cpu *cpu, struct vma *vma, quire_vaddr start, quire_vaddr end,
+			struct gather *gather)
 {
 	struct cursor cursor;
 	cursor_begin(&cursor, cpu, &vma->mm->as, start, end, CURSOR_MM, gather);
@@ -159,7 +164,8 @@ static bool next_part(const struct advice *advice, quire_vaddr start, quire_vadd
 	rwlock_read(advice->cpu, &advice->mm->lock);
 	struct vma *vma = vma_meets(advice->mm, start, end);
 	if (vma) {
-		*out = (struct part){max_u64(start, vma->rmap.start), min_u64(end, vma->rmap.end), vma->flags, NULL, 0};
+		*out = (struct part){ max_u64(start, vma->rmap.start), min_u64(end, vma->rmap.end),
+				      vma->flags, NULL, 0 };
 		out->file = vma->rmap.file ? quire_file_get(vma->rmap.file) : NULL;
 		out->first = rmap_index(&vma->rmap, out->start);
 	}
@@ -173,7 +179,8 @@ static int remove_part(const struct advice *advice, const struct part *part)
 		return -QUIRE_EINVAL;
 	if ((part->flags & (VMA_SHARED | VMA_MAY_WRITE)) != (VMA_SHARED | VMA_MAY_WRITE))
 		return -QUIRE_EACCES;
-	return quire_file_punch(advice->cpu, part->file, part->first << QUIRE_PAGE_SHIFT, part->end - part->start);
+	return quire_file_punch(advice->cpu, part->file, part->first << QUIRE_PAGE_SHIFT,
+				part->end - part->start);
 }
 
 static int populate_part(const struct advice *advice, const struct part *part)
@@ -182,14 +189,16 @@ static int populate_part(const struct advice *advice, const struct part *part)
 	if ((part->flags & VMA_SPECIAL) || !(part->flags & (write ? VMA_WRITE : VMA_READ)))
 		return -QUIRE_EINVAL;
 	struct quire_fault fault;
-	return access_populate(advice->cpu, advice->mm, part->start, part->end, write ? FAULT_WRITE : 0, &fault);
+	return access_populate(advice->cpu, advice->mm, part->start, part->end, write ? FAULT_WRITE : 0,
+			       &fault);
 }
 
 static int will_need_part(const struct advice *advice, const struct part *part)
 {
 	if (!part->file || (part->file->flags & QUIRE_FILE_RAM)) /* there is nowhere to read from */
 		return 0;
-	file_read_ahead(advice->cpu, part->file, part->first, part->first + page_of(part->end - part->start) - 1);
+	file_read_ahead(advice->cpu, part->file, part->first,
+			part->first + page_of(part->end - part->start) - 1);
 	return 0;
 }
 
@@ -275,6 +284,6 @@ int quire_madvise(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr,
 	quire_vaddr bytes = align_up(length, QUIRE_PAGE_SIZE);
 	if ((length && !bytes) || addr + bytes < addr)
 		return -QUIRE_EINVAL;
-	struct advice advice = {kind, cpu, mm};
+	struct advice advice = { kind, cpu, mm };
 	return bytes ? advise(&advice, addr, addr + bytes) : 0;
 }

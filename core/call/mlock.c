@@ -53,7 +53,8 @@ static uint64_t locked_in(struct quire_mm *mm, quire_vaddr start, quire_vaddr en
 	return pages;
 }
 
-static int change_locks(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end, uint32_t bits)
+static int change_locks(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end,
+			uint32_t bits)
 {
 	struct door door;
 	int err;
@@ -79,7 +80,8 @@ static int populate_error(int err)
 	return err == -QUIRE_ENOMEM ? -QUIRE_EAGAIN : err;
 }
 
-int quire_mlock(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, quire_vaddr length, uint32_t flags)
+int quire_mlock(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, quire_vaddr length,
+		uint32_t flags)
 {
 	if (flags & ~(uint32_t)QUIRE_MLOCK_ONFAULT)
 		return -QUIRE_EINVAL;
@@ -113,7 +115,8 @@ static int lock_all(struct door *door, uint32_t flags)
 	uint32_t bits = VMA_LOCKED | (flags & QUIRE_MCL_ONFAULT ? VMA_LOCK_ON_FAULT : 0);
 	if (!mm_can_lock(mm))
 		return -QUIRE_EPERM;
-	if ((flags & QUIRE_MCL_CURRENT) && !mm->limits.may_lock_any && mm->mapped > page_of(mm->limits.memlock))
+	if ((flags & QUIRE_MCL_CURRENT) && !mm->limits.may_lock_any &&
+	    mm->mapped > page_of(mm->limits.memlock))
 		return -QUIRE_ENOMEM;
 	mm->default_flags = (mm->default_flags & ~VMA_LOCK_MASK) | (flags & QUIRE_MCL_FUTURE ? bits : 0);
 	if (flags & QUIRE_MCL_CURRENT)

@@ -17,11 +17,15 @@
 #include "../space/shared.h"
 #include "../space/unmap.h"
 
-/* Flags that MAP_SHARED_VALIDATE knows (not FIXED_NOREPLACE, which is younger); the highest bits are the size of a huge page, or nothing (MAP_UNINITIALIZED). */
-#define KNOWN_FLAGS                                                                                                    \
-	(0x7c000080u | QUIRE_MAP_TYPE | QUIRE_MAP_FIXED | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_32BIT | QUIRE_MAP_GROWSDOWN |              \
-	 QUIRE_MAP_DENYWRITE | QUIRE_MAP_EXECUTABLE | QUIRE_MAP_LOCKED | QUIRE_MAP_NORESERVE | QUIRE_MAP_POPULATE |    \
-	 QUIRE_MAP_NONBLOCK | QUIRE_MAP_STACK | QUIRE_MAP_HUGETLB)
+/*
+ * Flags that MAP_SHARED_VALIDATE knows (not FIXED_NOREPLACE, which is younger); the highest bits are the size
+ * of a huge page, or nothing (MAP_UNINITIALIZED).
+ */
+#define KNOWN_FLAGS                                                                               \
+	(0x7c000080u | QUIRE_MAP_TYPE | QUIRE_MAP_FIXED | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_32BIT | \
+	 QUIRE_MAP_GROWSDOWN | QUIRE_MAP_DENYWRITE | QUIRE_MAP_EXECUTABLE | QUIRE_MAP_LOCKED |    \
+	 QUIRE_MAP_NORESERVE | QUIRE_MAP_POPULATE | QUIRE_MAP_NONBLOCK | QUIRE_MAP_STACK |        \
+	 QUIRE_MAP_HUGETLB)
 
 struct request {
 	struct vma_new fresh; /* what the new mapping is */
@@ -100,7 +104,8 @@ static int64_t place(struct quire_mm *mm, const struct quire_mmap *map, quire_va
 		return addr;
 	if ((uint64_t)addr < mm->quire->config.mmap_min_addr)
 		return -QUIRE_EPERM;
-	if ((map->flags & QUIRE_MAP_FIXED_NOREPLACE) && vma_meets(mm, (uint64_t)addr, (uint64_t)addr + length))
+	if ((map->flags & QUIRE_MAP_FIXED_NOREPLACE) &&
+	    vma_meets(mm, (uint64_t)addr, (uint64_t)addr + length))
 		return -QUIRE_EEXIST;
 	return addr;
 }
@@ -148,7 +153,8 @@ static struct vma *join_or_link(struct door *door, const struct request *request
 	struct vma *vma = door_merge_new(door, fresh);
 	if (vma)
 		return vma;
-	vma = vma_create(*door->cpu, door->mm, fresh->start, fresh->end, fresh->flags, fresh->pgoff, fresh->file);
+	vma = vma_create(*door->cpu, door->mm, fresh->start, fresh->end, fresh->flags, fresh->pgoff,
+			 fresh->file);
 	if (!vma)
 		return NULL;
 	vma->access = request->access;
@@ -166,8 +172,8 @@ static bool is_accountable(uint32_t flags)
 }
 
 /*
- * Replace what is there. Linux's order: cut, limits, charge, clear, link; whatever fails after the clear leaves a hole, whatever fails
- * before leaves everything but the cuts.
+ * Replace what is there. Linux's order: cut, limits, charge, clear, link; whatever fails after the clear
+ * leaves a hole, whatever fails before leaves everything but the cuts.
  */
 static int map_region(struct door *door, struct request *request)
 {
@@ -211,10 +217,11 @@ static int map_region(struct door *door, struct request *request)
 	return 0;
 }
 
-static int64_t map_locked(struct quire_cpu **cpu, struct quire_mm *mm, const struct quire_mmap *map, bool *populate)
+static int64_t map_locked(struct quire_cpu **cpu, struct quire_mm *mm, const struct quire_mmap *map,
+			  bool *populate)
 {
 	struct door door;
-	struct request request = {0};
+	struct request request = { 0 };
 	door_close(&door, cpu, mm);
 	int64_t result = understand(mm, map, &request);
 	if (!result) {
@@ -245,7 +252,8 @@ int64_t quire_mmap(struct quire_cpu **cpu, struct quire_mm *mm, const struct qui
 	bool populate_it = false;
 	int64_t addr = map_locked(cpu, mm, &with_file, &populate_it);
 	if (addr >= 0 && populate_it)
-		populate_all(cpu, mm, (uint64_t)addr, (uint64_t)addr + align_up(map->length, QUIRE_PAGE_SIZE));
+		populate_all(cpu, mm, (uint64_t)addr,
+			     (uint64_t)addr + align_up(map->length, QUIRE_PAGE_SIZE));
 	if (shared_anonymous)
 		quire_file_put(cpu, with_file.file);
 	return addr;

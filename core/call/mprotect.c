@@ -1,7 +1,8 @@
 /*
  * mprotect.c - change what a range allows, mapping by mapping.
  *
- * Linux goes through the range and stops at the first hole or refusal, with what came before already changed. So do we.
+ * Linux goes through the range and stops at the first hole or refusal, with what came before already changed.
+ * So do we.
  *
  * Rules: BASE-1, BASE-3.
  */
@@ -14,10 +15,11 @@
 #define COPY_RANGES 16
 
 /*
- * A private mapping that becomes writable must be committed for; one that stops being so keeps its commit, since copies may exist, unless
- * it never had any.
+ * A private mapping that becomes writable must be committed for; one that stops being so keeps its commit,
+ * since copies may exist, unless it never had any.
  */
-static int recommit(struct quire_mm *mm, const struct vma *vma, uint64_t pages, uint32_t *flags, uint64_t *charged)
+static int recommit(struct quire_mm *mm, const struct vma *vma, uint64_t pages, uint32_t *flags,
+		    uint64_t *charged)
 {
 	uint32_t old = vma->flags;
 	*charged = 0;
@@ -37,8 +39,8 @@ static int recommit(struct quire_mm *mm, const struct vma *vma, uint64_t pages, 
 }
 
 /*
- * What locked private mappings that become writable want copied at once: done after the space is open. A few ranges are kept apart, since
- * what lies between them must stay as it is; past that number they run together.
+ * What locked private mappings that become writable want copied at once: done after the space is open. A few
+ * ranges are kept apart, since what lies between them must stay as it is; past that number they run together.
  */
 struct copy_later {
 	unsigned count;
@@ -47,14 +49,18 @@ struct copy_later {
 	} ranges[COPY_RANGES];
 };
 
-/* @vma takes its anon_vma now, as if the copies were made here: whether the next part merges with this one depends on it. */
+/*
+ * @vma takes its anon_vma now, as if the copies were made here: whether the next part merges with this one
+ * depends on it.
+ */
 static void note_copies(struct door *door, struct vma *vma, quire_vaddr start, quire_vaddr end,
 			struct copy_later *later)
 {
 	unsigned last = later->count - 1;
 	if (vma->flags & VMA_LOCK_ON_FAULT)
 		return;
-	(void)vma_prepare_anon(door->cpu, vma); /* without memory the copies will fail too, and nobody is told */
+	/* without memory the copies will fail too, and nobody is told */
+	(void)vma_prepare_anon(door->cpu, vma);
 	if (later->count && (later->count == COPY_RANGES || later->ranges[last].end == start)) {
 		later->ranges[last].end = end;
 		return;
@@ -63,8 +69,8 @@ static void note_copies(struct door *door, struct vma *vma, quire_vaddr start, q
 	later->ranges[later->count++].end = end;
 }
 
-static int protect_part(struct door *door, struct vma *vma, quire_vaddr start, quire_vaddr end, uint32_t flags,
-			struct copy_later *later)
+static int protect_part(struct door *door, struct vma *vma, quire_vaddr start, quire_vaddr end,
+			uint32_t flags, struct copy_later *later)
 {
 	struct quire_mm *mm = door->mm;
 	uint32_t old = vma->flags;
@@ -90,8 +96,8 @@ static int protect_part(struct door *door, struct vma *vma, quire_vaddr start, q
 	return 0;
 }
 
-static int protect_parts(struct door *door, struct vma *vma, quire_vaddr start, quire_vaddr end, uint32_t prot,
-			 struct copy_later *later)
+static int protect_parts(struct door *door, struct vma *vma, quire_vaddr start, quire_vaddr end,
+			 uint32_t prot, struct copy_later *later)
 {
 	quire_vaddr at = start;
 	while (at < end) {
@@ -110,8 +116,8 @@ static int protect_parts(struct door *door, struct vma *vma, quire_vaddr start, 
 	return 0;
 }
 
-static int protect_locked(struct door *door, quire_vaddr start, quire_vaddr end, uint32_t prot, bool grows_down,
-			  struct copy_later *later)
+static int protect_locked(struct door *door, quire_vaddr start, quire_vaddr end, uint32_t prot,
+			  bool grows_down, struct copy_later *later)
 {
 	struct vma *vma = vma_meets(door->mm, start, end);
 	if (!vma)
@@ -126,7 +132,8 @@ static int protect_locked(struct door *door, quire_vaddr start, quire_vaddr end,
 	return protect_parts(door, vma, start, end, prot, later);
 }
 
-int quire_mprotect(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, quire_vaddr length, uint32_t prot)
+int quire_mprotect(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, quire_vaddr length,
+		   uint32_t prot)
 {
 	uint32_t grows = prot & (QUIRE_PROT_GROWSDOWN | QUIRE_PROT_GROWSUP);
 	prot &= ~(uint32_t)(QUIRE_PROT_GROWSDOWN | QUIRE_PROT_GROWSUP);
@@ -139,7 +146,7 @@ int quire_mprotect(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr
 		return -QUIRE_ENOMEM;
 	if ((prot & ~(uint32_t)(VMA_ACCESS | QUIRE_PROT_SEM)) || (grows & QUIRE_PROT_GROWSUP))
 		return -QUIRE_EINVAL;
-	struct copy_later later = {0};
+	struct copy_later later = { 0 };
 	struct door door;
 	door_close(&door, cpu, mm);
 	int err = protect_locked(&door, addr, end, prot & VMA_ACCESS, grows & QUIRE_PROT_GROWSDOWN, &later);

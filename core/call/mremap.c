@@ -6,8 +6,9 @@
  *	smaller				unmap the end
  *	larger				grow in place; or move, with MREMAP_MAYMOVE
  *
- * A move makes the destination's VMA first, then takes the entries over with the reverse map's walks held off, so that a truncate finds each
- * page at its old or its new address; then the source goes, or stays empty (DONTUNMAP).
+ * A move makes the destination's VMA first, then takes the entries over with the reverse map's walks held
+ * off, so that a truncate finds each page at its old or its new address; then the source goes, or stays empty
+ * (DONTUNMAP).
  *
  * Rules: BASE-1; zoo 1 (the source is flushed before the destination's table is unlocked: table/move.h).
  */
@@ -47,7 +48,8 @@ static int check_arguments(const struct remap *remap)
 		return -QUIRE_EINVAL;
 	if ((remap->flags & QUIRE_MREMAP_DONTUNMAP) && remap->old_length != remap->new_length)
 		return -QUIRE_EINVAL;
-	if (remap->addr + remap->old_length > remap->new_addr && remap->new_addr + remap->new_length > remap->addr)
+	if (remap->addr + remap->old_length > remap->new_addr &&
+	    remap->new_addr + remap->new_length > remap->addr)
 		return -QUIRE_EINVAL;
 	return 0;
 }
@@ -93,7 +95,10 @@ static void count_new(struct remap *remap, uint32_t flags, quire_vaddr bytes)
 		remap->mm->locked += page_of(bytes);
 }
 
-/* Move the entries while no walk of the reverse map can miss one. What was moved before memory ran out goes back. */
+/*
+ * Move the entries while no walk of the reverse map can miss one. What was moved before memory ran out goes
+ * back.
+ */
 static int move_pages(struct remap *remap, struct vma *from)
 {
 	struct quire_as *as = &remap->mm->as;
@@ -106,7 +111,9 @@ static int move_pages(struct remap *remap, struct vma *from)
 	rmap_node_unlock(cpu, &from->rmap);
 	gather_end(cpu, &gather);
 	if (err && moved) {
-		/* The tables that these entries came from are still there, or make room that was just freed. */
+		/*
+		 * The tables that these entries came from are still there, or make room that was just freed.
+		 */
 		gather_begin(cpu, &gather, as, remap->new_addr, remap->new_addr + moved);
 		rmap_node_lock(cpu, &from->rmap);
 		table_move(*cpu, as, remap->new_addr, remap->addr, moved, &gather, &back);
@@ -116,7 +123,10 @@ static int move_pages(struct remap *remap, struct vma *from)
 	return err;
 }
 
-/* The VMA at the destination: a neighbour that grows, or a new one, findable from the source's pages either way. */
+/*
+ * The VMA at the destination: a neighbour that grows, or a new one, findable from the source's pages either
+ * way.
+ */
 static struct vma *make_target(struct remap *remap)
 {
 	struct vma *vma = remap->vma;
@@ -147,7 +157,10 @@ static struct vma *make_target(struct remap *remap)
 	return target;
 }
 
-/* Unmap [addr, addr + length) of a mapping whose commit has moved away: what is left on the sides keeps its own. */
+/*
+ * Unmap [addr, addr + length) of a mapping whose commit has moved away: what is left on the sides keeps its
+ * own.
+ */
 static void drop_source(struct remap *remap, quire_vaddr addr, quire_vaddr length, bool keep_commit)
 {
 	struct quire_mm *mm = remap->mm;
@@ -156,7 +169,8 @@ static void drop_source(struct remap *remap, quire_vaddr addr, quire_vaddr lengt
 	if (!length) /* a shared mapping was doubled */
 		return;
 	int err = unmap_cut(remap->door, addr, addr + length);
-	if (err) { /* no memory to cut: the source stays, empty, and its commit is counted twice, as on Linux */
+	/* no memory to cut: the source stays, empty, and its commit is counted twice, as on Linux */
+	if (err) {
 		if (accounted)
 			commit_restore(mm->quire, page_of(length));
 		return;
@@ -168,8 +182,9 @@ static void drop_source(struct remap *remap, quire_vaddr addr, quire_vaddr lengt
 }
 
 /*
- * DONTUNMAP: the source stays, empty, unlocked, and forgets its anonymous past if all of it moved. As on Linux the whole mapping is
- * unlocked, whatever part of it moved. It is not counted as locked any more, but as there its pages go on to count against the limit.
+ * DONTUNMAP: the source stays, empty, unlocked, and forgets its anonymous past if all of it moved. As on
+ * Linux the whole mapping is unlocked, whatever part of it moved. It is not counted as locked any more, but
+ * as there its pages go on to count against the limit.
  */
 static void empty_source(struct remap *remap, struct vma *target)
 {
@@ -179,7 +194,8 @@ static void empty_source(struct remap *remap, struct vma *target)
 		remap->mm->lock_debt += vma_pages(vma);
 	}
 	door_set_flags(remap->door, vma, vma->flags & ~VMA_LOCK_MASK);
-	if (vma != target && vma->rmap.start == remap->addr && vma->rmap.end == remap->addr + remap->old_length)
+	if (vma != target && vma->rmap.start == remap->addr &&
+	    vma->rmap.end == remap->addr + remap->old_length)
 		anon_unlink(remap->door->cpu, &vma->rmap);
 }
 
@@ -225,8 +241,8 @@ static int place(struct remap *remap)
 	uint64_t offset = file ? rmap_index(&remap->vma->rmap, remap->addr) << QUIRE_PAGE_SHIFT : 0;
 	if (remap->flags & QUIRE_MREMAP_FIXED)
 		how |= SEARCH_FIXED;
-	int64_t addr = search_unmapped(remap->mm, names_target(remap) ? remap->new_addr : 0, remap->new_length,
-				       offset, how);
+	int64_t addr = search_unmapped(remap->mm, names_target(remap) ? remap->new_addr : 0,
+				       remap->new_length, offset, how);
 	if (addr < 0)
 		return (int)addr;
 	if ((uint64_t)addr < remap->mm->quire->config.mmap_min_addr)

@@ -1,9 +1,10 @@
 /*
  * notifier.c - secondary MMUs: registration, and what is behind an address.
  *
- * Order:   mm->lock for writing > notifiers_lock for writing. Calls that hold mm->lock keep notifiers_lock read-locked while they take locks of
- *          the reverse map; walks of the reverse map take it for reading inside those locks. A writer that waited for it without
- *          mm->lock would hold the walk off, the walk the call, and the call the writer.
+ * Order:   mm->lock for writing > notifiers_lock for writing. Calls that hold mm->lock keep notifiers_lock
+ *          read-locked while they take locks of the reverse map; walks of the reverse map take it for reading
+ *          inside those locks. A writer that waited for it without mm->lock would hold the walk off, the walk
+ *          the call, and the call the writer.
  * Rules:   BASE-7. The protocol is drawn in <quire/notifier.h>.
  */
 #include "../base/bits.h"
@@ -31,11 +32,13 @@ void quire_notifier_remove(struct quire_cpu **cpu, struct quire_notifier *notifi
 	rwlock_write_done(*cpu, &mm->lock);
 }
 
-int quire_translate(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, unsigned access, quire_pfn *out,
-		    bool *writable)
+int quire_translate(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, unsigned access,
+		    quire_pfn *out, bool *writable)
 {
 	quire_vaddr va = align_down(addr, QUIRE_PAGE_SIZE);
-	unsigned flags = access == QUIRE_ACCESS_WRITE ? FAULT_WRITE : access == QUIRE_ACCESS_EXEC ? FAULT_EXEC : 0;
+	unsigned flags = access == QUIRE_ACCESS_WRITE  ? FAULT_WRITE
+			 : access == QUIRE_ACCESS_EXEC ? FAULT_EXEC
+						       : 0;
 	for (;;) {
 		struct quire_fault fault;
 		int err = access_populate(cpu, mm, va, va + QUIRE_PAGE_SIZE, flags, &fault);

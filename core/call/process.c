@@ -83,7 +83,9 @@ static bool walk_settle(struct walk *walk)
 	return walk->left != 0;
 }
 
-/* The longest piece that stays in one page on both sides: its bytes can be moved through a buffer of a page. */
+/*
+ * The longest piece that stays in one page on both sides: its bytes can be moved through a buffer of a page.
+ */
 static size_t piece(const struct walk *a, const struct walk *b)
 {
 	quire_vaddr at_a = a->vec->base + a->done, at_b = b->vec->base + b->done;
@@ -93,12 +95,15 @@ static size_t piece(const struct walk *a, const struct walk *b)
 }
 
 /*
- * Make the other process's pages accessible first, as many as Linux pins at a time, for that shows: whole pages of the remote range are
- * faulted in even if the local one is shorter or unmapped. Returns how many bytes from @start on can be reached.
+ * Make the other process's pages accessible first, as many as Linux pins at a time, for that shows: whole
+ * pages of the remote range are faulted in even if the local one is shorter or unmapped. Returns how many
+ * bytes from @start on can be reached.
  */
-static uint64_t reach(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, uint64_t bytes, bool write)
+static uint64_t reach(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, uint64_t bytes,
+		      bool write)
 {
-	quire_vaddr va = align_down(start, QUIRE_PAGE_SIZE), last = align_down(start + bytes - 1, QUIRE_PAGE_SIZE);
+	quire_vaddr va = align_down(start, QUIRE_PAGE_SIZE),
+		    last = align_down(start + bytes - 1, QUIRE_PAGE_SIZE);
 	quire_vaddr space_end = mm_end(mm);
 	if (bytes > space_end || start > space_end - bytes)
 		return 0;
@@ -117,18 +122,23 @@ struct transfer {
 	uint64_t total;
 };
 
-/* Copy @bytes between @remote, which can be reached, and what is left of the local ranges. False: a local page was missing. */
-static bool copy_reached(struct quire_cpu **cpu, struct transfer *transfer, quire_vaddr remote, uint64_t bytes)
+/*
+ * Copy @bytes between @remote, which can be reached, and what is left of the local ranges. False: a local
+ * page was missing.
+ */
+static bool copy_reached(struct quire_cpu **cpu, struct transfer *transfer, quire_vaddr remote,
+			 uint64_t bytes)
 {
-	struct quire_iovec range = {remote, bytes};
-	struct walk there = {&range, 1, 0};
+	struct quire_iovec range = { remote, bytes };
+	struct walk there = { &range, 1, 0 };
 	char buffer[256];
 	while (walk_settle(&there) && walk_settle(&transfer->here)) {
 		quire_vaddr at = transfer->here.vec->base + transfer->here.done, from = remote + there.done;
 		size_t part = min_u64(piece(&transfer->here, &there), sizeof(buffer)), got, put;
 		if (transfer->write) {
 			got = access_copy(cpu, transfer->mm, at, buffer, part, 0);
-			put = access_copy(cpu, transfer->other, from, buffer, got, FAULT_REMOTE | FAULT_WRITE);
+			put = access_copy(cpu, transfer->other, from, buffer, got,
+					  FAULT_REMOTE | FAULT_WRITE);
 		} else {
 			got = access_copy(cpu, transfer->other, from, buffer, part, FAULT_REMOTE);
 			put = access_copy(cpu, transfer->mm, at, buffer, got, FAULT_WRITE);
@@ -142,7 +152,8 @@ static bool copy_reached(struct quire_cpu **cpu, struct transfer *transfer, quir
 	return true;
 }
 
-static bool transfer_range(struct quire_cpu **cpu, struct transfer *transfer, quire_vaddr start, uint64_t bytes)
+static bool transfer_range(struct quire_cpu **cpu, struct transfer *transfer, quire_vaddr start,
+			   uint64_t bytes)
 {
 	while (bytes && walk_settle(&transfer->here)) {
 		uint64_t now = reach(cpu, transfer->other, start, bytes, transfer->write);
@@ -154,10 +165,11 @@ static bool transfer_range(struct quire_cpu **cpu, struct transfer *transfer, qu
 	return true;
 }
 
-int64_t quire_process_vm(struct quire_cpu **cpu, struct quire_mm *mm, const struct quire_iovec *local, unsigned locals,
-			 struct quire_mm *other, const struct quire_iovec *remote, unsigned remotes, bool write)
+int64_t quire_process_vm(struct quire_cpu **cpu, struct quire_mm *mm, const struct quire_iovec *local,
+			 unsigned locals, struct quire_mm *other, const struct quire_iovec *remote,
+			 unsigned remotes, bool write)
 {
-	struct transfer transfer = {mm, other, {local, locals, 0}, write, 0};
+	struct transfer transfer = { mm, other, { local, locals, 0 }, write, 0 };
 	quire_vaddr space_end = mm_end(mm);
 	for (unsigned i = 0; i < locals; i++) {
 		if (local[i].base > space_end || local[i].length > space_end - local[i].base)

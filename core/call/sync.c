@@ -15,10 +15,10 @@ struct sync_part {
 	bool hole, busy;
 };
 
-static bool next_part(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end, uint32_t flags,
-		      struct sync_part *out)
+static bool next_part(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end,
+		      uint32_t flags, struct sync_part *out)
 {
-	*out = (struct sync_part){.end = end};
+	*out = (struct sync_part){ .end = end };
 	rwlock_read(cpu, &mm->lock);
 	struct vma *vma = vma_meets(mm, start, end);
 	if (vma) {
@@ -35,7 +35,8 @@ static bool next_part(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr s
 	return vma != NULL;
 }
 
-int quire_msync(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, quire_vaddr length, uint32_t flags)
+int quire_msync(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, quire_vaddr length,
+		uint32_t flags)
 {
 	uint32_t known = QUIRE_MS_ASYNC | QUIRE_MS_INVALIDATE | QUIRE_MS_SYNC;
 	if ((flags & ~known) || !is_aligned(addr, QUIRE_PAGE_SIZE) ||
@@ -73,16 +74,22 @@ static uint8_t is_resident(struct quire_cpu *cpu, struct vma *vma, quire_vaddr v
 		mapped = entry_is_mapped(cursor.entry);
 		cursor_close(&cursor);
 	}
-	return mapped || (vma->rmap.file && quire_file_cached(cpu, vma->rmap.file, rmap_index(&vma->rmap, va)));
+	return mapped ||
+	       (vma->rmap.file && quire_file_cached(cpu, vma->rmap.file, rmap_index(&vma->rmap, va)));
 }
 
-/* As on Linux a caller learns nothing of a cache that it could not write to: then everything is said to be there. */
+/*
+ * As on Linux a caller learns nothing of a cache that it could not write to: then everything is said to be
+ * there.
+ */
 static bool may_ask(const struct vma *vma)
 {
-	return vma_is_anonymous(vma) || (vma->access & QUIRE_FILE_WRITE) || (vma->rmap.file->flags & QUIRE_FILE_WRITE);
+	return vma_is_anonymous(vma) || (vma->access & QUIRE_FILE_WRITE) ||
+	       (vma->rmap.file->flags & QUIRE_FILE_WRITE);
 }
 
-int quire_mincore(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, quire_vaddr length, uint8_t *vec)
+int quire_mincore(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, quire_vaddr length,
+		  uint8_t *vec)
 {
 	if (!is_aligned(addr, QUIRE_PAGE_SIZE))
 		return -QUIRE_EINVAL;

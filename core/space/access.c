@@ -1,12 +1,12 @@
 /*
  * access.c - reach a user page of any mm by its address: copies from and to it, and making it present.
  *
- * A copy happens with the leaf table locked, so that the entry keeps meaning the page while its bytes move: no reference, no pin. The page is
- * faulted in with nothing held, and the entry looked at again.
+ * A copy happens with the leaf table locked, so that the entry keeps meaning the page while its bytes move:
+ * no reference, no pin. The page is faulted in with nothing held, and the entry looked at again.
  *
  * Order:   nothing held on entry; a leaf table's lock round each copy.
- * Rules:   BASE-5 (short counts, EFAULT; never a fault under a folio lock). Zoo 6: a forced write reaches only a page that is
- *          exclusive to the mm, whatever the VMA's flags say at that moment.
+ * Rules:   BASE-5 (short counts, EFAULT; never a fault under a folio lock). Zoo 6: a forced write reaches
+ *          only a page that is exclusive to the mm, whatever the VMA's flags say at that moment.
  */
 #include "access.h"
 
@@ -23,7 +23,8 @@ static bool entry_allows(const struct cursor *cursor, unsigned flags)
 	if (!(flags & FAULT_WRITE) || entry_is_writable(entry))
 		return true;
 	struct folio *folio = entry_folio(cursor->as->quire, entry);
-	return (flags & FAULT_FORCE) && folio && folio->kind == FOLIO_ANON && (folio_flags(folio) & FOLIO_EXCLUSIVE);
+	return (flags & FAULT_FORCE) && folio && folio->kind == FOLIO_ANON &&
+	       (folio_flags(folio) & FOLIO_EXCLUSIVE);
 }
 
 /* Copy within one page if its entry allows. */
@@ -48,7 +49,10 @@ static bool copy_now(struct quire_cpu *cpu, struct quire_mm *mm, quire_vaddr add
 	return allowed;
 }
 
-/* The VMA's protection may have been lowered, and the entry not yet, or the reverse: only the fault handler decides who may. */
+/*
+ * The VMA's protection may have been lowered, and the entry not yet, or the reverse: only the fault handler
+ * decides who may.
+ */
 size_t access_copy(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, void *buffer, size_t bytes,
 		   unsigned flags)
 {
@@ -75,7 +79,8 @@ size_t quire_copy_from(struct quire_cpu **cpu, struct quire_mm *mm, void *to, qu
 	return access_copy(cpu, mm, from, to, bytes, 0);
 }
 
-size_t quire_copy_to(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr to, const void *from, size_t bytes)
+size_t quire_copy_to(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr to, const void *from,
+		     size_t bytes)
 {
 	return access_copy(cpu, mm, to, (void *)(uintptr_t)from, bytes, FAULT_WRITE);
 }
@@ -101,8 +106,8 @@ static bool is_present(struct quire_cpu *cpu, struct quire_mm *mm, quire_vaddr v
 	return present;
 }
 
-int access_populate(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end, unsigned flags,
-		    struct quire_fault *out)
+int access_populate(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end,
+		    unsigned flags, struct quire_fault *out)
 {
 	for (quire_vaddr va = start; va < end; va += QUIRE_PAGE_SIZE) {
 		if (is_present(*cpu, mm, va, flags))
@@ -126,7 +131,8 @@ static bool next_part(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr s
 	rwlock_read(cpu, &mm->lock);
 	struct vma *vma = vma_meets(mm, start, end);
 	if (vma)
-		*out = (struct populate_part){max_u64(start, vma->rmap.start), min_u64(end, vma->rmap.end), vma->flags};
+		*out = (struct populate_part){ max_u64(start, vma->rmap.start), min_u64(end, vma->rmap.end),
+					       vma->flags };
 	rwlock_read_done(*cpu, &mm->lock);
 	return vma != NULL;
 }
@@ -146,7 +152,8 @@ static int populate_part(struct quire_cpu **cpu, struct quire_mm *mm, const stru
 
 enum { POPULATE_STOP = 1, POPULATE_LOCKED = 2 };
 
-static int populate_parts(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end, unsigned how)
+static int populate_parts(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end,
+			  unsigned how)
 {
 	struct populate_part part;
 	bool stop = how & POPULATE_STOP;

@@ -7,25 +7,27 @@
 #include "fault.h"
 
 /*
- * Copy up to @bytes between @buffer and @addr of @mm, faulting in what is missing; FAULT_WRITE in @flags copies to the mm. Returns what was
- * copied; short at the first page that cannot be reached. SLEEPS; nothing held.
+ * Copy up to @bytes between @buffer and @addr of @mm, faulting in what is missing; FAULT_WRITE in @flags
+ * copies to the mm. Returns what was copied; short at the first page that cannot be reached. SLEEPS; nothing
+ * held.
  */
 size_t access_copy(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, void *buffer, size_t bytes,
 		   unsigned flags);
 
 /*
- * Make [start, end) present, for writing where @flags has FAULT_WRITE. 0; -EFAULT at the first page that raises a signal (*signal which),
- * -ENOMEM.
+ * Make [start, end) present, for writing where @flags has FAULT_WRITE. 0; -EFAULT at the first page that
+ * raises a signal (*signal which), -ENOMEM.
  */
-int access_populate(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end, unsigned flags,
-		    struct quire_fault *out);
+int access_populate(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end,
+		    unsigned flags, struct quire_fault *out);
 
 /*
- * What mlock and MAP_POPULATE do for [start, end): every mapping's pages, written to where that copies anyway. Stops at the first error, unless
- * told to go on (_all). Holes: -ENOMEM. SLEEPS; nothing held.
+ * What mlock and MAP_POPULATE do for [start, end): every mapping's pages, written to where that copies
+ * anyway. Stops at the first error, unless told to go on (_all). Holes: -ENOMEM. SLEEPS; nothing held.
  */
 int populate(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end);
 void populate_all(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end);
-void populate_locked(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end); /* what is locked of it */
+/* what is locked of it */
+void populate_locked(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end);
 
 #endif

@@ -1,8 +1,9 @@
 /*
  * copy.c - fork's copy of one mapping's pages.
  *
- * A private page that the parent may write is write-protected in both, and its exclusive mark goes: from here on neither may write it in
- * place. The child's entry is made while the parent's is locked, so nobody sees the page with one owner too few.
+ * A private page that the parent may write is write-protected in both, and its exclusive mark goes: from here
+ * on neither may write it in place. The child's entry is made while the parent's is locked, so nobody sees
+ * the page with one owner too few.
  *
  * Order:   both spaces closed > the parent's leaf table > the child's.
  * Rules:   BASE-1, BASE-3 (the parent's flush comes before its space is opened), PIN-1.
@@ -22,7 +23,8 @@ static int copy_entry(struct table_copy *copy, struct cursor *from, struct curso
 	struct folio *folio = entry_folio(from->as->quire, from->entry);
 	if (private && (from->entry & ENTRY_WRITE))
 		cursor_protect(from, ENTRY_WRITE, 0);
-	quire_entry entry = private ? from->entry : from->entry & ~ENTRY_DIRTY; /* one dirty bit for a shared page is enough */
+	/* one dirty bit for a shared page is enough */
+	quire_entry entry = private ? from->entry : from->entry & ~ENTRY_DIRTY;
 	if (folio) {
 		if (folio->kind == FOLIO_ANON)
 			folio_clear(folio, FOLIO_EXCLUSIVE);
@@ -34,6 +36,7 @@ static int copy_entry(struct table_copy *copy, struct cursor *from, struct curso
 
 int copy_pages(struct quire_cpu *cpu, struct vma *vma, struct vma *child, struct gather *gather)
 {
-	struct page_copy copy = {{copy_entry}, vma_is_private(vma)};
-	return table_copy(cpu, &vma->mm->as, &child->mm->as, vma->rmap.start, vma->rmap.end, gather, &copy.copy);
+	struct page_copy copy = { { copy_entry }, vma_is_private(vma) };
+	return table_copy(cpu, &vma->mm->as, &child->mm->as, vma->rmap.start, vma->rmap.end, gather,
+			  &copy.copy);
 }

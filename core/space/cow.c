@@ -1,11 +1,12 @@
 /*
  * cow.c - anonymous pages: the first touch, and the write that must copy or may reuse.
  *
- * Whether a page may be written in place rests on its exclusive mark alone, which says that no other mm's entry leads to it (PIN-1). The
- * mark is set when a page is born and cleared, under the leaf table's lock, when fork shares it. Counts decide only one thing: a
- * page without the mark whose one mapping and one reference are the entry in our hands has no other owner left, and gets it back.
- * That is sound because every way to a further reference leads through an entry's table lock, and the only entry is ours; a
- * reference that somebody holds already, to read what was once shared, makes the count greater and so makes us copy
+ * Whether a page may be written in place rests on its exclusive mark alone, which says that no other mm's
+ * entry leads to it (PIN-1). The mark is set when a page is born and cleared, under the leaf table's lock,
+ * when fork shares it. Counts decide only one thing: a page without the mark whose one mapping and one
+ * reference are the entry in our hands has no other owner left, and gets it back. That is sound because every
+ * way to a further reference leads through an entry's table lock, and the only entry is ours; a reference
+ * that somebody holds already, to read what was once shared, makes the count greater and so makes us copy
  * (CVE-2020-29374).
  *
  * Order:   mm->lock (read) > reverse-map locks (anon_prepare) ; > a leaf table's lock.
@@ -88,7 +89,8 @@ enum fault_step fault_anonymous(struct fault *fault)
 /* Is this entry the page's only owner? Under the table lock, see the head comment. */
 static bool is_sole_owner(const struct folio *folio)
 {
-	return atomic_load_explicit(&folio->refs, memory_order_acquire) == 1 && /* pairs with folio_put()'s release */
+	return atomic_load_explicit(&folio->refs, memory_order_acquire) ==
+		       1 && /* pairs with folio_put()'s release */
 	       atomic_load_explicit(&folio->maps, memory_order_relaxed) == 1;
 }
 
@@ -102,8 +104,8 @@ static enum fault_step reuse(struct fault *fault, struct cursor *cursor)
 }
 
 /*
- * Copy @old, which the entry @seen maps, with no table locked; then see whether the entry is still the same. @old is referenced, or NULL for
- * the zero page.
+ * Copy @old, which the entry @seen maps, with no table locked; then see whether the entry is still the same.
+ * @old is referenced, or NULL for the zero page.
  */
 static enum fault_step copy_and_replace(struct fault *fault, struct folio *old, quire_entry seen)
 {

@@ -1,8 +1,8 @@
 /*
  * door.c - the VMA door: linking, cutting, resizing and retiring VMAs.
  *
- * Every change of the tree is one range_tree_replace(), so that a search sees the space before it or after it. What a change allocates is
- * taken before the first visible step; from there on nothing fails.
+ * Every change of the tree is one range_tree_replace(), so that a search sees the space before it or after
+ * it. What a change allocates is taken before the first visible step; from there on nothing fails.
  *
  * Order:   mm->lock for writing (door_close) > the reverse map's locks. Nothing here holds a table lock.
  * Errors:  -ENOMEM with nothing changed.
@@ -14,7 +14,7 @@
 
 void door_close(struct door *door, struct quire_cpu **cpu, struct quire_mm *mm)
 {
-	*door = (struct door){.cpu = cpu, .mm = mm};
+	*door = (struct door){ .cpu = cpu, .mm = mm };
 	list_init(&door->retired);
 	rwlock_write(cpu, &mm->lock);
 }
@@ -37,16 +37,15 @@ void door_open(struct door *door)
 {
 	range_stock_drain(*door->cpu, &door->stock);
 	rwlock_write_done(*door->cpu, &door->mm->lock);
-	list_for_each_safe(at, after, &door->retired)
-	{
+	list_for_each_safe(at, after, &door->retired) {
 		struct vma *vma = container_of(at, struct vma, rmap.chains);
 		list_remove(at);
 		vma_destroy(door->cpu, vma);
 	}
 }
 
-struct vma *vma_create(struct quire_cpu *cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end, uint32_t flags,
-		       uint64_t pgoff, struct quire_file *file)
+struct vma *vma_create(struct quire_cpu *cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end,
+		       uint32_t flags, uint64_t pgoff, struct quire_file *file)
 {
 	struct vma *vma = object_alloc(cpu, sizeof(*vma));
 	if (!vma)
@@ -64,8 +63,8 @@ struct vma *vma_create(struct quire_cpu *cpu, struct quire_mm *mm, quire_vaddr s
 
 struct vma *vma_duplicate(struct quire_cpu *cpu, const struct vma *vma)
 {
-	struct vma *copy = vma_create(cpu, vma->mm, vma->rmap.start, vma->rmap.end, vma->flags, vma->rmap.pgoff,
-				      vma->rmap.file);
+	struct vma *copy = vma_create(cpu, vma->mm, vma->rmap.start, vma->rmap.end, vma->flags,
+				      vma->rmap.pgoff, vma->rmap.file);
 	if (copy) {
 		copy->access = vma->access;
 		copy->opened = vma->opened;
@@ -80,10 +79,11 @@ int door_reserve(struct door *door, unsigned changes)
 
 static struct range range_of(struct vma *vma)
 {
-	return (struct range){vma->rmap.start, vma->rmap.end, vma};
+	return (struct range){ vma->rmap.start, vma->rmap.end, vma };
 }
 
-static void replace(struct door *door, quire_vaddr start, quire_vaddr end, struct vma *first, struct vma *second)
+static void replace(struct door *door, quire_vaddr start, quire_vaddr end, struct vma *first,
+		    struct vma *second)
 {
 	struct range ranges[2] = { { 0 }, { 0 } };
 	unsigned n = 0;
@@ -134,7 +134,8 @@ static int split(struct door *door, struct vma *vma, struct vma *fresh, quire_va
 	return 0;
 }
 
-static int split_with(struct door *door, struct vma *vma, quire_vaddr addr, quire_vaddr start, quire_vaddr end)
+static int split_with(struct door *door, struct vma *vma, quire_vaddr addr, quire_vaddr start,
+		      quire_vaddr end)
 {
 	quire_assert(addr > vma->rmap.start && addr < vma->rmap.end);
 	struct vma *fresh = vma_duplicate(*door->cpu, vma);
@@ -159,7 +160,10 @@ int door_split_below(struct door *door, struct vma *vma, quire_vaddr addr)
 	return split_with(door, vma, addr, vma->rmap.start, addr);
 }
 
-/* Out of the reverse map, and freed when the door is open again; the tree forgets it by the caller's replace(). */
+/*
+ * Out of the reverse map, and freed when the door is open again; the tree forgets it by the caller's
+ * replace().
+ */
 static void retire(struct door *door, struct vma *vma)
 {
 	anon_unlink(door->cpu, &vma->rmap);
@@ -201,9 +205,10 @@ int door_resize(struct door *door, struct vma *vma, quire_vaddr start, quire_vad
 }
 
 /*
- * Merging. Two VMAs may become one when nothing tells them apart: flags, file, opening of the file, consecutive page offsets, and
- * anonymous lineage. For the last, Linux's rule: both have the same anon_vma; or only one has, and it never went through a fork
- * (its chain is single), so that nobody else's pages become findable in a wider range than before.
+ * Merging. Two VMAs may become one when nothing tells them apart: flags, file, opening of the file,
+ * consecutive page offsets, and anonymous lineage. For the last, Linux's rule: both have the same anon_vma;
+ * or only one has, and it never went through a fork (its chain is single), so that nobody else's pages become
+ * findable in a wider range than before.
  */
 static bool is_fork_child(const struct vma *vma)
 {
@@ -216,7 +221,10 @@ static bool attributes_match(const struct vma *neighbour, const struct vma_new *
 	       neighbour->opened == fresh->opened;
 }
 
-/* @source is the VMA whose range it is, NULL for a new range; then fresh->copied_from or ->extends lends its anon_vma. */
+/*
+ * @source is the VMA whose range it is, NULL for a new range; then fresh->copied_from or ->extends lends its
+ * anon_vma.
+ */
 static bool lineage_matches(const struct vma *target, const struct vma *source, const struct vma_new *fresh)
 {
 	const struct vma *lender = source ? source : fresh->copied_from ? fresh->copied_from : fresh->extends;
@@ -231,7 +239,8 @@ static bool lineage_matches(const struct vma *target, const struct vma *source, 
 static bool fits_after(const struct vma *before, const struct vma *source, const struct vma_new *fresh)
 {
 	return before && before->rmap.end == fresh->start && attributes_match(before, fresh) &&
-	       lineage_matches(before, source, fresh) && before->rmap.pgoff + vma_pages(before) == fresh->pgoff;
+	       lineage_matches(before, source, fresh) &&
+	       before->rmap.pgoff + vma_pages(before) == fresh->pgoff;
 }
 
 static bool fits_before(const struct vma *after, const struct vma *source, const struct vma_new *fresh)
@@ -256,7 +265,8 @@ static int inherit(struct door *door, struct vma *target, struct vma *from)
 	return anon_clone(door->cpu, &target->rmap, &from->rmap);
 }
 
-static struct vma *grow_neighbours(struct door *door, const struct vma_new *fresh, struct vma *before, struct vma *after)
+static struct vma *grow_neighbours(struct door *door, const struct vma_new *fresh, struct vma *before,
+				   struct vma *after)
 {
 	struct vma *target = before ? before : after;
 	struct vma *from = before && after && vma_anon(after) ? after : fresh->copied_from;
@@ -297,7 +307,8 @@ struct vma *door_extend(struct door *door, const struct vma_new *fresh)
  *	before vma        ->  before...[vma]	vma goes, or shrinks from the left
  *	       vma after  ->  [vma]....after	vma goes, or shrinks from the right
  */
-static int merge_into(struct door *door, struct vma *vma, struct vma_new *part, struct vma *before, struct vma *after)
+static int merge_into(struct door *door, struct vma *vma, struct vma_new *part, struct vma *before,
+		      struct vma *after)
 {
 	struct vma *target = before ? before : after;
 	bool whole = part->start == vma->rmap.start && part->end == vma->rmap.end;
@@ -310,8 +321,8 @@ static int merge_into(struct door *door, struct vma *vma, struct vma_new *part, 
 		return err;
 
 	if (before)
-		rmap_node_move(door->cpu, &target->rmap, target->rmap.start, after ? after->rmap.end : part->end,
-			       target->rmap.pgoff);
+		rmap_node_move(door->cpu, &target->rmap, target->rmap.start,
+			       after ? after->rmap.end : part->end, target->rmap.pgoff);
 	else
 		rmap_node_move(door->cpu, &target->rmap, part->start, target->rmap.end, part->pgoff);
 	if (whole) {
@@ -320,7 +331,8 @@ static int merge_into(struct door *door, struct vma *vma, struct vma_new *part, 
 		if (before && after)
 			retire(door, after);
 	} else if (before) {
-		rmap_node_move(door->cpu, &vma->rmap, part->end, vma->rmap.end, rmap_index(&vma->rmap, part->end));
+		rmap_node_move(door->cpu, &vma->rmap, part->end, vma->rmap.end,
+			       rmap_index(&vma->rmap, part->end));
 		replace(door, from, to, target, vma);
 	} else {
 		rmap_node_move(door->cpu, &vma->rmap, vma->rmap.start, part->start, vma->rmap.pgoff);
@@ -329,9 +341,11 @@ static int merge_into(struct door *door, struct vma *vma, struct vma_new *part, 
 	return 0;
 }
 
-int door_modify(struct door *door, struct vma *vma, quire_vaddr start, quire_vaddr end, uint32_t flags, struct vma **out)
+int door_modify(struct door *door, struct vma *vma, quire_vaddr start, quire_vaddr end, uint32_t flags,
+		struct vma **out)
 {
-	struct vma_new part = {start, end, rmap_index(&vma->rmap, start), flags, vma->rmap.file, vma->opened, NULL, NULL};
+	struct vma_new part = { start, end, rmap_index(&vma->rmap, start), flags, vma->rmap.file, vma->opened,
+				NULL,  NULL };
 	bool left = start == vma->rmap.start, right = end == vma->rmap.end;
 	bool may_merge = !(flags & VMA_SPECIAL);
 	struct vma *before = may_merge && left ? vma_prev(door->mm, start) : NULL;
@@ -351,8 +365,9 @@ int door_modify(struct door *door, struct vma *vma, quire_vaddr start, quire_vad
 	if (!left)
 		err = door_split_below(door, vma, start);
 	if (!err && !right)
-		err = door->mm->vmas.count >= door->mm->quire->config.max_map_count ? -QUIRE_ENOMEM
-										     : door_split(door, vma, end);
+		err = door->mm->vmas.count >= door->mm->quire->config.max_map_count
+			      ? -QUIRE_ENOMEM
+			      : door_split(door, vma, end);
 	*out = vma;
 	return err;
 }

@@ -7,11 +7,12 @@
  *	...		split, link, resize, set flags, unlink: each may fail before it has changed anything
  *	door_open	others go on
  *
- * Today closing takes the whole address space (mm->lock, for writing). The shape is the one that closing single VMAs needs:
- * what can fail is done before entries change, and a VMA taken out is freed after a grace period (VMA-3).
+ * Today closing takes the whole address space (mm->lock, for writing). The shape is the one that closing
+ * single VMAs needs: what can fail is done before entries change, and a VMA taken out is freed after a grace
+ * period (VMA-3).
  *
- * Whoever walks the reverse map must not miss a page while bounds change, so a VMA that grows over another's range grows
- * first, and the other shrinks or goes after it; in between both cover it, which harms nobody.
+ * Whoever walks the reverse map must not miss a page while bounds change, so a VMA that grows over another's
+ * range grows first, and the other shrinks or goes after it; in between both cover it, which harms nobody.
  */
 #ifndef QUIRE_SPACE_DOOR_H
 #define QUIRE_SPACE_DOOR_H
@@ -28,25 +29,32 @@ struct door {
 void door_close(struct door *door, struct quire_cpu **cpu, struct quire_mm *mm);
 void door_open(struct door *door);
 
-/* A VMA that is in no tree yet, everything zero but what is given; the file, if any, gains a reference. NULL: no memory. */
-struct vma *vma_create(struct quire_cpu *cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end, uint32_t flags,
-		       uint64_t pgoff, struct quire_file *file);
+/*
+ * A VMA that is in no tree yet, everything zero but what is given; the file, if any, gains a reference. NULL:
+ * no memory.
+ */
+struct vma *vma_create(struct quire_cpu *cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end,
+		       uint32_t flags, uint64_t pgoff, struct quire_file *file);
 struct vma *vma_duplicate(struct quire_cpu *cpu, const struct vma *vma); /* without chains */
-void vma_destroy(struct quire_cpu **cpu, struct vma *vma);		  /* never linked, or unlinked: after a grace period */
+/* never linked, or unlinked: after a grace period */
+void vma_destroy(struct quire_cpu **cpu, struct vma *vma);
 
 /*
- * Link a new VMA; with @from, one that takes over or shares its anonymous pages (mremap). -ENOMEM: nothing happened, it is still
- * the caller's.
+ * Link a new VMA; with @from, one that takes over or shares its anonymous pages (mremap). -ENOMEM: nothing
+ * happened, it is still the caller's.
  */
 int door_link(struct door *door, struct vma *vma, struct vma *from);
 
-/* Cut @vma at @addr: the new half is linked. _below: the new VMA is the lower half. -ENOMEM: nothing happened. */
+/*
+ * Cut @vma at @addr: the new half is linked. _below: the new VMA is the lower half. -ENOMEM: nothing
+ * happened.
+ */
 int door_split(struct door *door, struct vma *vma, quire_vaddr addr);
 int door_split_below(struct door *door, struct vma *vma, quire_vaddr addr);
 
 /*
- * Take @vma out of the tree and of the reverse map; its entries are clear. Cannot fail when door_reserve() was called for it. It is
- * freed after a grace period.
+ * Take @vma out of the tree and of the reverse map; its entries are clear. Cannot fail when door_reserve()
+ * was called for it. It is freed after a grace period.
  */
 int door_reserve(struct door *door, unsigned changes);
 void door_unlink(struct door *door, struct vma *vma);
@@ -73,16 +81,21 @@ struct vma_new { /* a mapping that is about to be made */
 	struct vma *extends;	 /* mremap, growing in place: the mapping that grows; NULL */
 };
 
-/* Grow a neighbour, or join both, to take @fresh in. NULL when neither fits, or memory is out: make a VMA then. */
+/*
+ * Grow a neighbour, or join both, to take @fresh in. NULL when neither fits, or memory is out: make a VMA
+ * then.
+ */
 struct vma *door_merge_new(struct door *door, const struct vma_new *fresh);
 
 /* The same, but only the VMA before it may grow, and the one after stays (brk). */
 struct vma *door_extend(struct door *door, const struct vma_new *fresh);
 
 /*
- * [start, end) of @vma is to have @flags: merge it with neighbours that have them, or split it off. *out is the VMA that covers the range
- * then, whose flags the caller sets with door_set_flags() when it has done what else is due. -ENOMEM.
+ * [start, end) of @vma is to have @flags: merge it with neighbours that have them, or split it off. *out is
+ * the VMA that covers the range then, whose flags the caller sets with door_set_flags() when it has done what
+ * else is due. -ENOMEM.
  */
-int door_modify(struct door *door, struct vma *vma, quire_vaddr start, quire_vaddr end, uint32_t flags, struct vma **out);
+int door_modify(struct door *door, struct vma *vma, quire_vaddr start, quire_vaddr end, uint32_t flags,
+		struct vma **out);
 
 #endif

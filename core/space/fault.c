@@ -1,5 +1,6 @@
 /*
- * fault.c - the fault handler: find the VMA, check its rights, let the right part make the entry; prepare what was missing and restart.
+ * fault.c - the fault handler: find the VMA, check its rights, let the right part make the entry; prepare
+ * what was missing and restart.
  *
  * fault.h draws the states. Rules: BASE-1 (signals are Linux's), BASE-8.
  */
@@ -43,7 +44,8 @@ static bool access_allowed(const struct fault *fault)
 /* What was prepared is for a page of a file; is it still the one that the address maps? */
 static bool prepared_fits(const struct fault *fault)
 {
-	return fault->file == fault->vma->rmap.file && fault->index == rmap_index(&fault->vma->rmap, fault->va);
+	return fault->file == fault->vma->rmap.file &&
+	       fault->index == rmap_index(&fault->vma->rmap, fault->va);
 }
 
 static enum fault_step try_once(struct fault *fault)
@@ -52,7 +54,8 @@ static enum fault_step try_once(struct fault *fault)
 	if (!vma)
 		return STEP_SEGV_MAP;
 	if (vma->rmap.start > fault->va)
-		return (vma->flags & VMA_GROWSDOWN) && !(fault->flags & FAULT_REMOTE) ? STEP_GROW : STEP_SEGV_MAP;
+		return (vma->flags & VMA_GROWSDOWN) && !(fault->flags & FAULT_REMOTE) ? STEP_GROW
+										      : STEP_SEGV_MAP;
 	fault->vma = vma;
 	if (!access_allowed(fault))
 		return STEP_SEGV_ACCESS;
@@ -62,8 +65,8 @@ static enum fault_step try_once(struct fault *fault)
 }
 
 /*
- * One try under the lock. The file's reference of the step before is dropped only afterwards, with nothing held: the last one may write
- * pages back.
+ * One try under the lock. The file's reference of the step before is dropped only afterwards, with nothing
+ * held: the last one may write pages back.
  */
 static enum fault_step locked_try(struct fault *fault)
 {
@@ -131,29 +134,30 @@ static int finish(struct fault *fault, enum fault_step step, struct quire_fault 
 	drop_file(fault);
 	if (fault->fresh)
 		folio_put(*fault->cpu, fault->fresh);
-	*out = (struct quire_fault){0};
+	*out = (struct quire_fault){ 0 };
 	switch (step) {
 	case STEP_DONE:
 		return 0;
 	case STEP_NO_MEMORY:
 		return -QUIRE_ENOMEM;
 	case STEP_BUS:
-		*out = (struct quire_fault){QUIRE_SIGBUS, QUIRE_BUS_ADRERR};
+		*out = (struct quire_fault){ QUIRE_SIGBUS, QUIRE_BUS_ADRERR };
 		break;
 	case STEP_SEGV_ACCESS:
-		*out = (struct quire_fault){QUIRE_SIGSEGV, QUIRE_SEGV_ACCERR};
+		*out = (struct quire_fault){ QUIRE_SIGSEGV, QUIRE_SEGV_ACCERR };
 		break;
 	default:
-		*out = (struct quire_fault){QUIRE_SIGSEGV, QUIRE_SEGV_MAPERR};
+		*out = (struct quire_fault){ QUIRE_SIGSEGV, QUIRE_SEGV_MAPERR };
 		break;
 	}
 	count(&fault_counts_of(*fault->cpu)->failed);
 	return -QUIRE_EFAULT;
 }
 
-int fault_in(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr va, unsigned flags, struct quire_fault *out)
+int fault_in(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr va, unsigned flags,
+	     struct quire_fault *out)
 {
-	struct fault fault = {.cpu = cpu, .mm = mm, .va = align_down(va, QUIRE_PAGE_SIZE), .flags = flags};
+	struct fault fault = { .cpu = cpu, .mm = mm, .va = align_down(va, QUIRE_PAGE_SIZE), .flags = flags };
 	enum fault_step step;
 	for (;;) {
 		step = locked_try(&fault);
@@ -167,7 +171,8 @@ int fault_in(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr va, unsign
 	return finish(&fault, step, out);
 }
 
-int quire_fault(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, unsigned access, struct quire_fault *out)
+int quire_fault(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, unsigned access,
+		struct quire_fault *out)
 {
 	unsigned flags = 0;
 	if (access == QUIRE_ACCESS_WRITE)

@@ -1,8 +1,9 @@
 /*
  * fault.h - one fault's state, carried from one try to the next.
  *
- * A try runs with mm->lock held for reading and waits for nothing but reverse-map locks. What it misses it names (enum fault_step), lets go
- * of everything, prepares it holding nothing, and tries again from the tree with it in hand (BASE-8):
+ * A try runs with mm->lock held for reading and waits for nothing but reverse-map locks. What it misses it
+ * names (enum fault_step), lets go of everything, prepares it holding nothing, and tries again from the tree
+ * with it in hand (BASE-8):
  *
  *	try ---> done
  *	 |  \--> failed: signal, or out of memory
@@ -11,9 +12,11 @@
  *	 +--> needs the store's leave to write the page: ask, keep it --> try
  *	 +--> needs more stack: close the space, grow it ---------------> try
  *
- * The page is carried locked, so the next try cannot miss it again unless the mapping itself has changed: every restart but those is
- * progress. And they are bounded: after QUIRE_FAULT_RESTARTS of them a try holds mm->lock for writing, so that nothing of this space changes
- * under it, and what comes from the file's side waits for the page's lock, which we have. Taking mm->lock under a folio lock is in order, for nobody who holds mm->lock waits for a folio lock (docs/locking.md).
+ * The page is carried locked, so the next try cannot miss it again unless the mapping itself has changed:
+ * every restart but those is progress. And they are bounded: after QUIRE_FAULT_RESTARTS of them a try holds
+ * mm->lock for writing, so that nothing of this space changes under it, and what comes from the file's side
+ * waits for the page's lock, which we have. Taking mm->lock under a folio lock is in order, for nobody who
+ * holds mm->lock waits for a folio lock (docs/locking.md).
  */
 #ifndef QUIRE_SPACE_FAULT_H
 #define QUIRE_SPACE_FAULT_H
@@ -21,10 +24,12 @@
 #include "mm.h"
 
 enum { /* fault->flags */
-	FAULT_WRITE = 1u << 0,
-	FAULT_EXEC = 1u << 1,
-	FAULT_FORCE = 1u << 2, /* ptrace: past the VMA's protection, as far as its VMA_MAY_* go; a write breaks COW only */
-	FAULT_REMOTE = 1u << 3, /* from another process: what is not marked readable is not read, and no stack grows */
+       FAULT_WRITE = 1u << 0,
+       FAULT_EXEC = 1u << 1,
+       /* ptrace: past the VMA's protection, as far as its VMA_MAY_* go; a write breaks COW only */
+       FAULT_FORCE = 1u << 2,
+       /* from another process: what is not marked readable is not read, and no stack grows */
+       FAULT_REMOTE = 1u << 3,
 };
 
 enum fault_step {
@@ -45,11 +50,11 @@ struct fault {
 	quire_vaddr va; /* page aligned */
 	unsigned flags;
 
-	struct vma *vma;	  /* of this try */
-	struct folio *fresh;	  /* a page of our own to install, not yet used; contents arbitrary */
-	struct quire_file *file;  /* what STEP_READ and STEP_WRITABLE want: referenced */
+	struct vma *vma;	 /* of this try */
+	struct folio *fresh;	 /* a page of our own to install, not yet used; contents arbitrary */
+	struct quire_file *file; /* what STEP_READ and STEP_WRITABLE want: referenced */
 	uint64_t index;
-	struct folio *page;	  /* prepared: of file at index, referenced and locked */
+	struct folio *page; /* prepared: of file at index, referenced and locked */
 	unsigned restarts;
 	bool around; /* the neighbours were mapped */
 };
@@ -58,21 +63,29 @@ struct fault {
 enum fault_step fault_anonymous(struct fault *fault);
 enum fault_step fault_file(struct fault *fault);
 
-/* The entry @entry is present and does not allow the write of a private mapping. The cursor is open on it and is closed on return. */
+/*
+ * The entry @entry is present and does not allow the write of a private mapping. The cursor is open on it and
+ * is closed on return.
+ */
 enum fault_step fault_break_cow(struct fault *fault, struct cursor *cursor);
 
 /* Get fault->fresh if there is none. False: no memory. */
 bool fault_get_fresh(struct fault *fault);
 
-/* Turn fault->fresh into an anonymous page of fault->vma at fault->va, exclusive; anon_vma prepared. Gives it away. */
+/*
+ * Turn fault->fresh into an anonymous page of fault->vma at fault->va, exclusive; anon_vma prepared. Gives it
+ * away.
+ */
 struct folio *fault_take_fresh(struct fault *fault);
 
 /* Bits of an entry for such a page. */
 quire_entry fault_anon_bits(const struct fault *fault);
 
 /*
- * The whole of it: make @va accessible as @flags say. SLEEPS; nothing held. 0; -EFAULT with *signal and *code; -ENOMEM.
+ * The whole of it: make @va accessible as @flags say. SLEEPS; nothing held. 0; -EFAULT with *signal and
+ * *code; -ENOMEM.
  */
-int fault_in(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr va, unsigned flags, struct quire_fault *out);
+int fault_in(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr va, unsigned flags,
+	     struct quire_fault *out);
 
 #endif

@@ -1,9 +1,10 @@
 /*
- * file_fault.c - faults on file mappings: page-cache pages mapped, private copies made, first writes told to the store.
+ * file_fault.c - faults on file mappings: page-cache pages mapped, private copies made, first writes told to
+ * the store.
  *
- * A page is mapped only under its folio lock, having found that the cache still owns it (store/file.h draws the race with truncate). A
- * try only tries the lock; when somebody else has it, or the page is not there, the try ends and the page is brought, locked, to the
- * next one.
+ * A page is mapped only under its folio lock, having found that the cache still owns it (store/file.h draws
+ * the race with truncate). A try only tries the lock; when somebody else has it, or the page is not there,
+ * the try ends and the page is brought, locked, to the next one.
  *
  * Order:   folio lock > mm->lock (read) > reverse-map locks > a leaf table's lock.
  * Rules:   BASE-1 (SIGBUS past the end), BASE-5, BASE-8.
@@ -19,7 +20,10 @@ static enum fault_step want(struct fault *fault, enum fault_step step)
 	return step;
 }
 
-/* The page of the fault, locked and fit to be mapped; or NULL and *step. The caller gives it back with let_go(). */
+/*
+ * The page of the fault, locked and fit to be mapped; or NULL and *step. The caller gives it back with
+ * let_go().
+ */
 static struct folio *hold_page(struct fault *fault, enum fault_step *step)
 {
 	struct quire_file *file = fault->vma->rmap.file;
@@ -52,16 +56,20 @@ static void let_go(struct fault *fault, struct folio *folio)
 	folio_put(*fault->cpu, folio);
 }
 
-/* May the entry of a shared mapping be writable at once? Under the folio lock, which keeps the page from being cleaned. */
+/*
+ * May the entry of a shared mapping be writable at once? Under the folio lock, which keeps the page from
+ * being cleaned.
+ */
 static bool may_write_now(const struct fault *fault, const struct folio *folio)
 {
 	return !file_tracks_writes(fault->vma->rmap.file) || (folio_flags(folio) & FOLIO_DIRTY);
 }
 
 /*
- * Map what is in the cache, idle and up to date, of the aligned block of pages round a read fault, in the same table and VMA. Linux's window and
- * Linux's moment, since what is mapped shows in pagemap: the block is aligned in the table, not in the file, and its pages are mapped even if
- * then the fault's own is past the end.
+ * Map what is in the cache, idle and up to date, of the aligned block of pages round a read fault, in the
+ * same table and VMA. Linux's window and Linux's moment, since what is mapped shows in pagemap: the block is
+ * aligned in the table, not in the file, and its pages are mapped even if then the fault's own is past the
+ * end.
  */
 static void map_around(struct fault *fault, struct cursor *cursor)
 {
@@ -82,9 +90,11 @@ static void map_around(struct fault *fault, struct cursor *cursor)
 			if (file_may_map(vma->rmap.file, folio)) {
 				folio_get(folio);
 				cursor_set(cursor,
-					   entry_make(folio_pfn(fault->mm->quire, folio), vma_entry_bits(vma)), folio);
-				count(va == fault->va ? &fault_counts_of(*fault->cpu)->file :
-							&fault_counts_of(*fault->cpu)->around);
+					   entry_make(folio_pfn(fault->mm->quire, folio),
+						      vma_entry_bits(vma)),
+					   folio);
+				count(va == fault->va ? &fault_counts_of(*fault->cpu)->file
+						      : &fault_counts_of(*fault->cpu)->around);
 			}
 			folio_unlock(*fault->cpu, folio);
 		}
@@ -108,7 +118,8 @@ static enum fault_step read_around(struct fault *fault)
 static enum fault_step map_page(struct fault *fault)
 {
 	enum fault_step step = STEP_DONE;
-	if (!(fault->flags & FAULT_WRITE) && !fault->around && fault->mm->quire->config.fault_around_pages > 1) {
+	if (!(fault->flags & FAULT_WRITE) && !fault->around &&
+	    fault->mm->quire->config.fault_around_pages > 1) {
 		step = read_around(fault);
 		if (step != STEP_AGAIN)
 			return step;
@@ -142,7 +153,10 @@ static enum fault_step map_page(struct fault *fault)
 	return step;
 }
 
-/* A first write to a private mapping: copy without mapping the cache's page. Locked until the copy is in, or truncate would miss it. */
+/*
+ * A first write to a private mapping: copy without mapping the cache's page. Locked until the copy is in, or
+ * truncate would miss it.
+ */
 static enum fault_step copy_page(struct fault *fault)
 {
 	enum fault_step step = STEP_DONE;

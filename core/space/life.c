@@ -1,8 +1,8 @@
 /*
  * life.c - address spaces come and go: creation, fork, the last reference.
  *
- * fork closes the parent for the whole copy, so no fault changes a page that has been looked at, and flushes before it opens it again: no
- * CPU writes through an old translation to a page that the child now shares.
+ * fork closes the parent for the whole copy, so no fault changes a page that has been looked at, and flushes
+ * before it opens it again: no CPU writes through an old translation to a page that the child now shares.
  *
  * Order:   the parent's mm->lock > the child's. The child is not known to anybody yet.
  * Rules:   BASE-1, BASE-4.
@@ -21,7 +21,8 @@ static void lay_out_whole(struct quire_mm *mm)
 		.end = QUIRE_USER_END,
 	};
 	mm_lay_out(mm, &layout);
-	mm->limits = (struct quire_limits){QUIRE_UNLIMITED, QUIRE_UNLIMITED, QUIRE_UNLIMITED, QUIRE_UNLIMITED, true};
+	mm->limits = (struct quire_limits){ QUIRE_UNLIMITED, QUIRE_UNLIMITED, QUIRE_UNLIMITED,
+					    QUIRE_UNLIMITED, true };
 }
 
 int mm_create(struct quire_cpu **cpu, struct quire *quire, struct quire_mm **out)
@@ -75,8 +76,8 @@ static int copy_vma(struct door *child, struct vma *vma, struct vma **out)
 	uint64_t charge = flags & VMA_ACCOUNT ? vma_pages(vma) : 0;
 	if (commit_charge(child->mm->quire, charge))
 		return -QUIRE_ENOMEM;
-	struct vma *copy = vma_create(*child->cpu, child->mm, vma->rmap.start, vma->rmap.end, flags, vma->rmap.pgoff,
-				      vma->rmap.file);
+	struct vma *copy = vma_create(*child->cpu, child->mm, vma->rmap.start, vma->rmap.end, flags,
+				      vma->rmap.pgoff, vma->rmap.file);
 	if (!copy) {
 		commit_uncharge(child->mm->quire, charge);
 		return -QUIRE_ENOMEM;

@@ -1,9 +1,9 @@
 /*
  * lineage.c - which anon_vma a VMA's new pages belong to.
  *
- * Two VMAs with different anon_vmas never merge. A program that makes parts of a mapping read-only, touches them, and makes them equal again
- * expects one mapping at the end; so a VMA at its first page takes the anon_vma of a neighbour from which only protection tells it
- * apart, if that one never went through a fork.
+ * Two VMAs with different anon_vmas never merge. A program that makes parts of a mapping read-only, touches
+ * them, and makes them equal again expects one mapping at the end; so a VMA at its first page takes the
+ * anon_vma of a neighbour from which only protection tells it apart, if that one never went through a fork.
  *
  * Rules: BASE-1 (merge results are Linux's).
  */

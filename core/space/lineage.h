@@ -7,8 +7,8 @@
 #include "mm.h"
 
 /*
- * Give @vma an anon_vma if it has none: a neighbour's, if that lets the two merge once mprotect has made them equal, or a new one. mm->lock
- * is held, for reading or writing. 0 or -ENOMEM.
+ * Give @vma an anon_vma if it has none: a neighbour's, if that lets the two merge once mprotect has made them
+ * equal, or a new one. mm->lock is held, for reading or writing. 0 or -ENOMEM.
  */
 int vma_prepare_anon(struct quire_cpu **cpu, struct vma *vma);
 

@@ -11,7 +11,8 @@
 /* Commit accounting is one word for the instance; fault counters one line or two a CPU. */
 struct spaces {
 	_Atomic uint64_t committed; /* pages */
-	struct folio *zero;	    /* the page that reads of untouched anonymous memory find; never written */
+	/* the page that reads of untouched anonymous memory find; never written */
+	struct folio *zero;
 	struct fault_counts *_Atomic counts[QUIRE_MAX_CPUS];
 };
 
@@ -40,9 +41,9 @@ struct vma *vma_meets(struct quire_mm *mm, quire_vaddr start, quire_vaddr end)
 }
 
 /*
- * As on x86-64: what may be written or executed may be read; without any right the page stays mapped for software alone. A private
- * mapping's entries begin read-only, because a store must be noticed to copy; so do a shared one's where the store must hear of
- * the first write.
+ * As on x86-64: what may be written or executed may be read; without any right the page stays mapped for
+ * software alone. A private mapping's entries begin read-only, because a store must be noticed to copy; so do
+ * a shared one's where the store must hear of the first write.
  */
 quire_entry vma_entry_bits(const struct vma *vma)
 {
@@ -187,8 +188,8 @@ void fault_counts_sum(struct quire *quire, struct quire_stats *out)
 {
 	for (unsigned id = 0; id < QUIRE_MAX_CPUS; id++) {
 		/* Acquire pairs with the release in spaces_cpu_create(). */
-		struct fault_counts *counts =
-			atomic_load_explicit(&quire->spaces->counts[id], memory_order_acquire);
+		struct fault_counts *counts = atomic_load_explicit(&quire->spaces->counts[id],
+								   memory_order_acquire);
 		if (!counts)
 			continue;
 		out->faults += read_count(&counts->faults);

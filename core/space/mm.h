@@ -3,8 +3,8 @@
  *
  * Locks:  W  mm->lock held for writing to change, for reading to look    C  atomic    P  fixed
  *
- * mm->lock is the outermost lock of the core. A fault holds it for reading and waits for nothing under it but the reverse map's
- * locks; whatever else it needs it prepares with nothing held, and starts again (fault.c).
+ * mm->lock is the outermost lock of the core. A fault holds it for reading and waits for nothing under it but
+ * the reverse map's locks; whatever else it needs it prepares with nothing held, and starts again (fault.c).
  */
 #ifndef QUIRE_SPACE_MM_H
 #define QUIRE_SPACE_MM_H
@@ -54,20 +54,23 @@ struct vma {
 
 struct quire_mm {
 	struct quire_as as;
-	struct quire *quire;	/* P */
-	_Atomic uint64_t refs;	/* C */
+	struct quire *quire;   /* P */
+	_Atomic uint64_t refs; /* C */
 	struct rwlock lock;
-	struct range_tree vmas;	     /* W: struct vma by address, door.c alone changes it */
-	struct quire_limits limits;  /* W */
-	struct quire_layout layout;  /* W */
-	_Atomic quire_vaddr end;     /* C: layout.end, for whoever has no lock; mm_end() */
-	quire_vaddr brk;	     /* W */
-	uint32_t default_flags;	     /* W: what mlockall(MCL_FUTURE) adds to new mappings */
+	struct range_tree vmas;			    /* W: struct vma by address, door.c alone changes it */
+	struct quire_limits limits;		    /* W */
+	struct quire_layout layout;		    /* W */
+	_Atomic quire_vaddr end;		    /* C: layout.end, for whoever has no lock; mm_end() */
+	quire_vaddr brk;			    /* W */
+	uint32_t default_flags;			    /* W: what mlockall(MCL_FUTURE) adds to new mappings */
 	uint64_t mapped, locked, data, stack, exec; /* W, pages */
-	uint64_t lock_debt;	     /* W, pages that count against RLIMIT_MEMLOCK besides: mremap.c */
+	uint64_t lock_debt; /* W, pages that count against RLIMIT_MEMLOCK besides: mremap.c */
 };
 
-/* The end of addresses, as it is just now: what is refused by it, or let through, may be looked up under the lock. */
+/*
+ * The end of addresses, as it is just now: what is refused by it, or let through, may be looked up under the
+ * lock.
+ */
 static inline quire_vaddr mm_end(struct quire_mm *mm)
 {
 	return atomic_load_explicit(&mm->end, memory_order_relaxed);
@@ -103,7 +106,8 @@ static inline bool vma_is_accessible(const struct vma *vma)
 
 static inline struct anon_vma *vma_anon(const struct vma *vma)
 {
-	return atomic_load_explicit(&((struct vma *)vma)->rmap.anon, memory_order_acquire); /* pairs with anon_prepare() */
+	/* pairs with anon_prepare() */
+	return atomic_load_explicit(&((struct vma *)vma)->rmap.anon, memory_order_acquire);
 }
 
 /* Lowest address that belongs to the VMA with the gap below a stack. */
@@ -114,10 +118,11 @@ static inline quire_vaddr vma_start_with_gap(const struct vma *vma)
 }
 
 /* Searches; the caller holds mm->lock either way. NULL when there is none. */
-struct vma *vma_find(struct quire_mm *mm, quire_vaddr addr);	       /* that contains @addr */
-struct vma *vma_next(struct quire_mm *mm, quire_vaddr addr);	       /* the first that ends above @addr */
-struct vma *vma_prev(struct quire_mm *mm, quire_vaddr addr);	       /* the last that starts below @addr */
-struct vma *vma_meets(struct quire_mm *mm, quire_vaddr start, quire_vaddr end); /* the first that meets [start, end) */
+struct vma *vma_find(struct quire_mm *mm, quire_vaddr addr); /* that contains @addr */
+struct vma *vma_next(struct quire_mm *mm, quire_vaddr addr); /* the first that ends above @addr */
+struct vma *vma_prev(struct quire_mm *mm, quire_vaddr addr); /* the last that starts below @addr */
+/* the first that meets [start, end) */
+struct vma *vma_meets(struct quire_mm *mm, quire_vaddr start, quire_vaddr end);
 
 /* The bits of an entry that the VMA's protection asks for; writable only where a private page may be. */
 quire_entry vma_entry_bits(const struct vma *vma);
@@ -127,8 +132,9 @@ void mm_account(struct quire_mm *mm, uint32_t flags, int64_t pages);
 
 /* Limits. All W. */
 bool mm_may_expand(struct quire_mm *mm, uint32_t flags, uint64_t pages); /* RLIMIT_AS, RLIMIT_DATA */
-bool mm_may_lock(struct quire_mm *mm, uint32_t flags, uint64_t bytes);	 /* RLIMIT_MEMLOCK, for more VMA_LOCKED memory */
-bool mm_can_lock(struct quire_mm *mm);					 /* at all */
+/* RLIMIT_MEMLOCK, for more VMA_LOCKED memory */
+bool mm_may_lock(struct quire_mm *mm, uint32_t flags, uint64_t bytes);
+bool mm_can_lock(struct quire_mm *mm); /* at all */
 bool flags_are_data(uint32_t flags);
 
 /* Commit @pages, or -ENOMEM; give them back. */

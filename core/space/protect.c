@@ -1,8 +1,9 @@
 /*
  * protect.c - make the entries of a range say what their VMA says.
  *
- * A private page may be written at once only where it belongs to this mm alone; a shared one only where the store need not hear of it. What is
- * already writable and may stay so is left writable, or every mprotect would cost a fault a page.
+ * A private page may be written at once only where it belongs to this mm alone; a shared one only where the
+ * store need not hear of it. What is already writable and may stay so is left writable, or every mprotect
+ * would cost a fault a page.
  *
  * Order:   the door is closed > table locks.
  * Rules:   BASE-1, BASE-3, PIN-8 (dirty bits survive: the door's business).

@@ -6,7 +6,10 @@
 
 #include "mm.h"
 
-/* The VMA's flags are set; its entries in [start, end) are rewritten and flushed. SLEEPS (notifiers); the door is closed. */
+/*
+ * The VMA's flags are set; its entries in [start, end) are rewritten and flushed. SLEEPS (notifiers); the
+ * door is closed.
+ */
 void protect_range(struct quire_cpu **cpu, struct vma *vma, quire_vaddr start, quire_vaddr end);
 
 #endif

@@ -7,15 +7,16 @@
 #include "mm.h"
 
 enum {
-	SEARCH_FIXED = 1u << 0,	   /* there or nowhere; what is there is not looked at */
-	SEARCH_LOW = 1u << 1,	   /* below 2 GiB (MAP_32BIT) */
-	SEARCH_MEMORY = 1u << 2,   /* for a file in memory, or shared memory: no alignment to huge pages */
-	SEARCH_STORE = 1u << 3,	   /* for a file with a store: aligned as @offset is, if it is long enough */
+	SEARCH_FIXED = 1u << 0,	 /* there or nowhere; what is there is not looked at */
+	SEARCH_LOW = 1u << 1,	 /* below 2 GiB (MAP_32BIT) */
+	SEARCH_MEMORY = 1u << 2, /* for a file in memory, or shared memory: no alignment to huge pages */
+	SEARCH_STORE = 1u << 3,	 /* for a file with a store: aligned as @offset is, if it is long enough */
 };
 
 /*
- * An address for @length bytes from @offset of a file on (0 when there is none), page aligned, at @hint if that is free; the highest that fits below mmap_base otherwise. Negative errno:
- * -ENOMEM when there is none, -EINVAL for a fixed one that is not page aligned. mm->lock is held.
+ * An address for @length bytes from @offset of a file on (0 when there is none), page aligned, at @hint if
+ * that is free; the highest that fits below mmap_base otherwise. Negative errno: -ENOMEM when there is none,
+ * -EINVAL for a fixed one that is not page aligned. mm->lock is held.
  */
 int64_t search_unmapped(struct quire_mm *mm, quire_vaddr hint, quire_vaddr length, uint64_t offset,
 			unsigned how);

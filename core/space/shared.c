@@ -1,8 +1,9 @@
 /*
  * shared.c - memory behind shared anonymous mappings: a file in memory, with no name.
  *
- * It is committed for once, whole, when the mapping is made (unless with MAP_NORESERVE), whoever else comes to map it by fork; what was
- * committed is given back when the last mapping is gone. The file's data word says whether there was anything.
+ * It is committed for once, whole, when the mapping is made (unless with MAP_NORESERVE), whoever else comes
+ * to map it by fork; what was committed is given back when the last mapping is gone. The file's data word
+ * says whether there was anything.
  *
  * Rules:   BASE-1 (overcommit), BASE-4.
  */
@@ -18,7 +19,8 @@ static int read_hole(struct quire_cpu **cpu, struct quire_file *file, void *data
 	return 0;
 }
 
-static int punch_hole(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t start, uint64_t end)
+static int punch_hole(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t start,
+		      uint64_t end)
 {
 	(void)cpu;
 	(void)file;
@@ -43,8 +45,8 @@ static const struct quire_store shared_store = {
 
 int shared_memory_create(struct quire_cpu **cpu, uint64_t bytes, struct quire_file **out)
 {
-	return quire_file_create(cpu, &shared_store, NULL, QUIRE_FILE_READ | QUIRE_FILE_WRITE | QUIRE_FILE_RAM, bytes, 0,
-				 out);
+	return quire_file_create(cpu, &shared_store, NULL,
+				 QUIRE_FILE_READ | QUIRE_FILE_WRITE | QUIRE_FILE_RAM, bytes, 0, out);
 }
 
 int shared_memory_commit(struct quire_file *file)

@@ -4,7 +4,8 @@
  *	cut at the ends		may fail
  *	reserve tree nodes	may fail
  *	tell secondary MMUs, clear entries, flush, free the frames
- *	retire the VMAs		their reverse-map nodes stay until the entries are gone, so that truncate finds what is mapped
+ *	retire the VMAs		their reverse-map nodes stay until the entries are gone, so that truncate
+ *				finds what is mapped
  *
  * Order:   the door is closed.
  * Rules:   BASE-1, BASE-3, BASE-4, BASE-7.
@@ -15,7 +16,7 @@
 
 void unmap_sum(struct quire_mm *mm, quire_vaddr start, quire_vaddr end, struct unmap_sums *out)
 {
-	*out = (struct unmap_sums){0};
+	*out = (struct unmap_sums){ 0 };
 	for (struct vma *vma = vma_meets(mm, start, end); vma; vma = vma_meets(mm, vma->rmap.end, end)) {
 		uint64_t pages = page_of(min_u64(end, vma->rmap.end) - max_u64(start, vma->rmap.start));
 		out->pages += pages;
@@ -26,7 +27,10 @@ void unmap_sum(struct quire_mm *mm, quire_vaddr start, quire_vaddr end, struct u
 	}
 }
 
-/* Linux lets the count of maps pass its limit by one for a moment when an unmap cuts a hole, not when it would stay past it. */
+/*
+ * Linux lets the count of maps pass its limit by one for a moment when an unmap cuts a hole, not when it
+ * would stay past it.
+ */
 int unmap_cut(struct door *door, quire_vaddr start, quire_vaddr end)
 {
 	struct quire_mm *mm = door->mm;

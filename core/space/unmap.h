@@ -1,5 +1,6 @@
 /*
- * unmap.h - taking mappings away: for munmap, for what MAP_FIXED replaces, for mremap's source, and all of them for exit.
+ * unmap.h - taking mappings away: for munmap, for what MAP_FIXED replaces, for mremap's source, and all of
+ * them for exit.
  */
 #ifndef QUIRE_SPACE_UNMAP_H
 #define QUIRE_SPACE_UNMAP_H
@@ -7,12 +8,16 @@
 #include "door.h"
 
 /*
- * Unmap [start, end), page aligned; the door is closed. Cuts the VMAs at the ends, clears and flushes, then retires what lies inside, commit
- * and counts with it. -ENOMEM with nothing unmapped (an end may stay cut, as on Linux).
+ * Unmap [start, end), page aligned; the door is closed. Cuts the VMAs at the ends, clears and flushes, then
+ * retires what lies inside, commit and counts with it. -ENOMEM with nothing unmapped (an end may stay cut, as
+ * on Linux).
  */
 int unmap_range(struct door *door, quire_vaddr start, quire_vaddr end);
 
-/* munmap(): the same for [start, start + length) as a caller names it. -EINVAL for a range that makes no sense. */
+/*
+ * munmap(): the same for [start, start + length) as a caller names it. -EINVAL for a range that makes no
+ * sense.
+ */
 int unmap_named(struct door *door, quire_vaddr start, quire_vaddr length);
 
 /* What unmap_range() would give back, to judge limits before a replacement. */
@@ -21,7 +26,10 @@ struct unmap_sums {
 };
 void unmap_sum(struct quire_mm *mm, quire_vaddr start, quire_vaddr end, struct unmap_sums *out);
 
-/* The two halves, for mmap, which may still fail in between: cut at the ends; then take away, which cannot fail. */
+/*
+ * The two halves, for mmap, which may still fail in between: cut at the ends; then take away, which cannot
+ * fail.
+ */
 int unmap_cut(struct door *door, quire_vaddr start, quire_vaddr end);
 void unmap_cut_out(struct door *door, quire_vaddr start, quire_vaddr end);
 

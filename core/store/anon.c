@@ -372,11 +372,12 @@ void anon_unlink(struct quire_cpu **cpu, struct rmap_node *node)
 	if (!lock)
 		return;
 	/*
-	 * The lock must outlive its release, which looks at it once more after another may have it; and that other may be the last of the
-	 * lineage.
+	 * The lock must outlive its release, which looks at it once more after another may have it; and that
+	 * other may be the last of the lineage.
 	 */
 	struct anon_vma *root = container_of(lock, struct anon_vma, lock);
-	atomic_fetch_add_explicit(&root->refs, 1, memory_order_relaxed); /* a chain's reference keeps it until here */
+	/* a chain's reference keeps it until here */
+	atomic_fetch_add_explicit(&root->refs, 1, memory_order_relaxed);
 	rwlock_write(cpu, lock);
 	chains_cut(*cpu, node);
 	struct anon_vma *anon = atomic_load_explicit(&node->anon, memory_order_relaxed); /* S */

@@ -13,13 +13,13 @@
  * Locks:  P fixed    C atomic    L the root's lock, written to change, read to walk
  */
 struct anon_vma {
-	struct anon_vma *root;	/* P: of the lineage; itself for the first. Referenced when another */
-	struct anon_vma *parent; /* P: itself for the root. Lives as long as chains lead here, since their nodes
-				    have chains to it too */
-	struct rwlock lock;	/* the root's serves the whole lineage */
-	_Atomic uint32_t refs;	/* C: one for all chains together, one a walk; on a root one a descendant */
-	uint64_t chain_count;	/* L: chains that lead here */
-	uint64_t num_children;	/* L: anon_vmas with this parent that have chains; a root counts itself */
+	struct anon_vma *root; /* P: of the lineage; itself for the first. Referenced when another */
+	/* P: itself for the root. Lives as long as chains lead here: their nodes have chains to it too. */
+	struct anon_vma *parent;
+	struct rwlock lock;	  /* the root's serves the whole lineage */
+	_Atomic uint32_t refs;	  /* C: one for all chains together, one a walk; on a root one a descendant */
+	uint64_t chain_count;	  /* L: chains that lead here */
+	uint64_t num_children;	  /* L: anon_vmas with this parent that have chains; a root counts itself */
 	uint64_t num_active_vmas; /* L: nodes whose ->anon this is */
 	struct interval_tree nodes; /* L: of struct anon_chain */
 	struct quire_rcu rcu;
@@ -27,11 +27,11 @@ struct anon_vma {
 
 /* One node on one anon_vma. */
 struct anon_chain {
-	struct rmap_node *node;	 /* P */
-	struct anon_vma *anon;	 /* P */
-	struct list same_node;	 /* S of the node */
+	struct rmap_node *node;	  /* P */
+	struct anon_vma *anon;	  /* P */
+	struct list same_node;	  /* S of the node */
 	struct interval interval; /* L: by page offset */
-	bool in_tree;		 /* L */
+	bool in_tree;		  /* L */
 };
 
 /* The lock of the lineage that the node hangs in; NULL when it hangs in none. S. */

@@ -29,20 +29,20 @@
  * Locks:  C atomic   P fixed   L pages_lock (changes; searches under RCU)   M rmap_lock
  */
 struct quire_file {
-	_Atomic uint64_t refs;		/* C */
-	uint64_t id;			/* P */
-	uint32_t flags;			/* P, QUIRE_FILE_* */
-	struct quire *quire;		/* P */
+	_Atomic uint64_t refs;		 /* C */
+	uint64_t id;			 /* P */
+	uint32_t flags;			 /* P, QUIRE_FILE_* */
+	struct quire *quire;		 /* P */
 	const struct quire_store *store; /* P */
-	void *data;			/* P, the store's */
-	_Atomic uint64_t size;		/* C, bytes; written under resize_lock */
+	void *data;			 /* P, the store's */
+	_Atomic uint64_t size;		 /* C, bytes; written under resize_lock */
 	struct rwlock resize_lock; /* written by what changes the length or the store's contents, read by what
 				      reads in or writes back; outside folio locks */
-	struct radix pages;		/* L */
+	struct radix pages;	   /* L */
 	struct quire_spin pages_lock;
-	struct rwlock rmap_lock;	/* inside folio locks, outside table locks */
-	struct interval_tree mappings;	/* M: rmap_node.in_file */
-	_Atomic int32_t error;		/* C: the last writeback error not yet reported, 0 or negative */
+	struct rwlock rmap_lock;       /* inside folio locks, outside table locks */
+	struct interval_tree mappings; /* M: rmap_node.in_file */
+	_Atomic int32_t error;	       /* C: the last writeback error not yet reported, 0 or negative */
 };
 
 static inline uint64_t file_pages(struct quire_file *file) /* rounded up */

@@ -26,16 +26,16 @@
 struct anon_vma;
 
 struct rmap_node {
-	struct quire_as *as;	/* fixed */
-	quire_vaddr start, end; /* R and S; page aligned */
-	uint64_t pgoff;		/* R and S; page offset of start, in the file or the anonymous numbering */
+	struct quire_as *as;	 /* fixed */
+	quire_vaddr start, end;	 /* R and S; page aligned */
+	uint64_t pgoff;		 /* R and S; page offset of start, in the file or the anonymous numbering */
 	struct quire_file *file; /* fixed; NULL when anonymous. The reference is the VMA's, not the node's */
-	bool shared;		/* fixed; a private file node can have both sides */
-	bool attached;		/* S: its file's tree has it */
+	bool shared;		 /* fixed; a private file node can have both sides */
+	bool attached;		 /* S: its file's tree has it */
 	struct interval in_file; /* R */
 	struct anon_vma *_Atomic anon; /* S; set once, by anon_prepare(), release: where new pages belong */
-	struct list chains;	/* S: struct anon_chain, oldest ancestor last */
-	_Atomic uint32_t chain_count; /* S; read without it by anon_is_single() */
+	struct list chains;	       /* S: struct anon_chain, oldest ancestor last */
+	_Atomic uint32_t chain_count;  /* S; read without it by anon_is_single() */
 };
 
 static inline uint64_t rmap_index(const struct rmap_node *node, quire_vaddr va)

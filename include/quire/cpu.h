@@ -1,8 +1,9 @@
 /*
  * cpu.h - CPUs of an instance, and which address space each runs.
  *
- * A machine creates one per processor, plus one for every other thread that runs RCU callbacks, since whatever
- * touches frames needs to say where it runs. It tells Quire whenever a CPU starts or stops running a program.
+ * A machine creates one per processor, plus one for every other thread that runs RCU callbacks, since
+ * whatever touches frames needs to say where it runs. It tells Quire whenever a CPU starts or stops running a
+ * program.
  */
 #ifndef QUIRE_CPU_H
 #define QUIRE_CPU_H
@@ -29,7 +30,8 @@ int quire_cpu_create(struct quire_cpu *boot, struct quire *quire, uint32_t id, v
 
 /*
  * This CPU runs @mm's user code from now on. Flushes what went stale while it did not (BASE-3). Does not
- * sleep. The caller holds a reference on @mm for as long as it runs, and calls quire_cpu_leave() before it drops it.
+ * sleep. The caller holds a reference on @mm for as long as it runs, and calls quire_cpu_leave() before it
+ * drops it.
  */
 void quire_cpu_run(struct quire_cpu *cpu, struct quire_mm *mm);
 

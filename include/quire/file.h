@@ -17,28 +17,32 @@ struct quire_store {
 	int (*read)(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index, void *page);
 
 	/*
-	 * Write @page back; what lies past the end of the file is zero and not to be kept. NULL: nothing is ever
-	 * written back; the page cache is the only copy (RAM).
+	 * Write @page back; what lies past the end of the file is zero and not to be kept. NULL: nothing is
+	 * ever written back; the page cache is the only copy (RAM).
 	 */
 	int (*write)(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index,
 		     const void *page);
 
-	/* A clean page is about to become writable through a mapping. May refuse (-ENOSPC: SIGBUS). Or NULL. */
+	/*
+	 * A clean page is about to become writable through a mapping. May refuse (-ENOSPC: SIGBUS). Or NULL.
+	 */
 	int (*make_writable)(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index);
 
 	/* The file's length is now @bytes; or [start, end) of it was punched out. Either may be NULL. */
 	int (*resize)(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t bytes);
-	int (*punch)(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t start, uint64_t end);
+	int (*punch)(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t start,
+		     uint64_t end);
 
 	/* The last reference is gone, the cache is empty: free @data. Or NULL. */
 	void (*release)(struct quire_cpu **cpu, struct quire_file *file, void *data);
 };
 
 enum {
-	QUIRE_FILE_READ = 0x1,	/* opened for reading: may be mapped at all */
-	QUIRE_FILE_WRITE = 0x2, /* opened for writing: may be mapped shared and writable */
+	QUIRE_FILE_READ = 0x1,	 /* opened for reading: may be mapped at all */
+	QUIRE_FILE_WRITE = 0x2,	 /* opened for writing: may be mapped shared and writable */
 	QUIRE_FILE_NOEXEC = 0x4, /* on a mount without exec */
-	QUIRE_FILE_RAM = 0x8,	/* kept in memory: counts as shared memory, MADV_REMOVE works, nothing to sync */
+	/* kept in memory: counts as shared memory, MADV_REMOVE works, nothing to sync */
+	QUIRE_FILE_RAM = 0x8,
 };
 
 /*
@@ -60,15 +64,17 @@ void *quire_file_data(struct quire_file *file); /* the store's */
 
 /*
  * read() and write(): through the page cache, so that mappings see it. write() past the end extends the file.
- * @buffer is kernel memory. Return bytes moved, fewer when an error came after some, or a negative errno. SLEEP.
+ * @buffer is kernel memory. Return bytes moved, fewer when an error came after some, or a negative errno.
+ * SLEEP.
  */
-int64_t quire_file_read(struct quire_cpu **cpu, struct quire_file *file, uint64_t at, void *buffer, size_t bytes);
+int64_t quire_file_read(struct quire_cpu **cpu, struct quire_file *file, uint64_t at, void *buffer,
+			size_t bytes);
 int64_t quire_file_write(struct quire_cpu **cpu, struct quire_file *file, uint64_t at, const void *buffer,
 			 size_t bytes);
 
 /*
- * ftruncate(): set the length. Pages wholly past it leave every mapping, private copies included, and the cache;
- * the rest of the last page is zeroed. SLEEPS.
+ * ftruncate(): set the length. Pages wholly past it leave every mapping, private copies included, and the
+ * cache; the rest of the last page is zeroed. SLEEPS.
  */
 int quire_file_truncate(struct quire_cpu **cpu, struct quire_file *file, uint64_t bytes);
 
@@ -80,7 +86,8 @@ int quire_file_sync(struct quire_cpu **cpu, struct quire_file *file, uint64_t fi
 
 /*
  * The store's content of pages [first, last] changed behind our back (a network file system, another host):
- * drop them from every mapping and from the cache, dirty ones written back first. Private copies stay. SLEEPS.
+ * drop them from every mapping and from the cache, dirty ones written back first. Private copies stay.
+ * SLEEPS.
  */
 int quire_file_invalidate(struct quire_cpu **cpu, struct quire_file *file, uint64_t first_page,
 			  uint64_t last_page);

@@ -19,22 +19,22 @@
 #endif
 
 #if QUIRE_GEOMETRY == QUIRE_GEOMETRY_FULL
-#define QUIRE_PAGE_SHIFT 12	  /* log2 of a page's bytes */
-#define QUIRE_TABLE_SHIFT 9	  /* log2 of a table's entries */
+#define QUIRE_PAGE_SHIFT 12 /* log2 of a page's bytes */
+#define QUIRE_TABLE_SHIFT 9 /* log2 of a table's entries */
 #ifndef QUIRE_LEVELS
-#define QUIRE_LEVELS 4		  /* 4, or 5 for LA57 */
+#define QUIRE_LEVELS 4 /* 4, or 5 for LA57 */
 #endif
-#define QUIRE_MAX_ORDER 10	  /* largest block of the buddy allocator */
+#define QUIRE_MAX_ORDER 10 /* largest block of the buddy allocator */
 #define QUIRE_MAX_CPUS 256
-#define QUIRE_ASIDS 6		  /* address spaces whose translations one CPU keeps */
-#define QUIRE_FLUSH_CEILING 33	  /* pages; a larger range is flushed whole */
-#define QUIRE_GATHER_FRAMES 62	  /* frames that one gather holds before it must flush */
-#define QUIRE_CPU_FRAMES 64	  /* frames a CPU keeps for itself, per order kept */
-#define QUIRE_FAULT_AROUND 16	  /* pages mapped round a read fault on a cached file page */
-#define QUIRE_STACK_GAP 256	  /* pages kept free below a growing stack */
-#define QUIRE_FAULT_RESTARTS 16	  /* after so many a fault keeps the whole address space to itself */
-#define QUIRE_RADIX_SHIFT 6	  /* log2 of a page-cache node's slots */
-#define QUIRE_RANGE_FANOUT 15	  /* ranges in one node of the VMA tree */
+#define QUIRE_ASIDS 6		/* address spaces whose translations one CPU keeps */
+#define QUIRE_FLUSH_CEILING 33	/* pages; a larger range is flushed whole */
+#define QUIRE_GATHER_FRAMES 62	/* frames that one gather holds before it must flush */
+#define QUIRE_CPU_FRAMES 64	/* frames a CPU keeps for itself, per order kept */
+#define QUIRE_FAULT_AROUND 16	/* pages mapped round a read fault on a cached file page */
+#define QUIRE_STACK_GAP 256	/* pages kept free below a growing stack */
+#define QUIRE_FAULT_RESTARTS 16 /* after so many a fault keeps the whole address space to itself */
+#define QUIRE_RADIX_SHIFT 6	/* log2 of a page-cache node's slots */
+#define QUIRE_RANGE_FANOUT 15	/* ranges in one node of the VMA tree */
 #elif QUIRE_GEOMETRY == QUIRE_GEOMETRY_MINI
 #define QUIRE_PAGE_SHIFT 6
 #define QUIRE_TABLE_SHIFT 3
@@ -72,7 +72,7 @@
 #define QUIRE_TABLE_ENTRIES (1u << QUIRE_TABLE_SHIFT)
 
 /* Address bits below an entry of @level; level 0 is the leaf table, whose entries map one page each. */
-#define QUIRE_LEVEL_SHIFT(level) (QUIRE_PAGE_SHIFT + (level) * QUIRE_TABLE_SHIFT)
+#define QUIRE_LEVEL_SHIFT(level) (QUIRE_PAGE_SHIFT + (level)*QUIRE_TABLE_SHIFT)
 #define QUIRE_LEVEL_SIZE(level) (1ul << QUIRE_LEVEL_SHIFT(level))
 
 #define QUIRE_HUGE_ORDER QUIRE_TABLE_SHIFT

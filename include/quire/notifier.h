@@ -1,9 +1,9 @@
 /*
  * notifier.h - secondary MMUs: a hypervisor's nested tables, an IOMMU, a device (BASE-7).
  *
- * Whoever keeps translations of an mm outside its page tables registers a notifier. Before entries of a range are
- * changed, start() is called: from its return on until end(), the owner holds no translation of that range and makes
- * none. No frame is reused and no translation changes meaning in between.
+ * Whoever keeps translations of an mm outside its page tables registers a notifier. Before entries of a range
+ * are changed, start() is called: from its return on until end(), the owner holds no translation of that
+ * range and makes none. No frame is reused and no translation changes meaning in between.
  *
  *	the core				the secondary MMU, on its own fault
  *	start(range): drop it, refuse it	seq = quire_notifier_seq(n)
@@ -23,9 +23,14 @@ struct quire_notifier;
 
 struct quire_notifier_ops {
 	/* Both may sleep; neither may call into the mm. */
-	void (*start)(struct quire_notifier *notifier, struct quire_cpu **cpu, quire_vaddr start, quire_vaddr end);
-	void (*end)(struct quire_notifier *notifier, struct quire_cpu **cpu, quire_vaddr start, quire_vaddr end);
-	/* The mm is going, or exec empties it: drop everything. The notifier is removed, and no further call follows. */
+	void (*start)(struct quire_notifier *notifier, struct quire_cpu **cpu, quire_vaddr start,
+		      quire_vaddr end);
+	void (*end)(struct quire_notifier *notifier, struct quire_cpu **cpu, quire_vaddr start,
+		    quire_vaddr end);
+	/*
+	 * The mm is going, or exec empties it: drop everything. The notifier is removed, and no further call
+	 * follows.
+	 */
 	void (*release)(struct quire_notifier *notifier, struct quire_cpu **cpu);
 };
 
@@ -35,7 +40,7 @@ struct quire_notifier {
 	/* the core's */
 	struct quire_notifier *next;
 	struct quire_mm *mm;
-	_Atomic uint64_t seq;	/* moves at every end */
+	_Atomic uint64_t seq;	 /* moves at every end */
 	_Atomic uint32_t active; /* starts without their end */
 };
 
@@ -50,7 +55,7 @@ bool quire_notifier_retry(struct quire_notifier *notifier, uint64_t seq);
  * The frame behind @addr, faulted in for @access if need be. SLEEPS. 0 and *out (and *writable), or -EFAULT,
  * -ENOMEM. No reference is taken: the frame is the mm's for as long as the notifier says nothing.
  */
-int quire_translate(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, unsigned access, quire_pfn *out,
-		    bool *writable);
+int quire_translate(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, unsigned access,
+		    quire_pfn *out, bool *writable);
 
 #endif

@@ -34,7 +34,9 @@ void quire_port_zero(void *to, size_t bytes);
 
 /* ---- waiting ----------------------------------------------------------------------------------------- */
 
-/* One turn of a short wait under a spin lock's conditions: serves IPIs, may yield to the host, never sleeps. */
+/*
+ * One turn of a short wait under a spin lock's conditions: serves IPIs, may yield to the host, never sleeps.
+ */
 void quire_port_relax(struct quire_cpu *cpu);
 
 /*
@@ -72,8 +74,8 @@ struct quire_cpu_mask {
 };
 
 /*
- * Runs @handler(target's cpu, @argument) on every CPU of @targets and returns when all have run; the caller is
- * not among them. Serves IPIs meanwhile. The handler takes no lock and does not wait. Everything before
+ * Runs @handler(target's cpu, @argument) on every CPU of @targets and returns when all have run; the caller
+ * is not among them. Serves IPIs meanwhile. The handler takes no lock and does not wait. Everything before
  * the call is visible to the handlers, everything in the handlers to the caller after it. A CPU that
  * executes nothing at all (offline) may have its handler run for it by another.
  */
@@ -100,7 +102,9 @@ void quire_port_tlb_flush_asid(struct quire_cpu *cpu, unsigned asid);
 /* An invariant is broken: print and stop. Only debug builds (QUIRE_DEBUG) call it. Does not return. */
 _Noreturn void quire_port_panic(const char *file, int line, const char *condition);
 
-/* Debug builds: is @cpu the CPU that the caller runs on? A caller that slept and kept a stale one is caught. */
+/*
+ * Debug builds: is @cpu the CPU that the caller runs on? A caller that slept and kept a stale one is caught.
+ */
 bool quire_port_is_here(struct quire_cpu *cpu);
 
 /* ---- with defaults ------------------------------------------------------------------------------------- */

@@ -83,7 +83,9 @@ struct plan {
 	uint64_t minor, major, table_bytes, peak_rss_pages, calls, duration;
 };
 
-/* Read all of @reader, which becomes the plan's. NULL on failure: one line in @error, the reader is closed. */
+/*
+ * Read all of @reader, which becomes the plan's. NULL on failure: one line in @error, the reader is closed.
+ */
 struct plan *plan_read(struct trace_reader *reader, char *error, size_t error_size);
 void plan_free(struct plan *plan);
 

@@ -1,8 +1,8 @@
 /*
  * ops.c - coverage-guided fuzzing of Quire against the host's kernel.
  *
- * The bytes are a sequence for `quire fuzz --replay`. A computer whose kernel cannot be asked (PROCMAP_QUERY is Linux
- * 6.11's) passes with nothing done.
+ * The bytes are a sequence for `quire fuzz --replay`. A computer whose kernel cannot be asked (PROCMAP_QUERY
+ * is Linux 6.11's) passes with nothing done.
  */
 #include <stdio.h>
 #include <stdlib.h>

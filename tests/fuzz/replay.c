@@ -1,6 +1,6 @@
 /*
- * replay.c - libFuzzer target: any bytes, read as a trace and replayed on two CPUs with little memory. Nothing may
- * crash or hang, and whatever the trace asks for, every count is zero at the end.
+ * replay.c - libFuzzer target: any bytes, read as a trace and replayed on two CPUs with little memory.
+ * Nothing may crash or hang, and whatever the trace asks for, every count is zero at the end.
  *
  * Whether results agree says nothing here: what a mutated trace has recorded never happened.
  */

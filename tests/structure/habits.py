@@ -2,13 +2,14 @@
 """habits.py - what docs/design.md and docs/style.md promise of the source and a program can see.
 
 In the core: sizes come from geometry.h, memory order is explicit, no inline assembly, no thread-locals. Everywhere: files
-under 800 lines that open with a comment.
+under 800 lines, of at most 110 columns, that open with a comment.
 """
 import re
 
 import common
 
 LONGEST = 800
+WIDEST = 110
 
 CORE = [
     (r"\b(?:4096|4095|0x1000|0xfff|512|511)[ul]*\b|(?<!1u )(?:<<|>>)\s*(?:9|12|21)\b", "a size that geometry.h should give"),
@@ -27,6 +28,10 @@ def check_text(name, text):
     lines = text.count("\n")
     if lines >= LONGEST:
         complaints.append("%s: %d lines, %d are allowed" % (name, lines, LONGEST - 1))
+    for number, line in enumerate(text.split("\n"), 1):
+        # A string that would have to be cut stays whole.
+        if len(line.expandtabs(8)) > WIDEST and '"' not in line:
+            complaints.append("%s:%d: %d columns" % (name, number, len(line.expandtabs(8))))
     if not text.startswith("/*"):
         complaints.append("%s: does not open with what it is for" % name)
     if name.startswith(("core/", "include/")) and name not in EXEMPT:
@@ -43,7 +48,8 @@ def control():
                        (head + "atomic_load(&x);\n", "order"), (head + "__asm__ volatile (\"nop\");\n", "assembly"),
                        (head + "static _Thread_local int x;\n", "thread-local"),
                        (head + "__sync_synchronize();\n", "C11"), (head + "\n" * 800, "lines"),
-                       ("int x;\n", "open")):
+                       ("int x;\n", "open"),
+                       (head + "x = " + "y + " * 30 + "z;\n", "columns")):
         common.expect_report(repr(text[:40]), check_text("core/base/bad.c", text), "bad.c", word)
     fine = head + "/* 4096, 512 */ atomic_load_explicit(&x, memory_order_relaxed); f(\"asm(4096)\"); y = 0x10000;\n"
     common.expect_nothing("a comment about 4096", check_text("core/base/good.c", fine))

@@ -1,6 +1,7 @@
 /*
- * race_control.c - does ThreadSanitizer still see? A clean run of the other tests says something only if a real race is
- * reported, and if the fence and the grace periods of the hosted machine are neither taken for races nor hide any.
+ * race_control.c - does ThreadSanitizer still see? A clean run of the other tests says something only if a
+ * real race is reported, and if the fence and the grace periods of the hosted machine are neither taken for
+ * races nor hide any.
  *
  * Each scene runs on two CPUs of a hosted machine and accesses plain memory:
  *
@@ -104,7 +105,8 @@ static void rcu_reader(struct quire_cpu **cpu, void *argument)
 	(void)argument;
 	while (!atomic_load_explicit(&scene.flag, memory_order_relaxed)) {
 		quire_port_rcu_lock(*cpu);
-		struct object *object = atomic_load_explicit(&scene.object, memory_order_acquire); /* rcu_writer() */
+		/* rcu_writer() */
+		struct object *object = atomic_load_explicit(&scene.object, memory_order_acquire);
 		if (object)
 			atomic_fetch_add_explicit(&scene.sum, object->word, memory_order_relaxed);
 		quire_port_rcu_unlock(*cpu);

@@ -43,14 +43,17 @@ void stage_run_with(void (*body)(struct stage *s), const struct hosted_config *c
 	if (!s->failed[0])
 		hosted_run(s->machine, 0, check_empty, s);
 	if (s->failed[0])
-		fail_msg("%s", s->failed); /* the machine is left as it is: taking it down would only complain */
+		/* the machine is left as it is: taking it down would only complain */
+		fail_msg("%s", s->failed);
 	hosted_destroy(s->machine);
 	free(s);
 }
 
 void stage_run(void (*body)(struct stage *s), unsigned cpus)
 {
-	struct hosted_config config = {.cpus = cpus, .memory_bytes = 4096 * PAGE, .seed = 1, .speculation = 3};
+	struct hosted_config config = {
+		.cpus = cpus, .memory_bytes = 4096 * PAGE, .seed = 1, .speculation = 3
+	};
 	stage_run_with(body, &config);
 }
 
@@ -80,7 +83,8 @@ const char *present(struct stage *s, struct quire_mm *mm)
 	return s->picture;
 }
 
-int64_t map_file(struct stage *s, int page, int pages, uint32_t prot, uint32_t flags, struct quire_file *file, int from)
+int64_t map_file(struct stage *s, int page, int pages, uint32_t prot, uint32_t flags, struct quire_file *file,
+		 int from)
 {
 	struct quire_mmap map = {
 		.addr = AT(page),

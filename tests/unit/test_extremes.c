@@ -1,8 +1,9 @@
 /*
- * test_extremes.c - every call with every pair of addresses and lengths from the ends of what there is, and of what 64 bits hold.
+ * test_extremes.c - every call with every pair of addresses and lengths from the ends of what there is, and
+ * of what 64 bits hold.
  *
- * Whatever they answer, no sum may wrap round to where something is mapped, and the space stays consistent; and at the end nothing is
- * left. Rules: BASE-1, BASE-4.
+ * Whatever they answer, no sum may wrap round to where something is mapped, and the space stays consistent;
+ * and at the end nothing is left. Rules: BASE-1, BASE-4.
  */
 #include "stage.h"
 
@@ -38,7 +39,7 @@ static void map_with(struct stage *s, quire_vaddr addr, quire_vaddr length, uint
 
 static void change_with(struct stage *s, quire_vaddr addr, quire_vaddr length)
 {
-	static const int advice[] = { QUIRE_MADV_DONTNEED, QUIRE_MADV_FREE,	   QUIRE_MADV_WILLNEED,
+	static const int advice[] = { QUIRE_MADV_DONTNEED, QUIRE_MADV_FREE,	     QUIRE_MADV_WILLNEED,
 				      QUIRE_MADV_DONTFORK, QUIRE_MADV_POPULATE_READ, QUIRE_MADV_REMOVE };
 	for (unsigned i = 0; i < sizeof(advice) / sizeof(advice[0]); i++)
 		quire_madvise(s->cpu, s->mm, addr, length, advice[i]);

@@ -1,7 +1,8 @@
 /*
- * test_failures.c - every allocation fails once: a script that uses every call runs again and again, and each time the next allocation
- * of a frame, or of a small object, is refused. Calls may then say ENOMEM, or do without; but nothing may leak, no count may be off, and no
- * data may be lost: a page that was written reads back as it was written, or its mapping is gone.
+ * test_failures.c - every allocation fails once: a script that uses every call runs again and again, and each
+ * time the next allocation of a frame, or of a small object, is refused. Calls may then say ENOMEM, or do
+ * without; but nothing may leak, no count may be off, and no data may be lost: a page that was written reads
+ * back as it was written, or its mapping is gone.
  *
  * Rules: BASE-4, BASE-6 (out of memory is an error code). See "Habits" in docs/design.md.
  */
@@ -26,7 +27,8 @@ static int64_t note(int64_t result)
 static void wrong(struct stage *s, int page, int found, int expected)
 {
 	if (!s->failed[0])
-		snprintf(s->failed, sizeof(s->failed), "page %d reads %d, expected %d", page, found, expected);
+		snprintf(s->failed, sizeof(s->failed), "page %d reads %d, expected %d", page, found,
+			 expected);
 }
 
 /* A page that could be written keeps what was written, whatever fails around it. */
@@ -77,12 +79,12 @@ static void script_fork(struct stage *s, bool written)
 	}
 	struct quire_mm *grandchild;
 	if (!note(quire_fork(s->cpu, child, &grandchild))) {
-		struct quire_layout layout = {.mmap_base = AT(64), .brk_start = AT(32)};
+		struct quire_layout layout = { .mmap_base = AT(64), .brk_start = AT(32) };
 		note(store_in(s, grandchild, 1, 3));
 		note(quire_exec(s->cpu, grandchild, &layout));
 		quire_mm_put(s->cpu, grandchild);
 	}
-	struct quire_iovec local = {AT(0), 64}, remote = {AT(1), 64};
+	struct quire_iovec local = { AT(0), 64 }, remote = { AT(1), 64 };
 	note(quire_process_vm(s->cpu, s->mm, &local, 1, child, &remote, 1, true));
 	quire_mm_put(s->cpu, child);
 }
@@ -115,8 +117,10 @@ static void script_space(struct stage *s)
 static void script_stack(struct stage *s)
 {
 	quire_vaddr top = AT(4 * QUIRE_STACK_GAP);
-	struct quire_mmap map = {top, PAGE, RW, PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_GROWSDOWN | QUIRE_MAP_FIXED,
-				 NULL, 0, 0, 0};
+	struct quire_mmap map = { top,	PAGE,
+				  RW,	PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_GROWSDOWN | QUIRE_MAP_FIXED,
+				  NULL, 0,
+				  0,	0 };
 	struct quire_fault fault;
 	uint8_t byte = 1;
 	if (note(quire_mmap(s->cpu, s->mm, &map)) == (int64_t)top)
@@ -125,7 +129,7 @@ static void script_stack(struct stage *s)
 
 static void script(struct stage *s)
 {
-	struct quire_layout layout = {.mmap_base = AT(64), .mmap_bottom = AT(128), .brk_start = AT(64)};
+	struct quire_layout layout = { .mmap_base = AT(64), .mmap_bottom = AT(128), .brk_start = AT(64) };
 	struct quire_mm *main_mm = s->mm;
 	if (note(quire_mm_create(s->cpu, &s->mm))) {
 		s->mm = main_mm;
@@ -176,7 +180,8 @@ static void one_run(struct stage *s, uint64_t n, bool frames)
 	struct quire_stats after = settled(s);
 	if (after.frames_free != before.frames_free || after.objects != before.objects ||
 	    after.committed_pages != before.committed_pages)
-		snprintf(s->failed, sizeof(s->failed), "leaked %lld frames, %lld objects, %lld committed pages",
+		snprintf(s->failed, sizeof(s->failed),
+			 "leaked %lld frames, %lld objects, %lld committed pages",
 			 (long long)(before.frames_free - after.frames_free),
 			 (long long)(after.objects - before.objects),
 			 (long long)(after.committed_pages - before.committed_pages));
@@ -195,7 +200,8 @@ static void run_all(struct stage *s, bool frames)
 		one_run(s, n, frames);
 		quiet = noticed ? 0 : quiet + 1;
 	}
-	CHECK(n > QUIET_RUNS + 20); /* the script allocates more often than that, and every refusal was survived */
+	/* the script allocates more often than that, and every refusal was survived */
+	CHECK(n > QUIET_RUNS + 20);
 }
 
 static void refuse_frames(struct stage *s)

@@ -1,6 +1,6 @@
 /*
- * test_hardship.c - what must succeed, or must leave everything as it was, when not one frame is left; what devices may rely on; and
- * what a caller may say.
+ * test_hardship.c - what must succeed, or must leave everything as it was, when not one frame is left; what
+ * devices may rely on; and what a caller may say.
  *
  * Rules: BASE-1, BASE-5, BASE-6 (out of memory is an error code, never a lost page), BASE-7.
  */
@@ -36,8 +36,8 @@ static void take_all_but(struct stage *s, struct hoard *hoard, unsigned left)
 }
 
 /*
- * Two pages on each side of a border between tables go to such a border elsewhere. There is a frame for the first table there, and
- * none for the second: what was moved already goes back, and needs no memory for it.
+ * Two pages on each side of a border between tables go to such a border elsewhere. There is a frame for the
+ * first table there, and none for the second: what was moved already goes back, and needs no memory for it.
  */
 static void a_move_goes_back(struct stage *s)
 {

@@ -1,9 +1,10 @@
 /*
  * test_interleave.c - what one operation has begun and another must not take for finished.
  *
- * An operation changes an entry and flushes afterwards. In between the old translation is still good on CPUs that have not been told, and
- * another operation, which finds the entry changed already, has nothing to change itself. It must not return all the same before the
- * CPUs have forgotten, or its caller relies on what is not yet so.
+ * An operation changes an entry and flushes afterwards. In between the old translation is still good on CPUs
+ * that have not been told, and another operation, which finds the entry changed already, has nothing to
+ * change itself. It must not return all the same before the CPUs have forgotten, or its caller relies on what
+ * is not yet so.
  *
  *	CPU 1			CPU 0				CPU 2
  *	store to the page
@@ -51,10 +52,10 @@ static void note(struct play *p, int line, const char *what)
 		snprintf(p->failed, sizeof(p->failed), "%s:%d: %s", __FILE__, line, what);
 }
 
-#define EXPECT(condition)                                   \
-	do {                                                \
-		if (!(condition))                           \
-			note(p, __LINE__, #condition);      \
+#define EXPECT(condition)                              \
+	do {                                           \
+		if (!(condition))                      \
+			note(p, __LINE__, #condition); \
 	} while (0)
 
 /* ---- the three CPUs ---------------------------------------------------------------------------------- */
@@ -159,7 +160,8 @@ static void play(operation *first, operation *second, bool file)
 	hosted_post(p.machine, 2, do_second, &p);
 	hosted_wait(p.machine);
 	if (p.too_early)
-		note(&p, __LINE__, "the second call returned while a CPU could still use the old translation");
+		note(&p, __LINE__,
+		     "the second call returned while a CPU could still use the old translation");
 	end(&p);
 }
 
@@ -267,7 +269,8 @@ static const struct quire_store slow_store = { .read = slow_read, .write = slow_
 static void make_dirty(struct quire_cpu **cpu, void *argument)
 {
 	struct play *p = argument;
-	EXPECT(quire_file_create(cpu, &slow_store, p, QUIRE_FILE_READ | QUIRE_FILE_WRITE, PAGE, 1, &p->file) == 0);
+	EXPECT(quire_file_create(cpu, &slow_store, p, QUIRE_FILE_READ | QUIRE_FILE_WRITE, PAGE, 1,
+				 &p->file) == 0);
 	EXPECT(quire_file_write(cpu, p->file, 0, "x", 1) == 1);
 }
 
@@ -311,7 +314,8 @@ static void base_5_sync_waits_for_what_another_sync_is_writing(void **state)
 
 /* ---- whose error it is ------------------------------------------------------------------------------- */
 
-static int failing_write(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index, const void *page)
+static int failing_write(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index,
+			 const void *page)
 {
 	if (index == 0)
 		return -QUIRE_EIO;
@@ -323,7 +327,8 @@ static const struct quire_store failing_store = { .read = slow_read, .write = fa
 static void make_both_dirty(struct quire_cpu **cpu, void *argument)
 {
 	struct play *p = argument;
-	EXPECT(quire_file_create(cpu, &failing_store, p, QUIRE_FILE_READ | QUIRE_FILE_WRITE, 2 * PAGE, 1, &p->file) == 0);
+	EXPECT(quire_file_create(cpu, &failing_store, p, QUIRE_FILE_READ | QUIRE_FILE_WRITE, 2 * PAGE, 1,
+				 &p->file) == 0);
 	EXPECT(quire_file_write(cpu, p->file, 0, "x", 1) == 1);
 	EXPECT(quire_file_write(cpu, p->file, PAGE, "x", 1) == 1);
 }

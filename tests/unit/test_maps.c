@@ -6,11 +6,11 @@
 #define PRIVATE QUIRE_MAP_PRIVATE
 #define SHARED QUIRE_MAP_SHARED
 #define BODY(name) static void name##_body(struct stage *s)
-#define TEST(name)                           \
-	static void name(void **state)       \
-	{                                    \
-		(void)state;                 \
-		stage_run(name##_body, 1);   \
+#define TEST(name)                         \
+	static void name(void **state)     \
+	{                                  \
+		(void)state;               \
+		stage_run(name##_body, 1); \
 	}
 
 /* AAAAAA -> AA..BB */
@@ -90,7 +90,8 @@ BODY(base_1_fixed_replaces)
 	CHECK_EQUAL(map_at(s, 2, 3, RO, SHARED), 2);
 	CHECK_PICTURE(maps(s, s->mm), "AABBBC");
 	CHECK_EQUAL(load_at(s, 3), 0);
-	struct quire_mmap map = {AT(4), PAGE, RW, PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED_NOREPLACE, NULL, 0, 0, 0};
+	struct quire_mmap map = { AT(4), PAGE, RW, PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED_NOREPLACE,
+				  NULL,	 0,    0,  0 };
 	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), -QUIRE_EEXIST);
 	map.addr = AT(6);
 	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), (int64_t)AT(6));
@@ -99,8 +100,8 @@ TEST(base_1_fixed_replaces)
 
 static int64_t remap(struct stage *s, int page, int pages, int to_pages, uint32_t flags, int to)
 {
-	int64_t addr = quire_mremap(s->cpu, s->mm, AT(page), (quire_vaddr)pages * PAGE, (quire_vaddr)to_pages * PAGE, flags,
-				    AT(to));
+	int64_t addr = quire_mremap(s->cpu, s->mm, AT(page), (quire_vaddr)pages * PAGE,
+				    (quire_vaddr)to_pages * PAGE, flags, AT(to));
 	return addr < 0 ? addr : (int64_t)(((uint64_t)addr - STAGE_BASE) / PAGE);
 }
 
@@ -153,7 +154,8 @@ BODY(base_1_mremap_dontunmap_leaves_an_empty_mapping)
 {
 	map_at(s, 0, 2, RW, PRIVATE);
 	store_at(s, 0, 9);
-	CHECK_EQUAL(remap(s, 0, 2, 2, QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_DONTUNMAP | QUIRE_MREMAP_FIXED, 4), 4);
+	CHECK_EQUAL(remap(s, 0, 2, 2, QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_DONTUNMAP | QUIRE_MREMAP_FIXED, 4),
+		    4);
 	CHECK_PICTURE(maps(s, s->mm), "AA..BB");
 	CHECK_PICTURE(present(s, s->mm), "....#.");
 	CHECK_EQUAL(load_at(s, 4), 9);
@@ -189,9 +191,9 @@ TEST(base_1_mremap_doubles_a_shared_mapping)
 
 BODY(base_1_search_goes_down_from_the_base)
 {
-	struct quire_layout layout = {.mmap_base = AT(16), .mmap_bottom = AT(64), .brk_start = AT(1000)};
+	struct quire_layout layout = { .mmap_base = AT(16), .mmap_bottom = AT(64), .brk_start = AT(1000) };
 	quire_mm_set_layout(s->cpu, s->mm, &layout);
-	struct quire_mmap map = {0, 2 * PAGE, RW, PRIVATE | QUIRE_MAP_ANONYMOUS, NULL, 0, 0, 0};
+	struct quire_mmap map = { 0, 2 * PAGE, RW, PRIVATE | QUIRE_MAP_ANONYMOUS, NULL, 0, 0, 0 };
 	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), (int64_t)AT(14));
 	map.prot = RO;
 	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), (int64_t)AT(12));
@@ -210,7 +212,7 @@ TEST(base_1_search_goes_down_from_the_base)
 
 BODY(base_1_brk_moves_the_heap)
 {
-	struct quire_layout layout = {.mmap_base = AT(4096), .mmap_bottom = AT(64), .brk_start = AT(0)};
+	struct quire_layout layout = { .mmap_base = AT(4096), .mmap_bottom = AT(64), .brk_start = AT(0) };
 	quire_mm_set_layout(s->cpu, s->mm, &layout);
 	CHECK_EQUAL(quire_brk(s->cpu, s->mm, 0), AT(0));
 	CHECK_EQUAL(quire_brk(s->cpu, s->mm, AT(3) + 1), AT(3) + 1);
@@ -232,8 +234,10 @@ BODY(base_1_stack_grows_to_its_gap)
 {
 	/* Far above, so that the gap fits below. */
 	quire_vaddr top = STAGE_BASE + 4 * QUIRE_STACK_GAP * PAGE;
-	struct quire_mmap map = {top, 2 * PAGE, RW, PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_GROWSDOWN | QUIRE_MAP_FIXED,
-				 NULL, 0, 0, 0};
+	struct quire_mmap map = { top,	2 * PAGE,
+				  RW,	PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_GROWSDOWN | QUIRE_MAP_FIXED,
+				  NULL, 0,
+				  0,	0 };
 	struct quire_fault fault;
 	uint8_t byte = 1;
 	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), (int64_t)top);
@@ -293,7 +297,7 @@ TEST(base_1_mlock_splits_populates_and_counts)
 
 BODY(base_1_limits_are_kept)
 {
-	struct quire_limits limits = {8 * PAGE, QUIRE_UNLIMITED, QUIRE_UNLIMITED, 2 * PAGE, false};
+	struct quire_limits limits = { 8 * PAGE, QUIRE_UNLIMITED, QUIRE_UNLIMITED, 2 * PAGE, false };
 	quire_mm_set_limits(s->cpu, s->mm, &limits);
 	CHECK_EQUAL(map_at(s, 0, 6, RW, PRIVATE), 0);
 	CHECK_EQUAL(map_at(s, 8, 3, RW, PRIVATE), -QUIRE_ENOMEM);
@@ -304,7 +308,7 @@ BODY(base_1_limits_are_kept)
 	limits.memlock = 0;
 	quire_mm_set_limits(s->cpu, s->mm, &limits);
 	CHECK_EQUAL(quire_mlockall(s->cpu, s->mm, QUIRE_MCL_CURRENT), -QUIRE_EPERM);
-	limits = (struct quire_limits){QUIRE_UNLIMITED, 10 * PAGE, QUIRE_UNLIMITED, 0, true};
+	limits = (struct quire_limits){ QUIRE_UNLIMITED, 10 * PAGE, QUIRE_UNLIMITED, 0, true };
 	quire_mm_set_limits(s->cpu, s->mm, &limits);
 	CHECK_EQUAL(map_at(s, 8, 3, RW, PRIVATE), -QUIRE_ENOMEM);
 	CHECK_EQUAL(map_at(s, 8, 3, RO, PRIVATE), 8);
@@ -315,7 +319,7 @@ TEST(base_1_limits_are_kept)
 
 BODY(base_1_bad_arguments)
 {
-	struct quire_mmap map = {0, 0, RW, PRIVATE | QUIRE_MAP_ANONYMOUS, NULL, 0, 0, 0};
+	struct quire_mmap map = { 0, 0, RW, PRIVATE | QUIRE_MAP_ANONYMOUS, NULL, 0, 0, 0 };
 	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), -QUIRE_EINVAL);
 	map.length = UINT64_MAX;
 	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), -QUIRE_ENOMEM);
@@ -359,7 +363,9 @@ static void base_1_map_count_is_limited_body(struct stage *s)
 static void base_1_map_count_is_limited(void **state)
 {
 	(void)state;
-	struct hosted_config config = {.cpus = 1, .memory_bytes = 1024 * PAGE, .quire = {.max_map_count = 4}};
+	struct hosted_config config = { .cpus = 1,
+					.memory_bytes = 1024 * PAGE,
+					.quire = { .max_map_count = 4 } };
 	stage_run_with(base_1_map_count_is_limited_body, &config);
 }
 
@@ -381,8 +387,9 @@ static void base_1_strict_overcommit_body(struct stage *s)
 static void base_1_strict_overcommit(void **state)
 {
 	(void)state;
-	struct hosted_config config = {
-		.cpus = 1, .memory_bytes = 256 * PAGE, .quire = {.overcommit = QUIRE_OVERCOMMIT_NEVER}};
+	struct hosted_config config = { .cpus = 1,
+					.memory_bytes = 256 * PAGE,
+					.quire = { .overcommit = QUIRE_OVERCOMMIT_NEVER } };
 	stage_run_with(base_1_strict_overcommit_body, &config);
 }
 

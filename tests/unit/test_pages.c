@@ -8,11 +8,11 @@
 #define PRIVATE QUIRE_MAP_PRIVATE
 #define SHARED QUIRE_MAP_SHARED
 #define BODY(name) static void name##_body(struct stage *s)
-#define TEST(name)                           \
-	static void name(void **state)       \
-	{                                    \
-		(void)state;                 \
-		stage_run(name##_body, 1);   \
+#define TEST(name)                         \
+	static void name(void **state)     \
+	{                                  \
+		(void)state;               \
+		stage_run(name##_body, 1); \
 	}
 
 static struct quire_stats stats_of(struct stage *s)
@@ -313,7 +313,7 @@ BODY(base_1_process_vm_copies_between)
 	map_at(s, 0, 2, RW, PRIVATE);
 	CHECK_EQUAL(quire_fork(s->cpu, s->mm, &child), 0);
 	quire_copy_to(s->cpu, child, AT(1) - 1, text, 3);
-	struct quire_iovec local[2] = {{AT(0), 1}, {AT(0) + 5, 8}}, remote = {AT(1) - 1, 3};
+	struct quire_iovec local[2] = { { AT(0), 1 }, { AT(0) + 5, 8 } }, remote = { AT(1) - 1, 3 };
 	CHECK_EQUAL(quire_process_vm(s->cpu, s->mm, local, 2, child, &remote, 1, false), 3);
 	CHECK_EQUAL(load_at(s, 0), 'a');
 	remote.base = AT(2) - 2;
@@ -327,7 +327,7 @@ TEST(base_1_process_vm_copies_between)
 
 BODY(base_1_exec_starts_anew)
 {
-	struct quire_layout layout = {.mmap_base = AT(64), .brk_start = AT(0)};
+	struct quire_layout layout = { .mmap_base = AT(64), .brk_start = AT(0) };
 	map_at(s, 0, 2, RW, PRIVATE);
 	store_at(s, 0, 1);
 	quire_cpu_leave(*s->cpu);
@@ -379,11 +379,11 @@ static void hear_release(struct quire_notifier *n, struct quire_cpu **cpu)
 	((struct listener *)n->data)->releases++;
 }
 
-static const struct quire_notifier_ops hearing = {hear_start, hear_end, hear_release};
+static const struct quire_notifier_ops hearing = { hear_start, hear_end, hear_release };
 
 BODY(base_7_notifiers_hear_of_every_change)
 {
-	struct listener l = {.notifier = {.ops = &hearing, .data = &l}};
+	struct listener l = { .notifier = { .ops = &hearing, .data = &l } };
 	quire_pfn before, after;
 	bool writable;
 	map_at(s, 0, 2, RW, PRIVATE);
@@ -420,8 +420,8 @@ TEST(base_7_notifiers_hear_of_every_change)
 /* exec: what a device knew of the old program is no business of the new one. */
 BODY(base_7_exec_releases_notifiers)
 {
-	struct listener l = {.notifier = {.ops = &hearing, .data = &l}};
-	struct quire_layout layout = {.mmap_base = AT(64), .brk_start = AT(0)};
+	struct listener l = { .notifier = { .ops = &hearing, .data = &l } };
+	struct quire_layout layout = { .mmap_base = AT(64), .brk_start = AT(0) };
 	CHECK_EQUAL(quire_notifier_register(s->cpu, s->mm, &l.notifier), 0);
 	map_at(s, 0, 1, RW, PRIVATE);
 	store_at(s, 0, 1);

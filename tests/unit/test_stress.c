@@ -1,10 +1,12 @@
 /*
- * test_stress.c - random calls and faults of many CPUs on one address space, forks among them; accounting is exact at the end.
+ * test_stress.c - random calls and faults of many CPUs on one address space, forks among them; accounting is
+ * exact at the end.
  *
  *	test_stress [seconds [seed]]
  *
- * Each CPU has a page of its own in a corner where nobody unmaps, and counts up in it: a lost store would show. Everything else is fought
- * over. Rules: BASE-3, BASE-4, BASE-8 (nobody waits for ever: the test would).
+ * Each CPU has a page of its own in a corner where nobody unmaps, and counts up in it: a lost store would
+ * show. Everything else is fought over. Rules: BASE-3, BASE-4, BASE-8 (nobody waits for ever: the test
+ * would).
  */
 #include "stage.h"
 
@@ -47,7 +49,7 @@ static unsigned pick(struct worker *w, unsigned n)
 
 static void random_map(struct worker *w, struct quire_cpu **cpu, quire_vaddr addr, quire_vaddr bytes)
 {
-	static const uint32_t prots[] = {RW, RW, RW, RO, QUIRE_PROT_NONE};
+	static const uint32_t prots[] = { RW, RW, RW, RO, QUIRE_PROT_NONE };
 	bool file = pick(w, 3) == 0;
 	struct quire_mmap map = {
 		.addr = addr,
@@ -89,15 +91,15 @@ static void random_fork(struct worker *w, struct quire_cpu **cpu)
 
 static void random_advice(struct worker *w, struct quire_cpu **cpu, quire_vaddr addr, quire_vaddr bytes)
 {
-	static const int kinds[] = {QUIRE_MADV_DONTNEED,      QUIRE_MADV_FREE,		QUIRE_MADV_REMOVE,
-				    QUIRE_MADV_POPULATE_READ, QUIRE_MADV_POPULATE_WRITE, QUIRE_MADV_DONTFORK,
-				    QUIRE_MADV_DOFORK,	      QUIRE_MADV_SEQUENTIAL,	QUIRE_MADV_NORMAL};
+	static const int kinds[] = { QUIRE_MADV_DONTNEED,      QUIRE_MADV_FREE,		  QUIRE_MADV_REMOVE,
+				     QUIRE_MADV_POPULATE_READ, QUIRE_MADV_POPULATE_WRITE, QUIRE_MADV_DONTFORK,
+				     QUIRE_MADV_DOFORK,	       QUIRE_MADV_SEQUENTIAL,	  QUIRE_MADV_NORMAL };
 	quire_madvise(cpu, w->stress->mm, addr, bytes, kinds[pick(w, 9)]);
 }
 
 static void random_file_call(struct worker *w, struct quire_cpu **cpu)
 {
-	char data[64] = {1};
+	char data[64] = { 1 };
 	struct quire_file *file = w->stress->file;
 	switch (pick(w, 4)) {
 	case 0:
@@ -168,7 +170,8 @@ static bool own_page_holds(struct worker *w, struct quire_cpu **cpu)
 	quire_vaddr own = AT(WINDOW + w->id);
 	uint8_t found;
 	if (hosted_load(cpu, w->stress->mm, own, &found, 1, &fault) || found != w->count) {
-		snprintf(w->stress->failed, sizeof(w->stress->failed), "CPU %u lost a store after %llu operations", w->id,
+		snprintf(w->stress->failed, sizeof(w->stress->failed),
+			 "CPU %u lost a store after %llu operations", w->id,
 			 (unsigned long long)w->operations);
 		return false;
 	}
@@ -190,8 +193,10 @@ static void work(struct quire_cpu **cpu, void *argument)
 static void begin(struct quire_cpu **cpu, void *argument)
 {
 	struct stress *stress = argument;
-	struct quire_mmap map = {AT(WINDOW), CPUS * PAGE, RW, QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED,
-				 NULL, 0, 0, 0};
+	struct quire_mmap map = { AT(WINDOW), CPUS * PAGE,
+				  RW,	      QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED,
+				  NULL,	      0,
+				  0,	      0 };
 	if (quire_mm_create(cpu, &stress->mm) || quire_file_create_ram(cpu, 16 * PAGE, 1, &stress->file) ||
 	    quire_mmap(cpu, stress->mm, &map) < 0)
 		snprintf(stress->failed, sizeof(stress->failed), "set-up failed");
@@ -212,32 +217,39 @@ static void finish(struct quire_cpu **cpu, void *argument)
 		snprintf(stress->failed, sizeof(stress->failed), "leaked %llu frames, %llu committed pages",
 			 (unsigned long long)(stats.frames_total - stats.frames_reserved - stats.frames_free),
 			 (unsigned long long)stats.committed_pages);
-	printf("%llu faults, %llu copies, %llu shootdowns, %llu IPIs, %llu restarts\n", (unsigned long long)stats.faults,
-	       (unsigned long long)stats.faults_cow, (unsigned long long)stats.shootdowns,
-	       (unsigned long long)stats.ipis, (unsigned long long)stats.faults_restarts);
+	printf("%llu faults, %llu copies, %llu shootdowns, %llu IPIs, %llu restarts\n",
+	       (unsigned long long)stats.faults, (unsigned long long)stats.faults_cow,
+	       (unsigned long long)stats.shootdowns, (unsigned long long)stats.ipis,
+	       (unsigned long long)stats.faults_restarts);
 }
 
 static void base_4_counts_are_exact_after_random_calls_of_8_cpus(void **state)
 {
 	(void)state;
-	struct hosted_config config = {.cpus = CPUS, .memory_bytes = 8192 * PAGE, .speculation = 4, .seed = first_seed};
+	struct hosted_config config = {
+		.cpus = CPUS, .memory_bytes = 8192 * PAGE, .speculation = 4, .seed = first_seed
+	};
 	struct stress *stress = calloc(1, sizeof(*stress));
 	assert_non_null(stress);
 	assert_int_equal(hosted_create(&config, &stress->machine), 0);
 	hosted_run(stress->machine, 0, begin, stress);
 	stress->end = time(NULL) + seconds;
 	for (unsigned id = 0; id < CPUS; id++) {
-		stress->workers[id] = (struct worker){.stress = stress, .id = id, .state = first_seed * 2654435761u + id + 1};
+		stress->workers[id] = (struct worker){ .stress = stress,
+						       .id = id,
+						       .state = first_seed * 2654435761u + id + 1 };
 		hosted_post(stress->machine, id, work, &stress->workers[id]);
 	}
 	hosted_wait(stress->machine);
 	uint64_t operations = 0;
 	for (unsigned id = 0; id < CPUS; id++)
 		operations += stress->workers[id].operations;
-	printf("%llu operations, seed %llu\n", (unsigned long long)operations, (unsigned long long)first_seed);
+	printf("%llu operations, seed %llu\n", (unsigned long long)operations,
+	       (unsigned long long)first_seed);
 	hosted_run(stress->machine, 0, finish, stress);
 	if (stress->failed[0])
-		fail_msg("%s; again: test_stress %u %llu", stress->failed, seconds, (unsigned long long)first_seed);
+		fail_msg("%s; again: test_stress %u %llu", stress->failed, seconds,
+			 (unsigned long long)first_seed);
 	hosted_destroy(stress->machine);
 	free(stress);
 }

@@ -1,14 +1,17 @@
 /*
- * test_turmoil.c - many CPUs in several address spaces that come and go, with memory so short that calls fail all the time.
+ * test_turmoil.c - many CPUs in several address spaces that come and go, with memory so short that calls fail
+ * all the time.
  *
  *	test_turmoil [seconds [seed]]
  *
- * What test_stress does not have: children that live on and fork again, and share pages with their parents under other CPUs' hands; exec;
- * heaps and stacks that grow; copies from and to other address spaces; a file whose store is slow and fails now and then, synced,
- * invalidated and cut; a device beside each CPU that keeps a translation of its own and writes through it until it is told to let go.
+ * What test_stress does not have: children that live on and fork again, and share pages with their parents
+ * under other CPUs' hands; exec; heaps and stacks that grow; copies from and to other address spaces; a file
+ * whose store is slow and fails now and then, synced, invalidated and cut; a device beside each CPU that
+ * keeps a translation of its own and writes through it until it is told to let go.
  *
- * Each CPU counts up in a page of its own in the first address space, which nobody unmaps: a store that is lost would show. A device that writes
- * to a frame that is not the mm's any more shows in the frame's poison, or in somebody's page. At the end everything is free.
+ * Each CPU counts up in a page of its own in the first address space, which nobody unmaps: a store that is
+ * lost would show. A device that writes to a frame that is not the mm's any more shows in the frame's poison,
+ * or in somebody's page. At the end everything is free.
  *
  * Rules: BASE-3 to BASE-8.
  */
@@ -24,8 +27,8 @@
 
 #define CPUS 6
 #define SPACES 4
-#define WINDOW 24      /* pages that all fight over */
-#define STACK 200      /* the page where a growing stack begins */
+#define WINDOW 24 /* pages that all fight over */
+#define STACK 200 /* the page where a growing stack begins */
 #define HEAP 300
 #define FRAMES (56 + first_seed % 4 * 16) /* by seed: hardly enough, and a little more */
 #define DISK_FILE_PAGES 8
@@ -111,7 +114,8 @@ static int store_read(struct quire_cpu **cpu, struct quire_file *file, void *dat
 	return slow_call(cpu, t, page, t->disk + (index % DISK_FILE_PAGES) * PAGE, index);
 }
 
-static int store_write(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index, const void *page)
+static int store_write(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index,
+		       const void *page)
 {
 	struct turmoil *t = data;
 	(void)file;
@@ -135,7 +139,8 @@ static const struct quire_store slow_store = {
 
 /* ---- the device -------------------------------------------------------------------------------------- */
 
-static void device_lets_go(struct quire_notifier *notifier, struct quire_cpu **cpu, quire_vaddr start, quire_vaddr end)
+static void device_lets_go(struct quire_notifier *notifier, struct quire_cpu **cpu, quire_vaddr start,
+			   quire_vaddr end)
 {
 	struct device *device = notifier->data;
 	(void)cpu;
@@ -360,9 +365,11 @@ static void random_file_call(struct worker *w, struct quire_cpu **cpu)
 
 static void random_advice(struct worker *w, struct quire_cpu **cpu, quire_vaddr addr, quire_vaddr bytes)
 {
-	static const int kinds[] = { QUIRE_MADV_DONTNEED, QUIRE_MADV_DONTNEED, QUIRE_MADV_FREE, QUIRE_MADV_REMOVE,
-				     QUIRE_MADV_POPULATE_READ, QUIRE_MADV_POPULATE_WRITE, QUIRE_MADV_WILLNEED,
-				     QUIRE_MADV_DONTFORK, QUIRE_MADV_DOFORK, QUIRE_MADV_WIPEONFORK,
+	static const int kinds[] = { QUIRE_MADV_DONTNEED,      QUIRE_MADV_DONTNEED,
+				     QUIRE_MADV_FREE,	       QUIRE_MADV_REMOVE,
+				     QUIRE_MADV_POPULATE_READ, QUIRE_MADV_POPULATE_WRITE,
+				     QUIRE_MADV_WILLNEED,      QUIRE_MADV_DONTFORK,
+				     QUIRE_MADV_DOFORK,	       QUIRE_MADV_WIPEONFORK,
 				     QUIRE_MADV_KEEPONFORK };
 	quire_madvise(cpu, w->mm, addr, bytes, kinds[pick(w, 11)]);
 }
@@ -469,7 +476,10 @@ static void random_call(struct worker *w, struct quire_cpu **cpu)
 
 /* ---- the workers ------------------------------------------------------------------------------------- */
 
-/* The worker's own byte must be what it wrote last. Only a store may find no memory, since a fork has shared the page. */
+/*
+ * The worker's own byte must be what it wrote last. Only a store may find no memory, since a fork has shared
+ * the page.
+ */
 static void count_up(struct worker *w, struct quire_cpu **cpu)
 {
 	struct quire_mm *mm = w->turmoil->spaces[0];
@@ -518,12 +528,14 @@ static void begin(struct quire_cpu **cpu, void *argument)
 	quire_stats_read((*cpu)->quire, &stats);
 	t->objects = stats.objects;
 	lay_out(&layout, 0);
-	struct quire_mmap own = { AT(WINDOW), CPUS * PAGE, RW, QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED,
-				  NULL, 0, 0, 0 };
+	struct quire_mmap own = { AT(WINDOW), CPUS * PAGE,
+				  RW,	      QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED,
+				  NULL,	      0,
+				  0,	      0 };
 	if (quire_mm_create(cpu, &t->spaces[0]) || quire_mmap(cpu, t->spaces[0], &own) < 0 ||
 	    quire_file_create_ram(cpu, DISK_FILE_PAGES * PAGE, 1, &t->files[0]) ||
-	    quire_file_create(cpu, &slow_store, t, QUIRE_FILE_READ | QUIRE_FILE_WRITE, DISK_FILE_PAGES * PAGE, 2,
-			      &t->files[1]))
+	    quire_file_create(cpu, &slow_store, t, QUIRE_FILE_READ | QUIRE_FILE_WRITE, DISK_FILE_PAGES * PAGE,
+			      2, &t->files[1]))
 		complain(t, "set-up failed", 0);
 	quire_mm_set_layout(cpu, t->spaces[0], &layout);
 	quire_cpu_run(*cpu, t->spaces[0]);
@@ -554,9 +566,10 @@ static void finish(struct quire_cpu **cpu, void *argument)
 		complain(t, "leaked committed pages", stats.committed_pages);
 	if (stats.objects != t->objects)
 		complain(t, "leaked objects", stats.objects - t->objects);
-	printf("%llu faults, %llu copies, %llu reuses, %llu failed, %llu restarts\n", (unsigned long long)stats.faults,
-	       (unsigned long long)stats.faults_cow, (unsigned long long)stats.faults_reuse,
-	       (unsigned long long)stats.faults_failed, (unsigned long long)stats.faults_restarts);
+	printf("%llu faults, %llu copies, %llu reuses, %llu failed, %llu restarts\n",
+	       (unsigned long long)stats.faults, (unsigned long long)stats.faults_cow,
+	       (unsigned long long)stats.faults_reuse, (unsigned long long)stats.faults_failed,
+	       (unsigned long long)stats.faults_restarts);
 }
 
 static void begin_worker(struct turmoil *t, unsigned id)
@@ -571,7 +584,9 @@ static void begin_worker(struct turmoil *t, unsigned id)
 static void base_6_nothing_is_lost_when_memory_is_short(void **state)
 {
 	(void)state;
-	struct hosted_config config = { .cpus = CPUS, .memory_bytes = FRAMES * PAGE, .speculation = 4, .seed = first_seed };
+	struct hosted_config config = {
+		.cpus = CPUS, .memory_bytes = FRAMES * PAGE, .speculation = 4, .seed = first_seed
+	};
 	struct turmoil *t = calloc(1, sizeof(*t));
 	uint64_t operations = 0, no_memory = 0;
 	assert_non_null(t);
@@ -591,7 +606,8 @@ static void base_6_nothing_is_lost_when_memory_is_short(void **state)
 	       (unsigned long long)no_memory, (unsigned long long)first_seed);
 	hosted_run(t->machine, 0, finish, t);
 	if (t->failed[0])
-		fail_msg("%s; again: test_turmoil %u %llu", t->failed, seconds, (unsigned long long)first_seed);
+		fail_msg("%s; again: test_turmoil %u %llu", t->failed, seconds,
+			 (unsigned long long)first_seed);
 	hosted_destroy(t->machine);
 	free(t);
 }

@@ -1,6 +1,7 @@
 /*
- * replay_corpus.c - main() for fuzz targets where there is no libFuzzer: feeds them every file that is named, and every
- * file of every directory that is named, so that inputs which once failed are tried by all compilers and presets.
+ * replay_corpus.c - main() for fuzz targets where there is no libFuzzer: feeds them every file that is named,
+ * and every file of every directory that is named, so that inputs which once failed are tried by all
+ * compilers and presets.
  */
 #include <dirent.h>
 #include <errno.h>
