@@ -1,9 +1,10 @@
 /*
  * subject.c - Quire's side: the same operations, the same records.
  *
- * The hosted machine with one CPU; each process of a sequence is an mm that this CPU runs in turn. The first process is
- * given the layout of the host's agents, and opaque mappings where theirs lie, so that both have the same gaps,
- * and the same totals against their limits. Instance and machine live for all sequences; files are made for each.
+ * The hosted machine with one CPU; each process of a sequence is an mm that this CPU runs in turn. The first
+ * process is given the layout of the host's agents, and opaque mappings where theirs lie, so that both have
+ * the same gaps, and the same totals against their limits. Instance and machine live for all sequences; files
+ * are made for each.
  */
 #include "subject.h"
 #include "oracle.h"
@@ -59,7 +60,10 @@ struct subject {
 	uint64_t sequences;
 };
 
-/* ---- files --------------------------------------------------------------------------------------------------- */
+/*
+ * ---- files
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static int disk_read(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index, void *page)
 {
@@ -73,7 +77,8 @@ static int disk_read(struct quire_cpu **cpu, struct quire_file *file, void *data
 	return 0;
 }
 
-static int disk_write(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index, const void *page)
+static int disk_write(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index,
+		      const void *page)
 {
 	struct disk *disk = data;
 
@@ -93,7 +98,8 @@ static int disk_make_writable(struct quire_cpu **cpu, struct quire_file *file, v
 	return index < STORE_PAGES ? 0 : -QUIRE_ENOSPC;
 }
 
-static int disk_clear(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t start, uint64_t end)
+static int disk_clear(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t start,
+		      uint64_t end)
 {
 	struct disk *disk = data;
 
@@ -126,8 +132,8 @@ static int make_file(struct subject *subject, struct quire_cpu **cpu, const stru
 	int error;
 
 	if (file->regular)
-		error = quire_file_create(cpu, &disk_store, &subject->disk, QUIRE_FILE_READ | QUIRE_FILE_WRITE,
-					  0, file->file + 1u, out);
+		error = quire_file_create(cpu, &disk_store, &subject->disk,
+					  QUIRE_FILE_READ | QUIRE_FILE_WRITE, 0, file->file + 1u, out);
 	else
 		error = quire_file_create_ram(cpu, 0, file->file + 1u, out);
 	if (error)
@@ -161,7 +167,10 @@ static struct quire_file *file_of(struct subject *subject, unsigned descriptor)
 	return subject->files[wire_files[descriptor].file];
 }
 
-/* ---- processes ------------------------------------------------------------------------------------------------- */
+/*
+ * ---- processes
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static int mirror(struct subject *subject, struct quire_cpu **cpu, const struct wire_vma *own)
 {
@@ -236,7 +245,10 @@ static void end_process(struct subject *subject, struct quire_cpu **cpu, unsigne
 	quire_mm_put(cpu, mm);
 }
 
-/* ---- looking --------------------------------------------------------------------------------------------------- */
+/*
+ * ---- looking
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static bool is_own(const struct subject *subject, uint64_t addr)
 {
@@ -307,7 +319,8 @@ static void look(struct subject *subject, struct quire_cpu **cpu, struct quire_m
 		for (uint32_t i = 0; i < vma->looked; i++) {
 			bool resident = vma->file ? subject->resident[i] & 1 : subject->present[i];
 
-			bits[i] = (uint8_t)((subject->present[i] ? WIRE_PRESENT : 0) | (resident ? WIRE_RESIDENT : 0));
+			bits[i] = (uint8_t)((subject->present[i] ? WIRE_PRESENT : 0) |
+					    (resident ? WIRE_RESIDENT : 0));
 		}
 	}
 }
@@ -321,10 +334,12 @@ static void read_all(struct subject *subject, struct quire_cpu **cpu, struct qui
 			continue;
 		for (uint64_t p = 0; p < r->vmas[v].looked && r->head.reads < WIRE_READ_PAGES; p++) {
 			struct quire_fault fault = { 0, 0 };
-			int error = hosted_load(cpu, mm, r->vmas[v].start + p * WIRE_PAGE, subject->buffer, WIRE_PAGE, &fault);
+			int error = hosted_load(cpu, mm, r->vmas[v].start + p * WIRE_PAGE, subject->buffer,
+						WIRE_PAGE, &fault);
 
-			r->reads[r->head.reads++] = error ? (uint64_t)fault.signal << 32 | (uint32_t)fault.code :
-							    wire_sum(1, subject->buffer, WIRE_PAGE / 8);
+			r->reads[r->head.reads++] = error ? (uint64_t)fault.signal << 32 |
+								    (uint32_t)fault.code
+							  : wire_sum(1, subject->buffer, WIRE_PAGE / 8);
 		}
 	}
 }
@@ -340,14 +355,18 @@ static void write_record(struct subject *subject)
 	struct record_buffer *r = &subject->record;
 	size_t pages = (r->head.pages + 7) / 8 * 8;
 
-	r->head.bytes = (uint32_t)(sizeof(r->head) + r->head.vmas * sizeof(r->vmas[0]) + pages + r->head.reads * 8ul);
+	r->head.bytes = (uint32_t)(sizeof(r->head) + r->head.vmas * sizeof(r->vmas[0]) + pages +
+				   r->head.reads * 8ul);
 	append(subject, &r->head, sizeof(r->head));
 	append(subject, r->vmas, r->head.vmas * sizeof(r->vmas[0]));
 	append(subject, r->pages, pages);
 	append(subject, r->reads, r->head.reads * 8ul);
 }
 
-/* ---- operations -------------------------------------------------------------------------------------------------- */
+/*
+ * ---- operations
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static uint64_t address(const struct subject *subject, unsigned process, uint8_t base, uint64_t offset)
 {
@@ -358,8 +377,8 @@ static uint64_t address(const struct subject *subject, unsigned process, uint8_t
 	return subject->slots[process][base - WIRE_SLOT0] + offset;
 }
 
-static int64_t do_mmap(struct subject *subject, struct quire_cpu **cpu, struct quire_mm *mm, const struct wire_op *op,
-		       uint64_t addr)
+static int64_t do_mmap(struct subject *subject, struct quire_cpu **cpu, struct quire_mm *mm,
+		       const struct wire_op *op, uint64_t addr)
 {
 	struct quire_mmap map = {
 		.addr = addr,
@@ -377,13 +396,16 @@ static int64_t do_mmap(struct subject *subject, struct quire_cpu **cpu, struct q
 	return quire_mmap(cpu, mm, &map);
 }
 
-static int64_t do_vm_copy(struct subject *subject, struct quire_cpu **cpu, struct quire_mm *mm, const struct wire_op *op,
-			  uint64_t addr)
+static int64_t do_vm_copy(struct subject *subject, struct quire_cpu **cpu, struct quire_mm *mm,
+			  const struct wire_op *op, uint64_t addr)
 {
 	struct quire_iovec local = { addr, op->length };
 	struct quire_iovec remote = { address(subject, op->process, op->base2, op->addr2), op->length2 };
 
-	return quire_process_vm(cpu, mm, &local, 1, subject->mms[op->peer], &remote, 1, op->kind == WIRE_VM_WRITE);
+	if (wire_copies_onto_itself(op, local.base, remote.base))
+		return 0;
+	return quire_process_vm(cpu, mm, &local, 1, subject->mms[op->peer], &remote, 1,
+				op->kind == WIRE_VM_WRITE);
 }
 
 static int64_t do_file(struct subject *subject, struct quire_cpu **cpu, const struct wire_op *op)
@@ -421,7 +443,8 @@ static int64_t do_mincore(struct subject *subject, struct quire_cpu **cpu, struc
 	return error;
 }
 
-static int64_t do_fork(struct subject *subject, struct quire_cpu **cpu, struct quire_mm *mm, const struct wire_op *op)
+static int64_t do_fork(struct subject *subject, struct quire_cpu **cpu, struct quire_mm *mm,
+		       const struct wire_op *op)
 {
 	int error = quire_fork(cpu, mm, &subject->mms[op->peer]);
 
@@ -451,8 +474,8 @@ static int64_t do_limit(struct quire_cpu **cpu, struct quire_mm *mm, const struc
 	return 0;
 }
 
-static int64_t do_access(struct subject *subject, struct quire_cpu **cpu, struct quire_mm *mm, const struct wire_op *op,
-			 uint64_t addr)
+static int64_t do_access(struct subject *subject, struct quire_cpu **cpu, struct quire_mm *mm,
+			 const struct wire_op *op, uint64_t addr)
 {
 	struct wire_record *head = &subject->record.head;
 	struct quire_fault fault = { 0, 0 };
@@ -474,7 +497,8 @@ static int64_t do_access(struct subject *subject, struct quire_cpu **cpu, struct
 	return error == -QUIRE_EFAULT ? 0 : error;
 }
 
-static int64_t locking_call(struct quire_cpu **cpu, struct quire_mm *mm, const struct wire_op *op, uint64_t addr)
+static int64_t locking_call(struct quire_cpu **cpu, struct quire_mm *mm, const struct wire_op *op,
+			    uint64_t addr)
 {
 	switch (op->kind) {
 	case WIRE_MLOCK:
@@ -520,7 +544,8 @@ static int64_t mapping_call(struct subject *subject, struct quire_cpu **cpu, str
 	}
 }
 
-static int64_t carry_out(struct subject *subject, struct quire_cpu **cpu, struct quire_mm *mm, const struct wire_op *op)
+static int64_t carry_out(struct subject *subject, struct quire_cpu **cpu, struct quire_mm *mm,
+			 const struct wire_op *op)
 {
 	uint64_t addr = address(subject, op->process, op->base, op->addr);
 
@@ -583,7 +608,9 @@ static void run_one(struct subject *subject, struct quire_cpu **cpu, uint32_t at
 		end_process(subject, cpu, op->process);
 }
 
-/* Everybody has gone: what is left? RCU callbacks may still hold some, so wait for them before complaining. */
+/*
+ * Everybody has gone: what is left? RCU callbacks may still hold some, so wait for them before complaining.
+ */
 static void look_for_leaks(struct subject *subject, struct quire_cpu **cpu)
 {
 	struct quire *quire = hosted_quire(subject->machine);
@@ -598,10 +625,11 @@ static void look_for_leaks(struct subject *subject, struct quire_cpu **cpu)
 	quire_stats_read(quire, &stats);
 	if (stats.frames_free + stats.frames_reserved == stats.frames_total && !stats.committed_pages)
 		return;
-	snprintf(subject->leak_room, sizeof(subject->leak_room),
-		 "%lu frames, %lu of them tables and %lu in the page cache, %ld committed pages are left when everybody has gone",
-		 stats.frames_total - stats.frames_reserved - stats.frames_free, stats.frames_tables,
-		 stats.frames_cached, (long)stats.committed_pages);
+	snprintf(
+		subject->leak_room, sizeof(subject->leak_room),
+		"%lu frames, %lu of them tables and %lu in the page cache, %ld committed pages are left when everybody has gone",
+		stats.frames_total - stats.frames_reserved - stats.frames_free, stats.frames_tables,
+		stats.frames_cached, (long)stats.committed_pages);
 	subject->leak = subject->leak_room;
 }
 
@@ -629,7 +657,8 @@ static void run_job(struct quire_cpu **cpu, void *argument)
 	look_for_leaks(subject, cpu);
 }
 
-struct log subject_run(struct subject *subject, const struct sequence *sequence, bool looking, const char **leak)
+struct log subject_run(struct subject *subject, const struct sequence *sequence, bool looking,
+		       const char **leak)
 {
 	subject->sequence = sequence;
 	subject->looking = looking;
@@ -640,8 +669,8 @@ struct log subject_run(struct subject *subject, const struct sequence *sequence,
 }
 
 /*
- * As much memory as the host has, swap included, for that is what Linux compares a single request with. Only what is touched costs
- * anything.
+ * As much memory as the host has, swap included, for that is what Linux compares a single request with. Only
+ * what is touched costs anything.
  */
 static uint64_t host_memory(void)
 {
