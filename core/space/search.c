@@ -1,8 +1,9 @@
 /*
  * search.c - where a new mapping goes when the caller does not say: Linux's top-down search.
  *
- * A gap must keep its distance from a stack above it that may grow (QUIRE_STACK_GAP). Anonymous mappings that are a multiple of a huge page
- * long go to a multiple of one, if there is room, so that huge pages fit; mappings of files with a store go where huge pages of the file would.
+ * A gap must keep its distance from a stack above it that may grow (QUIRE_STACK_GAP). Anonymous mappings that
+ * are a multiple of a huge page long go to a multiple of one, if there is room, so that huge pages fit;
+ * mappings of files with a store go where huge pages of the file would.
  *
  * Rules:   BASE-1 (addresses are those that Linux chooses).
  */
@@ -69,7 +70,8 @@ static quire_vaddr search(struct quire_mm *mm, quire_vaddr hint, quire_vaddr len
 }
 
 /* Look for more than is needed and take the part that is aligned as the offset is, at its end. */
-static quire_vaddr search_huge(struct quire_mm *mm, quire_vaddr hint, quire_vaddr length, uint64_t offset, unsigned how)
+static quire_vaddr search_huge(struct quire_mm *mm, quire_vaddr hint, quire_vaddr length, uint64_t offset,
+			       unsigned how)
 {
 	quire_vaddr padded = length + QUIRE_HUGE_SIZE;
 	uint64_t first = align_up(offset, QUIRE_HUGE_SIZE); /* the first huge page of the file that fits */
@@ -96,7 +98,8 @@ int64_t search_unmapped(struct quire_mm *mm, quire_vaddr hint, quire_vaddr lengt
 	if (length > space_end(mm))
 		return -QUIRE_ENOMEM;
 	if (how & SEARCH_FIXED) {
-		if (hint >= -(uint64_t)QUIRE_ERRNO_MAX) /* Linux takes such an address for an error's number, and returns it */
+		/* Linux takes such an address for an error's number, and returns it. */
+		if (hint >= -(uint64_t)QUIRE_ERRNO_MAX)
 			return (int64_t)hint;
 		if (hint > space_end(mm) - length)
 			return -QUIRE_ENOMEM;
