@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """documents.py - the documents' C examples are code that is compiled, and their links lead somewhere.
 
-A ```c block of README.md or docs/porting.md must stand, line for line, in a file of examples/, all of which are built
+A ```c block of README.md or docs/porting.md must stand, but for its layout, in a file of examples/, all of which are built
 and run by the tests.
 """
 import re
@@ -14,7 +14,7 @@ def blocks(text):
 
 
 def squeeze(text):
-    return "\n".join(" ".join(line.split()) for line in text.split("\n") if line.strip())
+    return " ".join(text.split())
 
 
 def check_examples(name, text, sources):
