@@ -217,8 +217,8 @@ struct wire_control {
 #define WIRE_OPS_AT WIRE_PAGE /* offset of the operations in the control file */
 
 /*
- * A process that copies between overlapping ranges of its own gets whatever the order of the copy's pieces makes of it, which nobody promises:
- * such an operation is not carried out.
+ * A process that copies between overlapping ranges of its own gets whatever the order of the copy's pieces
+ * makes of it, which nobody promises: such an operation is not carried out.
  */
 static inline int wire_copies_onto_itself(const struct wire_op *op, uint64_t local, uint64_t remote)
 {
