@@ -35,8 +35,6 @@ check()
 	esac
 	if [ "$what" = all ]; then
 		need clang-format command clang-format
-		need strace command strace
-		need linux-perf command perf
 	fi
 }
 

@@ -9,7 +9,7 @@
  * that somebody holds already, to read what was once shared, makes the count greater and so makes us copy
  * (CVE-2020-29374).
  *
- * Order:   mm->lock (read) > reverse-map locks (anon_prepare) ; > a leaf table's lock.
+ * Order:   mm->lock (read) > reverse-map locks (anon_prepare) > a leaf table's lock.
  * Rules:   BASE-1, BASE-3 (no two CPUs see two pages: cursor_replace), PIN-1.
  */
 #include "fault.h"
