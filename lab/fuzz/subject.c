@@ -11,6 +11,7 @@
 
 #include "../../machines/hosted/hosted.h"
 
+#include <quire/notifier.h>
 #include <quire/port.h>
 
 #include <stdlib.h>
@@ -396,16 +397,50 @@ static int64_t do_mmap(struct subject *subject, struct quire_cpu **cpu, struct q
 	return quire_mmap(cpu, mm, &map);
 }
 
-static int64_t do_vm_copy(struct subject *subject, struct quire_cpu **cpu, struct quire_mm *mm,
-			  const struct wire_op *op, uint64_t addr)
+/* Frames behind the pages of [addr, addr + bytes), which were accessed just now. Returns how many. */
+static unsigned frames_of(struct quire_cpu **cpu, struct quire_mm *mm, uint64_t addr, uint64_t bytes,
+			  quire_pfn *frames, unsigned most)
 {
+	unsigned count = 0;
+	bool writable;
+
+	for (uint64_t va = addr & ~(WIRE_PAGE - 1); va < addr + bytes && count < most; va += WIRE_PAGE) {
+		if (!quire_translate(cpu, mm, va, QUIRE_ACCESS_READ, &frames[count], &writable))
+			count++;
+	}
+	return count;
+}
+
+/* Did the copy go between two views of one page? Then its result depends on the order of its pieces. */
+static bool went_onto_itself(struct quire_cpu **cpu, struct quire_mm *mm, uint64_t local, struct quire_mm *other,
+			     uint64_t remote, int64_t bytes)
+{
+	enum { MOST = 16 };
+	quire_pfn here[MOST], there[MOST];
+
+	if (bytes <= 0)
+		return false;
+	unsigned locals = frames_of(cpu, mm, local, (uint64_t)bytes, here, MOST);
+	unsigned remotes = frames_of(cpu, other, remote, (uint64_t)bytes, there, MOST);
+	for (unsigned i = 0; i < locals; i++) {
+		for (unsigned j = 0; j < remotes; j++) {
+			if (here[i] == there[j])
+				return true;
+		}
+	}
+	return false;
+}
+
+static int64_t do_vm_copy(struct subject *subject, struct quire_cpu **cpu, struct quire_mm *mm, const struct wire_op *op,
+			  uint64_t addr, uint64_t *aliased)
+{
+	struct quire_mm *other = subject->mms[op->peer];
 	struct quire_iovec local = { addr, op->length };
 	struct quire_iovec remote = { address(subject, op->process, op->base2, op->addr2), op->length2 };
 
-	if (wire_copies_onto_itself(op, local.base, remote.base))
-		return 0;
-	return quire_process_vm(cpu, mm, &local, 1, subject->mms[op->peer], &remote, 1,
-				op->kind == WIRE_VM_WRITE);
+	int64_t bytes = quire_process_vm(cpu, mm, &local, 1, other, &remote, 1, op->kind == WIRE_VM_WRITE);
+	*aliased = went_onto_itself(cpu, mm, local.base, other, remote.base, bytes);
+	return bytes;
 }
 
 static int64_t do_file(struct subject *subject, struct quire_cpu **cpu, const struct wire_op *op)
@@ -545,7 +580,7 @@ static int64_t mapping_call(struct subject *subject, struct quire_cpu **cpu, str
 }
 
 static int64_t carry_out(struct subject *subject, struct quire_cpu **cpu, struct quire_mm *mm,
-			 const struct wire_op *op)
+			 const struct wire_op *op, uint64_t *aliased)
 {
 	uint64_t addr = address(subject, op->process, op->base, op->addr);
 
@@ -554,7 +589,7 @@ static int64_t carry_out(struct subject *subject, struct quire_cpu **cpu, struct
 		return do_fork(subject, cpu, mm, op);
 	case WIRE_VM_READ:
 	case WIRE_VM_WRITE:
-		return do_vm_copy(subject, cpu, mm, op, addr);
+		return do_vm_copy(subject, cpu, mm, op, addr, aliased);
 	case WIRE_LOAD:
 	case WIRE_STORE:
 		return do_access(subject, cpu, mm, op, addr);
@@ -594,7 +629,7 @@ static void run_one(struct subject *subject, struct quire_cpu **cpu, uint32_t at
 	memset(head, 0, sizeof(*head));
 	head->op = (uint16_t)at;
 	switch_to(subject, cpu, mm);
-	head->result = carry_out(subject, cpu, mm, op);
+	head->result = carry_out(subject, cpu, mm, op, &head->aliased);
 	if (op->slot != WIRE_NO_SLOT && (head->result >= 0 || head->result < -4095))
 		subject->slots[op->process][op->slot] = (uint64_t)head->result;
 	if ((subject->looking || op->kind == WIRE_READ_ALL) && op->kind != WIRE_EXIT)

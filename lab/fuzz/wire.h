@@ -129,6 +129,7 @@ struct wire_record {
 	int64_t result; /* of the call: a value or a negative errno */
 	uint64_t value; /* what was loaded; a sum of what was read */
 	int32_t signal, code;
+	uint64_t aliased; /* Quire's only: vm_read or vm_write copied between two views of one page */
 };
 
 /* Of a page. */
@@ -215,14 +216,5 @@ struct wire_control {
 };
 
 #define WIRE_OPS_AT WIRE_PAGE /* offset of the operations in the control file */
-
-/*
- * A process that copies between overlapping ranges of its own gets whatever the order of the copy's pieces
- * makes of it, which nobody promises: such an operation is not carried out.
- */
-static inline int wire_copies_onto_itself(const struct wire_op *op, uint64_t local, uint64_t remote)
-{
-	return op->peer == op->process && local < remote + op->length2 && remote < local + op->length;
-}
 
 #endif
