@@ -47,10 +47,7 @@ static double now(void)
 	return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
-/*
- * ---- options
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- options --------------------------------------------------------------------------------- */
 
 enum {
 	OPTION_FINDINGS = 0x100,
@@ -161,10 +158,7 @@ static const struct argp parser = {
 	NULL,
 };
 
-/*
- * ---- a crash names its sequence
- * ----------------------------------------------------------------------------------
- */
+/* ---- a crash names its sequence -------------------------------------------------------------- */
 
 static const struct run *crashing_run;
 
@@ -204,10 +198,7 @@ static void catch_crashes(const struct run *run)
 	}
 }
 
-/*
- * ---- reports
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- reports --------------------------------------------------------------------------------- */
 
 static void print_bytes(FILE *to, const struct run *run)
 {
@@ -317,10 +308,7 @@ static void print_json(const struct run *run)
 	json_decref(all);
 }
 
-/*
- * ---- running
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static void count_operations(struct run *run)
 {

@@ -45,9 +45,7 @@ const char *ops_kind_name(unsigned kind)
 	return kind < WIRE_KINDS ? kind_names[kind] : "?";
 }
 
-/*
- * ---- fields ----------------------------------------------------------------------------------------------
- */
+/* ---- fields ---------------------------------------------------------------------------------- */
 
 struct place {
 	uint8_t base;
@@ -130,9 +128,7 @@ static uint32_t decode_prot(uint8_t byte)
 	return prots[byte % 16];
 }
 
-/*
- * ---- operations ------------------------------------------------------------------------------------------
- */
+/* ---- operations ------------------------------------------------------------------------------ */
 
 static void set_place(struct wire_op *op, uint8_t what, uint8_t how)
 {
@@ -270,7 +266,7 @@ static void decode_madvise(struct wire_op *op, const uint8_t *b)
 	op->length = decode_length(b[4], b[5], LENGTH_SMALL);
 	op->flags = advices[b[6] % sizeof(advices)];
 	if ((op->flags == QUIRE_MADV_POPULATE_READ || op->flags == QUIRE_MADV_POPULATE_WRITE) &&
-	    op->length > MOST_POPULATED && op->length < 1ul << 47)
+	    op->length > MOST_POPULATED && op->length < ~0ul - MOST_POPULATED)
 		op->length = WIRE_PAGE;
 }
 
@@ -423,9 +419,7 @@ static void decode_one(struct wire_op *op, const uint8_t *b)
 	}
 }
 
-/*
- * ---- sequences -------------------------------------------------------------------------------------------
- */
+/* ---- sequences ------------------------------------------------------------------------------- */
 
 static uint8_t kind_of(uint8_t byte)
 {

@@ -144,10 +144,7 @@ static int fill_files(struct oracle *oracle)
 	return 0;
 }
 
-/*
- * ---- the zygote
- * ----------------------------------------------------------------------------------------------
- */
+/* ---- the zygote ------------------------------------------------------------------------------ */
 
 static void limit_to(int resource, rlim_t soft)
 {
@@ -348,10 +345,7 @@ uint64_t oracle_inode(const struct oracle *oracle, unsigned file)
 	return oracle->inodes[file];
 }
 
-/*
- * ---- sequences
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- sequences ------------------------------------------------------------------------------- */
 
 void oracle_start(struct oracle *oracle, const struct sequence *sequence, int looking)
 {

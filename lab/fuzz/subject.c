@@ -61,10 +61,7 @@ struct subject {
 	uint64_t sequences;
 };
 
-/*
- * ---- files
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static int disk_read(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index, void *page)
 {
@@ -168,10 +165,7 @@ static struct quire_file *file_of(struct subject *subject, unsigned descriptor)
 	return subject->files[wire_files[descriptor].file];
 }
 
-/*
- * ---- processes
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- processes ------------------------------------------------------------------------------- */
 
 static int mirror(struct subject *subject, struct quire_cpu **cpu, const struct wire_vma *own)
 {
@@ -246,10 +240,7 @@ static void end_process(struct subject *subject, struct quire_cpu **cpu, unsigne
 	quire_mm_put(cpu, mm);
 }
 
-/*
- * ---- looking
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 static bool is_own(const struct subject *subject, uint64_t addr)
 {
@@ -364,10 +355,7 @@ static void write_record(struct subject *subject)
 	append(subject, r->reads, r->head.reads * 8ul);
 }
 
-/*
- * ---- operations
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- operations ------------------------------------------------------------------------------ */
 
 static uint64_t address(const struct subject *subject, unsigned process, uint8_t base, uint64_t offset)
 {
@@ -412,8 +400,8 @@ static unsigned frames_of(struct quire_cpu **cpu, struct quire_mm *mm, uint64_t 
 }
 
 /* Did the copy go between two views of one page? Then its result depends on the order of its pieces. */
-static bool went_onto_itself(struct quire_cpu **cpu, struct quire_mm *mm, uint64_t local, struct quire_mm *other,
-			     uint64_t remote, int64_t bytes)
+static bool went_onto_itself(struct quire_cpu **cpu, struct quire_mm *mm, uint64_t local,
+			     struct quire_mm *other, uint64_t remote, int64_t bytes)
 {
 	enum { MOST = 16 };
 	quire_pfn here[MOST], there[MOST];
@@ -431,8 +419,8 @@ static bool went_onto_itself(struct quire_cpu **cpu, struct quire_mm *mm, uint64
 	return false;
 }
 
-static int64_t do_vm_copy(struct subject *subject, struct quire_cpu **cpu, struct quire_mm *mm, const struct wire_op *op,
-			  uint64_t addr, uint64_t *aliased)
+static int64_t do_vm_copy(struct subject *subject, struct quire_cpu **cpu, struct quire_mm *mm,
+			  const struct wire_op *op, uint64_t addr, uint64_t *aliased)
 {
 	struct quire_mm *other = subject->mms[op->peer];
 	struct quire_iovec local = { addr, op->length };

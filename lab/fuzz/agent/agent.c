@@ -144,7 +144,7 @@ void *memcpy(void *to, const void *from, size_t bytes)
 	return to;
 }
 
-/* ---- signals ------------------------------------------------------------------------------------------- */
+/* ---- signals --------------------------------------------------------------------------------- */
 
 __asm__(".text\n"
 	"agent_restorer:\n"
@@ -209,9 +209,7 @@ static void store(uint64_t addr, uint64_t value)
 			 : "memory");
 }
 
-/*
- * ---- looking ---------------------------------------------------------------------------------------------
- */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 static word next_vma(uint64_t addr, struct wire_vma *vma)
 {
@@ -377,9 +375,7 @@ static void write_record(void)
 	control->log_at += bytes;
 }
 
-/*
- * ---- operations ------------------------------------------------------------------------------------------
- */
+/* ---- operations ------------------------------------------------------------------------------ */
 
 static uint64_t address(uint8_t base, uint64_t offset)
 {
@@ -535,10 +531,7 @@ static int gives_address(word result)
 	return result >= 0 || result < -4095;
 }
 
-/*
- * ---- taking turns
- * ------------------------------------------------------------------------------------------
- */
+/* ---- taking turns ---------------------------------------------------------------------------- */
 
 /* Wait until *word is not @seen; 5 seconds without a change mean that somebody died. */
 static uint32_t wait_change(uint32_t *at, uint32_t seen, int forever)
@@ -632,10 +625,7 @@ static void be_born(unsigned index, uint32_t go)
 	run(seen = wait_change(&control->go[me], seen, 0));
 }
 
-/*
- * ---- the zygote
- * ----------------------------------------------------------------------------------------------
- */
+/* ---- the zygote ------------------------------------------------------------------------------ */
 
 static void give_up(word error, unsigned where)
 {
