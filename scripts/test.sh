@@ -22,7 +22,7 @@ for preset in $presets; do
 	echo "== $preset: test"
 	rm -f "$dir/results.xml"
 	ctest --test-dir "$dir" -j "$jobs" --output-on-failure --output-junit results.xml 2>&1 |
-		grep -vE '^ *Start +[0-9]+:|^Internal ctest|^Test project|^$'
+		grep --line-buffered -vE '^ *Start +[0-9]+:|^Internal ctest|^Test project|^$'
 	# <testsuite name="..." tests="12" failures="0" disabled="0" skipped="1" ...>
 	count()
 	{
