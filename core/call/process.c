@@ -102,11 +102,12 @@ static size_t piece(const struct walk *a, const struct walk *b)
 static uint64_t reach(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, uint64_t bytes,
 		      bool write)
 {
-	quire_vaddr va = align_down(start, QUIRE_PAGE_SIZE),
-		    last = align_down(start + bytes - 1, QUIRE_PAGE_SIZE);
 	quire_vaddr space_end = mm_end(mm);
-	if (bytes > space_end || start > space_end - bytes)
+	if (start >= space_end)
 		return 0;
+	bytes = min_u64(bytes, space_end - start);
+	quire_vaddr va = align_down(start, QUIRE_PAGE_SIZE);
+	quire_vaddr last = align_down(start + bytes - 1, QUIRE_PAGE_SIZE);
 	for (unsigned pages = 0; va <= last && pages < PAGES_AT_ONCE; pages++, va += QUIRE_PAGE_SIZE) {
 		struct quire_fault fault;
 		if (fault_in(cpu, mm, va, FAULT_REMOTE | (write ? FAULT_WRITE : 0), &fault))

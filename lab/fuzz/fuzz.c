@@ -24,6 +24,8 @@ struct options {
 	bool json, list, verbose, against_itself, no_shrink, program, blind;
 };
 
+enum { REPETITIONS = 3 };
+
 struct totals {
 	uint64_t ops, sequences, findings, once;
 	uint64_t kinds[WIRE_KINDS], failed[WIRE_KINDS];
@@ -340,15 +342,21 @@ static void tell_progress(struct run *run)
 		(double)run->totals.ops / (time - run->began), run->totals.findings);
 }
 
-/* A difference that does not come again is the host's own doing (read-ahead, say): counted, not reported. */
+/*
+ * A difference that does not come again each time is the host's own doing (pages that MADV_FREE gave up and reclaim
+ * took, say): counted, not reported.
+ */
 static void handle(struct run *run, struct finding finding)
 {
-	struct finding again = fuzzer_run(&run->fuzzer, run->bytes, run->count);
+	struct finding again = finding;
 
-	if (again.kind == FINDING_NONE) {
+	for (unsigned i = 0; i < REPETITIONS; i++) {
+		again = fuzzer_run(&run->fuzzer, run->bytes, run->count);
+		if (again.kind == finding.kind && again.divergence.op == finding.divergence.op)
+			continue;
 		run->totals.once++;
 		if (run->options.verbose)
-			fprintf(stderr, "once only: %s\n", finding.divergence.what);
+			fprintf(stderr, "not repeated: %s\n", finding.divergence.what);
 		return;
 	}
 	run->totals.findings++;
