@@ -14,7 +14,7 @@ set(QUIRE_TEST_ENVIRONMENT
 
 function(quire_test_properties name)
 	set_tests_properties(${name} PROPERTIES ENVIRONMENT "${QUIRE_TEST_ENVIRONMENT}" SKIP_RETURN_CODE 77
-		TIMEOUT 240)
+		TIMEOUT 900)
 endfunction()
 
 # An executable of @sources that sees the core's internals and the machine.

@@ -5,8 +5,8 @@
  * cache (truncation, punching), read-ahead decides which come back, so from there on its mappings' pages are
  * passed over.
  *
- * Nor are contents, once process_vm_readv or _writev has copied between two views of one page: what is there then depends on the
- * order in which the copy goes about its pieces, which nobody promises.
+ * Nor are contents, once process_vm_readv or _writev has copied between two views of one page: what is there
+ * then depends on the order in which the copy goes about its pieces, which nobody promises.
  */
 #include "compare.h"
 #include "oracle.h"

@@ -343,8 +343,8 @@ static void tell_progress(struct run *run)
 }
 
 /*
- * A difference that does not come again each time is the host's own doing (pages that MADV_FREE gave up and reclaim
- * took, say): counted, not reported.
+ * A difference that does not come again each time is the host's own doing (pages that MADV_FREE gave up and
+ * reclaim took, say): counted, not reported.
  */
 static void handle(struct run *run, struct finding finding)
 {

@@ -40,7 +40,10 @@ case $? in
 	failed=1 ;;
 esac
 
-expect 0 "a short run" "$quire" fuzz --ops "${QUIRE_FUZZ_OPS:-100000}" --seed 4
+# Sanitizers make each operation several times as slow.
+operations=100000
+[ -z "${QUIRE_SANITIZE:-}" ] || operations=15000
+expect 0 "a short run" "$quire" fuzz --ops "${QUIRE_FUZZ_OPS:-$operations}" --seed 4
 expect 0 "json" "$quire" fuzz --ops 2000 --json
 grep -q '"divergences": 0' out.$$ || { echo "--json does not say how many divergences"; failed=1; }
 expect 0 "replay of bytes" "$quire" fuzz --replay 000000000000000000000000
