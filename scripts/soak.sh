@@ -7,6 +7,8 @@ QUIRE_SOAK=1
 export QUIRE_SOAK
 echo "== differential fuzzing, ten million operations"
 build/quire fuzz --ops 10000000
+echo "== planted errors, each to be found within 100,000 operations"
+python3 tests/planted/planted.py
 for trace in traces/*.trace; do
 	for cpus in 1 2 4 16; do
 		echo "== $trace at $cpus CPUs"

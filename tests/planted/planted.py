@@ -1,190 +1,267 @@
 #!/usr/bin/env python3
 """planted.py - small errors planted in the core, one at a time: does `quire fuzz` find each?
 
-Works on a copy of the source tree. Each error is a replacement of one piece of text by another, in one file; a piece
-that does not occur exactly once is itself a failure, so that this list cannot go stale unnoticed.
+An error is a patch in this directory, NN-name.patch; its first line says what is broken and which rule that
+breaks. What is tested is a copy of the source tree as it is now, uncommitted changes included, built without
+invariant checks: what finds the error is to be the comparison with the host's kernel, not an assertion.
 
-    planted.py [--ops N] [--only NAME] [--list] [--jobs N] [SOURCE]
+    planted.py [--ops N] [--only NAME]... [SOURCE]        plant, build, fuzz
+    planted.py --check [SOURCE]                only see that every patch is in order and applies
+    planted.py --list                    what is broken
 
-Exit status: 0 all found, 1 some not, 2 usage or an error that cannot be planted, 3 the host cannot be fuzzed against.
+Exit status: 0 all found (or in order), 1 some not, 2 usage, 3 this computer lacks something.
 """
 
 import argparse
+import contextlib
 import os
+import pathlib
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
-# name, file, what is there, what is planted
-ERRORS = [
-	("noreplace-replaces", "core/call/mmap.c",
-	 "		return -QUIRE_EEXIST;", "		return addr;"),
-	("replace-forgets-flush-of-data", "core/space/unmap.c",
-	 "	if (vma)\n		clear_range(door, start, end);", "	(void)clear_range;"),
-	("shared-readonly-open-writable", "core/call/mmap.c",
-	 "			*flags &= ~(VMA_MAY_WRITE | VMA_SHARED);", "			*flags &= ~VMA_SHARED;"),
-	("locked-limit-off-by-one", "core/space/mm.c",
-	 "	return page_of(bytes) + mm->locked <= page_of(mm->limits.memlock);",
-	 "	return page_of(bytes) + mm->locked < page_of(mm->limits.memlock);"),
-	("data-limit-counts-shared", "core/space/mm.c",
-	 "	return (flags & (VMA_WRITE | VMA_SHARED | VMA_GROWSDOWN)) == VMA_WRITE;",
-	 "	return (flags & (VMA_WRITE | VMA_GROWSDOWN)) == VMA_WRITE;"),
-	("munmap-rounds-down", "core/space/unmap.c",
-	 "	quire_vaddr end = start + align_up(length, QUIRE_PAGE_SIZE);\n	return end == start",
-	 "	quire_vaddr end = start + align_down(length, QUIRE_PAGE_SIZE);\n	return end == start"),
-	("mprotect-passes-holes", "core/call/mprotect.c",
-	 "		if (!vma || vma->rmap.start > at)\n			return -QUIRE_ENOMEM;",
-	 "		if (!vma || vma->rmap.start > at)\n			return 0;"),
-	("mprotect-forgets-entries", "core/call/mprotect.c",
-	 "	protect_range(door->cpu, vma, start, end);", ""),
-	("mprotect-locked-no-copy", "core/call/mprotect.c",
-	 "		later->end = end;", "		later->end = 0;"),
-	("mremap-keeps-old-offset", "core/call/mremap.c",
-	 "		fresh.pgoff = page_of(fresh.start); /* nothing was touched yet: it may as well merge there */", "		;"),
-	("mremap-dontunmap-stays-locked", "core/call/mremap.c",
-	 "	door_set_flags(remap->door, vma, vma->flags & ~VMA_LOCK_MASK);\n	if (vma != target",
-	 "	if (vma != target"),
-	("mremap-doubles-private", "core/call/mremap.c",
-	 "	if (!remap->old_length && !(vma->flags & (VMA_SHARED | VMA_MAY_SHARE)))\n		return -QUIRE_EINVAL;", ""),
-	("mremap-no-populate", "core/call/mremap.c",
-	 "		remap->populate = remap->addr;", "		remap->populate = 0;"),
-	("dontneed-on-locked", "core/call/madvise.c",
-	 "(advice->kind == QUIRE_MADV_DONTNEED ? VMA_LOCKED : 0)", "0"),
-	("dontfork-ignored", "core/space/life.c",
-	 "	if (vma->flags & VMA_DONT_FORK)\n		return 0;", ""),
-	("wipeonfork-ignored", "core/space/life.c",
-	 "(vma->flags & VMA_WIPE_ON_FORK) || ", ""),
-	("fork-inherits-locks", "core/space/life.c",
-	 "	uint32_t flags = vma->flags & ~VMA_LOCK_MASK;", "	uint32_t flags = vma->flags;"),
-	("fork-leaves-exclusive", "core/space/copy.c",
-	 "			folio_clear(folio, FOLIO_EXCLUSIVE);", "			;"),
-	("fork-parent-stays-writable", "core/space/copy.c",
-	 "		cursor_protect(from, ENTRY_WRITE, 0);", "		;"),
-	("cow-always-sole-owner", "core/space/cow.c",
-	 "	return atomic_load_explicit(&folio->refs, memory_order_acquire) == 1 &&",
-	 "	return atomic_load_explicit(&folio->refs, memory_order_acquire) >= 1 ||"),
-	("merge-ignores-opening", "core/space/door.c",
-	 " &&\n	       neighbour->opened == fresh->opened;", ";"),
-	("merge-ignores-lineage", "core/space/door.c",
-	 "	return theirs == ours;", "	return true;"),
-	("merge-lets-fork-children", "core/space/door.c",
-	 "	return vma && vma_anon(vma) && !anon_is_single(&vma->rmap);", "	return vma && false;"),
-	("no-lent-lineage", "core/space/lineage.c",
-	 "	return anon && anon_is_single(&vma->rmap) ? anon : NULL;", "	return anon && false ? anon : NULL;"),
-	("stack-gap-halved", "core/space/grow.c",
-	 "va - below->rmap.end >= QUIRE_STACK_GAP * QUIRE_PAGE_SIZE;",
-	 "va - below->rmap.end >= QUIRE_STACK_GAP / 2 * QUIRE_PAGE_SIZE;"),
-	("stack-limit-ignored", "core/space/grow.c",
-	 "	    vma->rmap.end - va > mm->limits.stack || ", "	    "),
-	("search-ignores-stack-gap", "core/space/search.c",
-	 "		if (!above || vma_start_with_gap(above) >= at + length)\n			return at;\n		high",
-	 "		if (!above || above->rmap.start >= at + length)\n			return at;\n		high"),
-	("brk-without-distance", "core/call/brk.c",
-	 "to + QUIRE_PAGE_SIZE <= vma_start_with_gap(above)", "to <= vma_start_with_gap(above)"),
-	("around-too-far", "core/space/file_fault.c",
-	 "	quire_vaddr end = min_u64(start + block, align_down(fault->va, QUIRE_HUGE_SIZE) + QUIRE_HUGE_SIZE);",
-	 "	quire_vaddr end = min_u64(start + 2 * block, align_down(fault->va, QUIRE_HUGE_SIZE) + QUIRE_HUGE_SIZE);"),
-	("punch-takes-private-copies", "core/store/truncate.c",
-	 "			drop_pages(cpu, file, first, past - 1, ZAP_CACHE_ONLY);",
-	 "			drop_pages(cpu, file, first, past - 1, ZAP_ALL);"),
-	("truncate-keeps-tail", "core/store/truncate.c",
-	 "		zero_tail(cpu, file, bytes);\n	}", "	}"),
-	("mlock-wrong-error", "core/call/mlock.c",
-	 "	return err == -QUIRE_ENOMEM ? -QUIRE_EAGAIN : err;", "	return err;"),
-	("msync-locked-not-busy", "core/call/sync.c",
-	 "		int err = part.busy ? -QUIRE_EBUSY : 0;", "		int err = 0;"),
-	("mincore-only-mapped", "core/call/sync.c",
-	 "	return mapped || (vma->rmap.file", "	return mapped && (vma->rmap.file"),
-]
+HERE = pathlib.Path(__file__).resolve().parent
+PARTS = ("CMakeLists.txt", "cmake", "core", "include", "machines", "lab")
+FEWEST = 24
+FIRST_LINE = re.compile(r"# .+ \([A-Z]+-\d.*\)$")
+PATIENCE = 600  # seconds for one run: an error may also hang what it breaks
+SKIPPED = 77
 
 
-def copy_tree(source, target):
-	for name in ("CMakeLists.txt", "cmake", "core", "include", "machines", "lab"):
-		path = os.path.join(source, name)
-		if os.path.isdir(path):
-			shutil.copytree(path, os.path.join(target, name))
-		else:
-			shutil.copy(path, target)
+class Missing(Exception):
+    """Something that this computer lacks."""
 
 
-def build(tree, jobs):
-	return subprocess.run(["cmake", "--build", os.path.join(tree, "build"), "--target", "quire_command", "-j", str(jobs)],
-			      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def run(command, **options):
+    try:
+        return subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, text=True,
+                              errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+    except FileNotFoundError:
+        raise Missing(f"{command[0]} is not installed") from None
+
+
+# ---- patches -------------------------------------------------------------------------------------
+
+class Patch:
+    def __init__(self, path):
+        self.path = path
+        self.name = path.stem
+        self.text = path.read_text()
+        self.title = self.text.splitlines()[0] if self.text else ""
+        self.files = re.findall(r"^\+\+\+ b/(\S+)", self.text, re.M)
+
+    def is_called(self, name):
+        return name in (self.name, self.path.name, re.sub(r"^\d+-", "", self.name))
+
+    def complaints(self):
+        if not FIRST_LINE.match(self.title):
+            yield "the first line does not say what is broken, and in brackets the rule"
+        if not self.files:
+            yield "it is no patch"
+        for file in self.files:
+            if not file.startswith("core/"):
+                yield f"it changes {file}, which is not in the core"
+
+
+def patches_in(directory):
+    return [Patch(path) for path in sorted(directory.glob("*.patch"))]
+
+
+def apply(tree, patch, *options):
+    """None, or why not. The tree is no repository, nor is what it lies in to be taken for one."""
+    environment = dict(os.environ, GIT_CEILING_DIRECTORIES=str(pathlib.Path(tree).resolve().parent))
+    done = run(["git", "apply", "-p1", *options, patch.path.resolve()], cwd=tree, env=environment)
+    return done.stdout.strip() if done.returncode else None
+
+
+@contextlib.contextmanager
+def planted(tree, patch):
+    """The tree with the error in it. Afterwards the files are new ones, for make to see."""
+    old = {file: (tree / file).read_text() for file in patch.files}
+    why = apply(tree, patch)
+    try:
+        yield why
+    finally:
+        for file, text in old.items():
+            (tree / file).write_text(text)
+
+
+# ---- the tree ------------------------------------------------------------------------------------
+
+def files_of(source):
+    listed = run(["git", "-C", source, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--",
+                  *PARTS])
+    names = sorted(set(name for name in listed.stdout.split("\0") if name))
+    if listed.returncode == 0 and names:
+        return names
+    found = []
+    for part in PARTS:  # an unpacked archive
+        path = source / part
+        found += [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return [str(file.relative_to(source)) for file in found]
+
+
+def copy_tree(source, target, prefix=""):
+    for name in files_of(source):
+        if name.startswith(prefix) and (source / name).exists():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source / name, target / name)
 
 
 def configure(tree):
-	# Without invariant checks: what finds the error is to be the comparison, not an assertion.
-	subprocess.run(["cmake", "-S", tree, "-B", os.path.join(tree, "build"), "-DCMAKE_BUILD_TYPE=Release", "-DQUIRE_TESTS=OFF",
-			"-DQUIRE_DEBUG=OFF", "-DQUIRE_WERROR=OFF"], check=True, stdout=subprocess.DEVNULL)
+    done = run(["cmake", "-S", tree, "-B", tree / "build", "-DCMAKE_BUILD_TYPE=Release", "-DQUIRE_DEBUG=OFF",
+                "-DQUIRE_TESTS=OFF", "-DQUIRE_WERROR=OFF"])
+    if done.returncode:
+        raise Missing("cmake does not configure the tree:\n" + done.stdout[-2000:])
 
 
-def fuzz(tree, ops, seed):
-	"""The exit status, and the line that says what was found."""
-	run = subprocess.run([os.path.join(tree, "build", "quire"), "fuzz", "--ops", str(ops), "--seed", str(seed),
-			      "--no-shrink"],
-			     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
-	said = [line for line in run.stdout.splitlines() if line.startswith("After operation") or "stopped in" in line]
-	return run.returncode, (said or [""])[0][:100]
+def build(tree):
+    """None, or the compiler's words."""
+    done = run(["cmake", "--build", tree / "build", "--target", "quire_command", "-j", os.cpu_count() or 1])
+    return done.stdout[-2000:] if done.returncode else None
 
 
-def try_error(tree, error, options):
-	name, path, old, new = error
-	full = os.path.join(tree, path)
-	with open(full) as file:
-		text = file.read()
-	if text.count(old) != 1:
-		print(f"{name}: the text to replace occurs {text.count(old)} times in {path}")
-		return "stale"
-	with open(full, "w") as file:
-		file.write(text.replace(old, new))
-	try:
-		built = build(tree, options.jobs)
-		if built.returncode:
-			print(f"{name}: does not build:\n{built.stdout[-2000:]}")
-			return "stale"
-		status, said = fuzz(tree, options.ops, options.seed)
-	finally:
-		with open(full, "w") as file:
-			file.write(text)
-	if status in (0, 2, 3):
-		print(f"{name}: NOT FOUND (exit status {status})")
-		return "missed"
-	print(f"{name}: found: {said}", flush=True)
-	return "found"
+class Fuzzing:
+    """One run, and what came of it."""
+
+    def __init__(self, tree, options):
+        try:
+            done = run([tree / "build" / "quire", "fuzz", "--no-shrink", "--ops", options.ops,
+                        "--seed", options.seed], timeout=PATIENCE)
+            self.status, said = done.returncode, done.stdout
+        except subprocess.TimeoutExpired:
+            self.status, said = None, ""
+        counted = re.search(r"^(\d+) operations in", said, re.M)
+        differs = re.search(r"^After operation \d+, (.*)", said, re.M)
+        self.ops = int(counted[1]) if counted else None
+        self.what = differs[1] if differs else said.strip().splitlines()[-1] if said.strip() else ""
+        # An error may also stop Quire. The fuzzer has then told in which sequence.
+        self.stopped = bool(self.status and self.status < 0 and "Quire stopped in this sequence" in said)
+
+    def found(self):
+        return self.status == 1 or self.stopped
+
+    def __str__(self):
+        if self.status is None:
+            return f"no end after {PATIENCE} seconds"
+        if self.stopped:
+            return f"Quire was stopped by signal {-self.status}"
+        where = f"after {self.ops} operations: " if self.ops is not None else ""
+        return where + (self.what[:110] if self.status == 1 else f"exit status {self.status}")
+
+
+# ---- what can be asked for -----------------------------------------------------------------------
+
+def check(source, patches):
+    """Complaints about patches that are not in order or do not apply."""
+    complaints = []
+    with tempfile.TemporaryDirectory(prefix="quire-planted-") as name:
+        tree = pathlib.Path(name)
+        copy_tree(source, tree, "core/")
+        for patch in patches:
+            complaints += [f"{patch.path.name}: {complaint}" for complaint in patch.complaints()]
+            why = apply(tree, patch, "--check")
+            if why:
+                complaints.append(f"{patch.path.name}: does not apply any more:\n{why}")
+    return complaints
+
+
+def check_controls(source, patch):
+    """Does check() see what it is for? Spoilt copies of @patch must each be complained about."""
+    spoilt = {
+        "context": patch.text.replace("\n ", "\n  this is not there "),
+        "title": patch.text.split("\n", 1)[1],
+        "file": patch.text.replace("/core/", "/lab/"),
+    }
+    with tempfile.TemporaryDirectory(prefix="quire-planted-") as name:
+        for what, text in spoilt.items():
+            path = pathlib.Path(name) / f"{what}.patch"
+            path.write_text(text)
+            if not check(source, [Patch(path)]):
+                yield f"control failed: a patch with a spoilt {what} was not reported"
+
+
+def run_check(source, patches):
+    complaints = check(source, patches)
+    if len(patches) < FEWEST:
+        complaints.append(f"{len(patches)} planted errors are too few: {FEWEST} at least")
+    else:
+        complaints += check_controls(source, patches[0])
+    for complaint in complaints:
+        print(complaint)
+    print(f"{len(patches)} patches, {len(complaints)} complaints")
+    return 1 if complaints else 0
+
+
+def try_patch(tree, patch, options):
+    """Is the error found?"""
+    with planted(tree, patch) as why:
+        if why:
+            print(f"{patch.name}: does not apply any more:\n{why}")
+            return False
+        words = build(tree)
+        if words:
+            print(f"{patch.name}: does not build:\n{words}")
+            return False
+        began = time.monotonic()
+        fuzzing = Fuzzing(tree, options)
+    print(f"{patch.name}: {'found' if fuzzing.found() else 'NOT FOUND'}, {fuzzing} "
+          f"[{time.monotonic() - began:.1f} s]", flush=True)
+    return fuzzing.found()
+
+
+def run_all(source, patches, options):
+    with tempfile.TemporaryDirectory(prefix="quire-planted-") as name:
+        tree = pathlib.Path(name)
+        copy_tree(source, tree)
+        configure(tree)
+        words = build(tree)
+        if words:
+            print(f"the tree does not build as it is:\n{words}")
+            return 1
+        clean = Fuzzing(tree, options)
+        if clean.status == 3:
+            raise Missing(clean.what)
+        if clean.status != 0:
+            print(f"without any planted error: {clean}\nWhat is found below may be that, and proves nothing.")
+        else:
+            print(f"without any planted error: {clean.ops} operations, no divergence", flush=True)
+        found = sum(try_patch(tree, patch, options) for patch in patches)
+    print(f"{found} of {len(patches)} found")
+    return 0 if found == len(patches) and clean.status == 0 else 1
 
 
 def main():
-	parser = argparse.ArgumentParser(description="Plant errors in the core; see whether quire fuzz finds them.")
-	parser.add_argument("--ops", type=int, default=100000, help="operations for each error")
-	parser.add_argument("--seed", type=int, default=1)
-	parser.add_argument("--only", action="append", help="these errors only")
-	parser.add_argument("--list", action="store_true", help="list the errors")
-	parser.add_argument("--jobs", type=int, default=2)
-	parser.add_argument("source", nargs="?", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
-	options = parser.parse_args()
-	if options.list:
-		print("\n".join(name for name, *_ in ERRORS))
-		return 0
-	errors = [error for error in ERRORS if not options.only or error[0] in options.only]
-	results = []
-	with tempfile.TemporaryDirectory(prefix="quire-planted-") as tree:
-		copy_tree(options.source, tree)
-		configure(tree)
-		if build(tree, options.jobs).returncode:
-			print("the tree does not build as it is")
-			return 2
-		status, said = fuzz(tree, options.ops, options.seed)
-		if status:
-			print(f"without any planted error the fuzzer says {status}: {said}")
-			return 3 if status == 3 else 1
-		for error in errors:
-			results.append(try_error(tree, error, options))
-	print(f"{results.count('found')} of {len(results)} planted errors found")
-	if "stale" in results:
-		return 2
-	return 1 if "missed" in results else 0
+    parser = argparse.ArgumentParser(description="Plant errors in the core: does quire fuzz find each?")
+    parser.add_argument("--ops", type=int, default=100000, help="operations for each error (100000)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", action="append", metavar="NAME", help="this error only; may be repeated")
+    parser.add_argument("--list", action="store_true", help="list the errors")
+    parser.add_argument("--check", action="store_true", help="only see that every patch applies")
+    parser.add_argument("source", nargs="?", default=HERE.parent.parent, type=pathlib.Path)
+    options = parser.parse_args()
+
+    patches = patches_in(HERE)
+    for name in options.only or []:
+        if not any(patch.is_called(name) for patch in patches):
+            parser.error(f"no planted error is called {name}")
+    if options.only:
+        patches = [patch for patch in patches if any(patch.is_called(name) for name in options.only)]
+    if options.list:
+        for patch in patches:
+            print(f"{patch.name}: {patch.title[2:]}")
+        return 0
+    try:
+        if options.check:
+            return run_check(options.source, patches)
+        return run_all(options.source, patches, options)
+    except Missing as missing:
+        print(f"planted.py: {missing}")
+        return SKIPPED if options.check else 3
 
 
 if __name__ == "__main__":
-	sys.exit(main())
+    sys.exit(main())
