@@ -19,7 +19,7 @@
 
 #include <hosted.h>
 
-enum { ROUNDS = 2000 };
+enum { ROUNDS = 50 };
 
 struct object {
 	struct quire_rcu rcu;
@@ -31,7 +31,7 @@ static struct scene {
 	uint64_t plain;
 	_Atomic uint32_t flag;
 	struct object *_Atomic object;
-	_Atomic uint64_t sum;
+	_Atomic uint64_t sum, seen;
 } scene;
 
 static void write_race(struct quire_cpu **cpu, void *argument)
@@ -91,11 +91,14 @@ static void rcu_writer(struct quire_cpu **cpu, void *argument)
 		fresh->rcu.done = object_done;
 		/* Release pairs with the acquire in rcu_reader(). */
 		struct object *old = atomic_exchange_explicit(&scene.object, fresh, memory_order_acq_rel);
+		uint64_t seen = atomic_load_explicit(&scene.seen, memory_order_relaxed);
 		if (old && scene.broken)
 			old->word = 0;
 		if (old)
 			quire_port_rcu_call(*cpu, &old->rcu);
-		hosted_poll(*cpu);
+		/* The next round takes away what the other CPU has read; relaxed, this orders nothing. */
+		while (atomic_load_explicit(&scene.seen, memory_order_relaxed) < seen + 2)
+			quire_port_relax(*cpu);
 	}
 	atomic_store_explicit(&scene.flag, 1, memory_order_relaxed);
 }
@@ -107,8 +110,10 @@ static void rcu_reader(struct quire_cpu **cpu, void *argument)
 		quire_port_rcu_lock(*cpu);
 		/* rcu_writer() */
 		struct object *object = atomic_load_explicit(&scene.object, memory_order_acquire);
-		if (object)
+		if (object) {
 			atomic_fetch_add_explicit(&scene.sum, object->word, memory_order_relaxed);
+			atomic_fetch_add_explicit(&scene.seen, 1, memory_order_relaxed);
+		}
 		quire_port_rcu_unlock(*cpu);
 		hosted_poll(*cpu);
 	}
