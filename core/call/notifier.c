@@ -15,18 +15,14 @@
 
 int quire_notifier_register(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_notifier *notifier)
 {
-	notifier->mm = mm;
 	rwlock_write(cpu, &mm->lock);
 	as_notifier_add(cpu, &mm->as, notifier);
 	rwlock_write_done(*cpu, &mm->lock);
 	return 0;
 }
 
-void quire_notifier_remove(struct quire_cpu **cpu, struct quire_notifier *notifier)
+void quire_notifier_remove(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_notifier *notifier)
 {
-	struct quire_mm *mm = notifier->mm;
-	if (!mm) /* released */
-		return;
 	rwlock_write(cpu, &mm->lock);
 	as_notifier_remove(cpu, &mm->as, notifier);
 	rwlock_write_done(*cpu, &mm->lock);

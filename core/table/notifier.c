@@ -72,8 +72,7 @@ void as_notifier_remove(struct quire_cpu **cpu, struct quire_as *as, struct quir
 	} else {
 		while (before && before->next != notifier)
 			before = before->next;
-		quire_assert(before);
-		if (before)
+		if (before) /* not released meanwhile */
 			before->next = notifier->next;
 	}
 	notifier->next = NULL;
@@ -89,7 +88,11 @@ void as_notifiers_release(struct quire_cpu **cpu, struct quire_as *as)
 	while (notifier) {
 		struct quire_notifier *next = notifier->next;
 		notifier->next = NULL;
-		notifier->mm = NULL;
+		/*
+		 * For ever: an owner's fault that began before must not install what it translated, for nobody
+		 * would tell it when that goes. Relaxed: as in notifiers_start().
+		 */
+		atomic_fetch_add_explicit(&notifier->active, 1, memory_order_relaxed);
 		if (notifier->ops->release)
 			notifier->ops->release(notifier, cpu); /* may free it */
 		notifier = next;

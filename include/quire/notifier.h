@@ -28,8 +28,10 @@ struct quire_notifier_ops {
 	void (*end)(struct quire_notifier *notifier, struct quire_cpu **cpu, quire_vaddr start,
 		    quire_vaddr end);
 	/*
-	 * The mm is going, or exec empties it: drop everything. The notifier is removed, and no further call
-	 * follows.
+	 * The mm is going, or exec empties it: drop everything, under the owner's lock, and make nothing new. The
+	 * notifier is removed: no further call follows, and quire_notifier_retry() says true for ever, so that a
+	 * fault that began before installs nothing after. The owner needs this one unless its mm can neither end
+	 * nor exec while it is registered.
 	 */
 	void (*release)(struct quire_notifier *notifier, struct quire_cpu **cpu);
 };
@@ -39,14 +41,16 @@ struct quire_notifier {
 	void *data;			      /* the owner's */
 	/* the core's */
 	struct quire_notifier *next;
-	struct quire_mm *mm;
 	_Atomic uint64_t seq;	 /* moves at every end */
-	_Atomic uint32_t active; /* starts without their end */
+	_Atomic uint32_t active; /* starts without their end, and one when released */
 };
 
-/* SLEEP. Register and remove; after the removal returns no call is under way. */
+/*
+ * SLEEP. Register and remove; the caller has a reference to the mm. After the removal returns no call is under
+ * way. Removing one that was released does nothing.
+ */
 int quire_notifier_register(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_notifier *notifier);
-void quire_notifier_remove(struct quire_cpu **cpu, struct quire_notifier *notifier);
+void quire_notifier_remove(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_notifier *notifier);
 
 uint64_t quire_notifier_seq(struct quire_notifier *notifier);
 bool quire_notifier_retry(struct quire_notifier *notifier, uint64_t seq);

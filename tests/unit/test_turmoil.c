@@ -150,13 +150,18 @@ static void device_lets_go(struct quire_notifier *notifier, struct quire_cpu **c
 	pthread_mutex_unlock(&device->lock);
 }
 
-static const struct quire_notifier_ops device_ops = { .start = device_lets_go };
+static void device_released(struct quire_notifier *notifier, struct quire_cpu **cpu)
+{
+	device_lets_go(notifier, cpu, 0, QUIRE_USER_END);
+}
+
+static const struct quire_notifier_ops device_ops = { .start = device_lets_go, .release = device_released };
 
 static void device_detach(struct device *device, struct quire_cpu **cpu)
 {
 	if (!device->mm)
 		return;
-	quire_notifier_remove(cpu, &device->notifier);
+	quire_notifier_remove(cpu, device->mm, &device->notifier);
 	quire_mm_put(cpu, device->mm);
 	device->mm = NULL;
 	device->present = false; /* nobody calls any more */
