@@ -1,0 +1,59 @@
+# The check machine: the core once more for each geometry, its accesses intercepted by the compiler
+# (-fsanitize=thread), linked not to libtsan but to machines/check/. One executable a geometry, which
+# `quire check` runs; nothing but the core and the test programs is instrumented.
+
+file(GLOB QUIRE_CHECK_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/machines/check/*.c
+	${PROJECT_SOURCE_DIR}/machines/check/*.S)
+enable_language(ASM)
+
+# What does not know of Quire: search, memory models, races. For tests and for the workers.
+set(QUIRE_ENGINE_SOURCES ${QUIRE_CHECK_SOURCES})
+list(FILTER QUIRE_ENGINE_SOURCES INCLUDE REGEX "/(engine|explore|optimal|bounded|random|coroutine|memory|weak|tso|race|clock|tsan|commute)[^/]*$")
+set(QUIRE_CHECKER_SOURCES ${QUIRE_CHECK_SOURCES})
+list(REMOVE_ITEM QUIRE_CHECKER_SOURCES ${QUIRE_ENGINE_SOURCES})
+quire_sources(QUIRE_CHECKER_SOURCES)
+
+add_library(quire_engine STATIC ${QUIRE_ENGINE_SOURCES})
+target_include_directories(quire_engine PUBLIC ${PROJECT_SOURCE_DIR})
+target_link_libraries(quire_engine PRIVATE quire_flags_host)
+target_compile_options(quire_engine PRIVATE -O2)
+
+# Instrumented code, linked to our own runtime: the flag is for compiling only.
+add_library(quire_instrumented INTERFACE)
+target_compile_options(quire_instrumented INTERFACE -fsanitize=thread -O1 -g -fno-omit-frame-pointer
+	$<$<C_COMPILER_ID:GNU>:-Wno-tsan> $<$<C_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+target_compile_definitions(quire_instrumented INTERFACE QUIRE_CHECKED QUIRE_PORT_OWN_FENCE QUIRE_PORT_OWN_SPIN)
+
+# rwlock.c of the check machine takes the place of core/base/sync.c: a sleeping lock is one of the port's waits.
+set(QUIRE_CHECKED_CORE ${QUIRE_CORE_SOURCES})
+list(FILTER QUIRE_CHECKED_CORE EXCLUDE REGEX "/base/sync\\.c$")
+
+file(GLOB QUIRE_WORKER_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/lab/check/worker/*.c)
+
+function(quire_checker name geometry)
+	set(definitions QUIRE_GEOMETRY=${geometry} QUIRE_CHECKED QUIRE_PORT_OWN_FENCE QUIRE_PORT_OWN_SPIN)
+	add_library(quire_core_${name} OBJECT ${QUIRE_CHECKED_CORE})
+	target_include_directories(quire_core_${name} PRIVATE ${PROJECT_SOURCE_DIR}/include)
+	target_compile_options(quire_core_${name} PRIVATE -Wall -Wextra -std=c11 -ffreestanding)
+	target_compile_definitions(quire_core_${name} PRIVATE ${definitions} QUIRE_DEBUG)
+	target_link_libraries(quire_core_${name} PRIVATE quire_instrumented)
+	add_library(quire_checker_${name} OBJECT ${QUIRE_CHECKER_SOURCES})
+	target_include_directories(quire_checker_${name} PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR})
+	target_compile_definitions(quire_checker_${name} PRIVATE ${definitions} QUIRE_DEBUG)
+	target_link_libraries(quire_checker_${name} PRIVATE quire_flags_host)
+	target_compile_options(quire_checker_${name} PRIVATE -O2)
+	if(QUIRE_WORKER_SOURCES)
+		add_executable(quire-check-${name} ${QUIRE_WORKER_SOURCES} $<TARGET_OBJECTS:quire_core_${name}>
+			$<TARGET_OBJECTS:quire_checker_${name}>)
+		target_include_directories(quire-check-${name} PRIVATE ${PROJECT_SOURCE_DIR}/include
+			${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/lab)
+		target_compile_definitions(quire-check-${name} PRIVATE ${definitions} QUIRE_DEBUG
+			QUIRE_VERSION="${PROJECT_VERSION}" QUIRE_GEOMETRY_NAME="${name}")
+		target_link_libraries(quire-check-${name} PRIVATE quire_flags_host quire_engine PkgConfig::jansson -no-pie)
+		target_compile_options(quire-check-${name} PRIVATE -O2)
+	endif()
+endfunction()
+
+quire_checker(mini 1)
+quire_checker(four 2)
+quire_checker(full 0)

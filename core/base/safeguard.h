@@ -1,0 +1,34 @@
+/*
+ * safeguard.h - the one hook that the checker has in the core: a step that protects something, by name.
+ *
+ *	if (QUIRE_SAFEGUARD(munmap_flush))
+ *		gather_range(...);
+ *
+ * In every build but the checker's this is the constant true, and nothing of it is left. There, it can be
+ * switched off by name (`quire check --without munmap-flush`), and a litmus file shows what then goes wrong
+ * (CHK-7).
+ */
+#ifndef QUIRE_BASE_SAFEGUARD_H
+#define QUIRE_BASE_SAFEGUARD_H
+
+#include <stdbool.h>
+
+#ifdef QUIRE_CHECKED
+struct quire_safeguard {
+	const char *name, *file;
+	int line;
+	bool on;
+};
+
+/* One for each place; the linker gathers them. */
+#define QUIRE_SAFEGUARD(which)                                                                                \
+	__extension__({                                                                                       \
+		static struct quire_safeguard here                                                            \
+			__attribute__((section("quire_safeguards"), used)) = { #which, __FILE__, __LINE__, true }; \
+		here.on;                                                                                      \
+	})
+#else
+#define QUIRE_SAFEGUARD(which) true
+#endif
+
+#endif

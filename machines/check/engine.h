@@ -1,0 +1,180 @@
+/*
+ * engine.h - a systematic search over the interleavings of a small concurrent program.
+ *
+ * The engine knows nothing of Quire. A program is a few threads, a state to reset, and an end to look at. A
+ * thread's code runs natively on a coroutine; whatever other threads could notice goes through one of the
+ * calls below, each a *transition*: the thread stops, the scheduler chooses who goes on, and what the thread
+ * does until its next transition is one step. The search runs the program again and again, each time along
+ * another schedule, until every schedule has been run but those that differ from one that was only in the
+ * order of steps that do not conflict.
+ *
+ *	begin() ---- stop, be chosen ----> touch(a, READ) touch(b, WRITE) choose(2) ... begin() ...
+ *	             \_________ one transition: its footprint is {a: READ, b: WRITE} _________/
+ *
+ * Two steps conflict when both touch one location and at least one of the two modes does not tolerate the
+ * other (enum touch_mode). What a step touches may depend on what it reads.
+ *
+ * Blocking is a condition, not a loop: a thread whose transition is not enabled is not chosen. When nobody can
+ * be chosen and somebody has not ended, that is a deadlock, and reported.
+ *
+ * The same code path runs unscheduled too (set-up, and the final look at the state): outside a run every call
+ * here does nothing but perform itself.
+ */
+#ifndef CHECK_ENGINE_H
+#define CHECK_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	ENGINE_THREADS = 24,	 /* at most, agents included: sets of threads are words */
+	ENGINE_TOUCHES = 48,	 /* locations that one transition may touch */
+	ENGINE_STEPS = 4000,	 /* transitions in one execution; more is reported as a hang */
+	ENGINE_STACK_BYTES = 64 << 10,
+};
+
+/* How a step touches a location, and which other step's touch it commutes with. */
+enum touch_mode {
+	TOUCH_READ,	 /* READ */
+	TOUCH_ADD,	 /* ADD: a count whose value nobody looks at here */
+	TOUCH_WRITE,	 /* nothing */
+	TOUCH_ACQUIRE,	 /* a lock taken for itself. Nothing; a RELEASE before it is why it could run, no race */
+	TOUCH_SHARE,	 /* a lock taken with others, and given back: SHARE, SHARE_END */
+	TOUCH_SHARE_END, /* SHARE, SHARE_END */
+	TOUCH_RELEASE,	 /* like ACQUIRE */
+	TOUCH_SIGNAL,	 /* makes an AWAIT possible: SIGNAL */
+	TOUCH_AWAIT,	 /* was made possible by the SIGNALs before it; never a race */
+};
+
+enum engine_search {
+	SEARCH_SOURCE,	   /* source-DPOR with sleep sets: complete */
+	SEARCH_OPTIMAL,	   /* with wakeup trees: complete, no run is begun in vain */
+	SEARCH_BOUNDED,	   /* everything with at most `bound` preemptions */
+	SEARCH_PCT,	   /* random: priorities, `bound` changes of them */
+	SEARCH_POS,	   /* random: partial order sampling */
+	SEARCH_BRUTE,	   /* every schedule: to test the others */
+};
+
+struct engine_config {
+	enum engine_search search;
+	unsigned bound;		/* preemptions; priority changes */
+	uint64_t executions;	/* stop after so many complete ones; 0: no limit. Random searches need it */
+	double seconds;		/* stop after so long; 0: no limit */
+	uint64_t seed;		/* of the random searches */
+	unsigned shard, shards; /* this process explores subtrees shard, shard + shards, ... ; shards 0: all */
+	bool stop_at_violation; /* the first one ends the search */
+};
+
+struct engine;
+
+/* What is searched. Called with the engine idle; the state is the program's own affair. */
+struct engine_program {
+	void *data;
+	unsigned threads;
+	const char *(*name)(void *data, unsigned thread);
+	void (*reset)(void *data);		     /* the state that every execution begins with */
+	void (*thread)(void *data, unsigned thread); /* body of a thread, on its coroutine */
+	/*
+	 * The execution is complete: nothing runs. Looks at the state; engine_violation() reports. Not called
+	 * after a violation or a blocked run.
+	 */
+	void (*finish)(void *data);
+	/* An agent (a store buffer, an interrupt) need not end: it is not waited for, and no deadlock. */
+	bool (*is_agent)(void *data, unsigned thread);
+};
+
+struct engine_counts {
+	uint64_t executions; /* complete: every thread that must end has ended, or a violation did */
+	uint64_t blocked;    /* begun in vain: every enabled thread was asleep */
+	uint64_t violations;
+	uint64_t transitions, instrumented; /* over all executions; plain accesses seen */
+	uint64_t longest;		    /* transitions in one execution */
+	double seconds;
+	bool complete; /* the whole space (within the bound) was explored */
+};
+
+/* One step of the execution that is under way or has just ended, for witnesses. */
+struct engine_step {
+	uint8_t thread;
+	uint8_t what;	     /* the program's: which kind of transition, see engine_begin() */
+	uint16_t choices;    /* of this step, from choices[] on */
+	uint32_t touches;
+	uintptr_t location;  /* the first touched */
+	const void *code;    /* who called: a return address */
+	uint64_t value;	     /* what engine_note() said last */
+};
+
+struct engine *engine_create(const struct engine_program *program);
+void engine_destroy(struct engine *engine);
+void engine_run(struct engine *engine, const struct engine_config *config, struct engine_counts *counts);
+
+/*
+ * Run once, along a recorded schedule ("3.0.0.1:2..." as engine_schedule() gives it). False when the schedule
+ * is not one of this program.
+ */
+bool engine_replay(struct engine *engine, const char *schedule, struct engine_counts *counts);
+
+/* The schedule of the execution that is under way or has just ended. Valid until the next one begins. */
+const char *engine_schedule(struct engine *engine);
+const struct engine_step *engine_trace(struct engine *engine, size_t *steps);
+unsigned engine_preemptions(struct engine *engine); /* switches away from a thread that could have gone on */
+
+/* Called after each execution, complete or violated (violation: what, or NULL), not after blocked ones. */
+void engine_on_execution(struct engine *engine,
+			 void (*ended)(void *data, const char *violation), void *data);
+
+/*
+ * Where the space comes from: the locations over which most races were reversed. Fills @out, at most @most,
+ * most first; returns how many.
+ */
+struct engine_hot {
+	uintptr_t location;
+	const void *code[2]; /* a pair of places that met there */
+	uint64_t races;
+};
+size_t engine_hottest(struct engine *engine, struct engine_hot *out, size_t most);
+
+/* ---- called by the program's threads ------------------------------------------------------------------- */
+
+/* The engine that runs on this OS thread, NULL when none does: then nothing is scheduled. */
+extern struct engine *engine_now;
+
+unsigned engine_self(void); /* the thread that runs */
+
+/*
+ * Stop, and go on when chosen: a transition begins. It can be chosen while @enabled(@argument) (NULL: always),
+ * which looks at the state and changes nothing. @what is for the trace.
+ */
+void engine_begin(unsigned what, bool (*enabled)(void *argument), void *argument);
+
+/* This transition touches @location so. Before the first engine_begin() of a thread: not allowed. */
+void engine_touch(uintptr_t location, enum touch_mode mode);
+
+/* One of 0 .. @n - 1; every one is explored. Part of the transition. @n is at least 1. */
+unsigned engine_choose(unsigned n);
+
+void engine_note(uint64_t value); /* for the trace: what this transition read or wrote */
+
+/*
+ * The property does not hold in this execution: @text is kept, the execution ends. Does not return when called
+ * by a thread.
+ */
+void engine_violation(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * This execution is of no interest (a wait that spun too long): it ends, counted as neither complete nor
+ * blocked. Does not return.
+ */
+void engine_abandon(void);
+
+/*
+ * An interrupt: thread @handler runs in the midst of thread @main, which does not go on meanwhile. Declared
+ * once per execution, before either runs; the engine then orders the handler's stretches, from
+ * engine_interrupt_enter() to _leave(), against main's steps as wholes.
+ */
+void engine_interrupts(unsigned handler, unsigned main);
+void engine_interrupt_enter(void);
+void engine_interrupt_leave(void);
+
+#endif

@@ -1,0 +1,95 @@
+/*
+ * memory.h - what the program under check reads and writes: atomics by a memory model, plain data by native
+ * memory and a race detector.
+ *
+ * Atomic accesses are transitions (engine.h). Plain ones are not: they happen natively, within whatever step
+ * they are in, and are checked against happens-before (vector clocks, one an agent or thread, moved by atomics,
+ * locks and signals). So a program without races on plain data behaves as if every access were scheduled, and
+ * one with a race is reported.
+ *
+ *	SC	every atomic acts on native memory when its transition is chosen
+ *	TSO	stores go into the thread's buffer, one agent a CPU writes them to memory; loads look in the buffer
+ *		first; read-modify-writes and seq_cst fences wait until it is empty
+ *	WEAK	every location keeps the stores of this execution, every thread a view; a load may read any store
+ *		that its view allows, a store goes anywhere behind what its thread has seen: C11's orders, without
+ *		load buffering (a load never reads a store that comes later in the same run)
+ *
+ * Watched is one range of addresses, the arena. Everything outside (stacks, constants) is private or fixed, and
+ * ignored.
+ */
+#ifndef CHECK_MEMORY_H
+#define CHECK_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum memory_model { MEMORY_SC, MEMORY_TSO, MEMORY_WEAK };
+
+/* Orders as the compiler passes them to __tsan_atomic*(). */
+enum memory_order_number { MO_RELAXED, MO_CONSUME, MO_ACQUIRE, MO_RELEASE, MO_ACQ_REL, MO_SEQ_CST };
+
+enum memory_operation { RMW_EXCHANGE, RMW_ADD, RMW_SUB, RMW_AND, RMW_OR, RMW_XOR, RMW_NAND };
+
+struct memory_config {
+	enum memory_model model;
+	void *base; /* the arena */
+	size_t bytes;
+	unsigned threads;	/* the program's, agents of its own included */
+	unsigned first_buffer;	/* TSO: threads first_buffer + n are the store buffers of threads n < buffers */
+	unsigned buffers;
+	/*
+	 * Every change of native memory inside the arena, after it: atomics when they reach memory, plain stores
+	 * when they are seen. Plain stores of a step are delivered no later than its end. May be NULL.
+	 */
+	void (*changed)(void *data, uintptr_t address, size_t bytes);
+	/* Accesses to this range are user data: no races are reported there. May be NULL: nothing is. */
+	bool (*is_exempt)(void *data, uintptr_t address);
+	void *data;
+};
+
+int memory_create(const struct memory_config *config); /* one at a time; -ENOMEM */
+void memory_destroy(void);
+void memory_begin(void); /* an execution begins: clocks, buffers, histories and shadow are as new */
+void memory_settle(void); /* it is complete: what is still buffered reaches memory (unscheduled) */
+
+/* Body of the store-buffer agent of @thread under TSO; returns when the execution is over. */
+void memory_buffer_agent(unsigned thread);
+
+/* Atomics; @code is the return address into the program. @bytes 1, 2, 4 or 8. */
+uint64_t memory_load(uintptr_t address, unsigned bytes, int order, const void *code);
+void memory_store(uintptr_t address, unsigned bytes, uint64_t value, int order, const void *code);
+uint64_t memory_rmw(uintptr_t address, unsigned bytes, enum memory_operation operation, uint64_t operand, int order,
+		    const void *code);
+bool memory_compare_exchange(uintptr_t address, unsigned bytes, uint64_t *expected, uint64_t desired, int success,
+			     int failure, const void *code);
+void memory_fence(int order, const void *code);
+
+/* Plain accesses, before they happen. */
+void memory_read(uintptr_t address, size_t bytes, const void *code);
+void memory_write(uintptr_t address, size_t bytes, const void *code);
+
+/*
+ * Happens-before that other mechanisms make (locks, wakes, IPIs, grace periods): release() puts what the running
+ * thread has seen into the object, acquire() takes it out. Part of the caller's transition. full() is both for
+ * all objects ever: a full fence, store buffer and view included.
+ */
+void memory_acquire(uintptr_t object);
+void memory_release(uintptr_t object);
+
+/*
+ * The running thread, as far as memory is concerned, has all that @of has seen (an interrupt handler that comes
+ * after its CPU's steps) - for orders that a mechanism knows to be there.
+ */
+void memory_join(unsigned of);
+
+/* TSO: is the running thread's (or @thread's) store buffer empty? For conditions. */
+bool memory_is_drained(unsigned thread);
+
+/* The arena is given back or taken anew (free, alloc): what was known of its accesses is forgotten. */
+void memory_forget(uintptr_t address, size_t bytes);
+
+/* Plain accesses seen in all executions. */
+uint64_t memory_instrumented(void);
+
+#endif
