@@ -28,19 +28,19 @@
 #include <stdint.h>
 
 enum {
-	ENGINE_THREADS = 24,	 /* at most, agents included: sets of threads are words */
-	ENGINE_TOUCHES = 48,	 /* locations that one transition may touch */
-	ENGINE_STEPS = 4000,	 /* transitions in one execution; more is reported as a hang */
+	ENGINE_THREADS = 24, /* at most, agents included: sets of threads are words */
+	ENGINE_TOUCHES = 48, /* locations that one transition may touch */
+	ENGINE_STEPS = 4000, /* transitions in one execution; more is reported as a hang */
 	ENGINE_STACK_BYTES = 64 << 10,
 };
 
 /* How a step touches a location, and which other step's touch it commutes with. */
 enum touch_mode {
-	TOUCH_READ,	 /* READ */
-	TOUCH_ADD,	 /* ADD: a count whose value nobody looks at here */
-	TOUCH_WRITE,	 /* nothing */
-	TOUCH_ACQUIRE,	 /* a lock taken for itself. Nothing; a RELEASE before it is why it could run, no race */
-	TOUCH_SHARE,	 /* a lock taken with others, and given back: SHARE, SHARE_END */
+	TOUCH_READ,    /* READ */
+	TOUCH_ADD,     /* ADD: a count whose value nobody looks at here */
+	TOUCH_WRITE,   /* nothing */
+	TOUCH_ACQUIRE, /* a lock taken for itself. Nothing; a RELEASE before it is why it could run, no race */
+	TOUCH_SHARE,   /* a lock taken with others, and given back: SHARE, SHARE_END */
 	TOUCH_SHARE_END, /* SHARE, SHARE_END */
 	TOUCH_RELEASE,	 /* like ACQUIRE */
 	TOUCH_SIGNAL,	 /* makes an AWAIT possible: SIGNAL */
@@ -48,21 +48,22 @@ enum touch_mode {
 };
 
 enum engine_search {
-	SEARCH_SOURCE,	   /* source-DPOR with sleep sets: complete */
-	SEARCH_OPTIMAL,	   /* with wakeup trees: complete, no run is begun in vain */
-	SEARCH_BOUNDED,	   /* everything with at most `bound` preemptions */
-	SEARCH_PCT,	   /* random: priorities, `bound` changes of them */
-	SEARCH_POS,	   /* random: partial order sampling */
-	SEARCH_BRUTE,	   /* every schedule: to test the others */
+	SEARCH_SOURCE,	/* source-DPOR with sleep sets: complete */
+	SEARCH_OPTIMAL, /* with wakeup trees: complete, no run is begun in vain */
+	SEARCH_BOUNDED, /* everything with at most `bound` preemptions */
+	SEARCH_PCT,	/* random: priorities, `bound` changes of them */
+	SEARCH_POS,	/* random: partial order sampling */
+	SEARCH_BRUTE,	/* every schedule: to test the others */
 };
 
 struct engine_config {
 	enum engine_search search;
-	unsigned bound;		/* preemptions; priority changes */
-	uint64_t executions;	/* stop after so many complete ones; 0: no limit. Random searches need it */
-	double seconds;		/* stop after so long; 0: no limit */
-	uint64_t seed;		/* of the random searches */
-	unsigned shard, shards; /* this process explores subtrees shard, shard + shards, ... ; shards 0: all */
+	unsigned bound;	     /* preemptions; priority changes */
+	uint64_t executions; /* stop after so many complete ones; 0: no limit. Random searches need it */
+	double seconds;	     /* stop after so long; 0: no limit */
+	uint64_t seed;	     /* of the random searches */
+	unsigned shard,
+		shards; /* this process explores subtrees shard, shard + shards, ... ; shards 0: all */
 	bool stop_at_violation; /* the first one ends the search */
 };
 
@@ -82,6 +83,8 @@ struct engine_program {
 	void (*finish)(void *data);
 	/* An agent (a store buffer, an interrupt) need not end: it is not waited for, and no deadlock. */
 	bool (*is_agent)(void *data, unsigned thread);
+	/* What a thread waits for whose transition is not enabled, for the report of a deadlock. May be NULL. */
+	void (*describe_wait)(void *data, unsigned thread, char *out, size_t room);
 };
 
 struct engine_counts {
@@ -97,12 +100,12 @@ struct engine_counts {
 /* One step of the execution that is under way or has just ended, for witnesses. */
 struct engine_step {
 	uint8_t thread;
-	uint8_t what;	     /* the program's: which kind of transition, see engine_begin() */
-	uint16_t choices;    /* of this step, from choices[] on */
+	uint8_t what;	  /* the program's: which kind of transition, see engine_begin() */
+	uint16_t choices; /* of this step, from choices[] on */
 	uint32_t touches;
-	uintptr_t location;  /* the first touched */
-	const void *code;    /* who called: a return address */
-	uint64_t value;	     /* what engine_note() said last */
+	uintptr_t location; /* the first touched */
+	const void *code;   /* who called: a return address */
+	uint64_t value;	    /* what engine_note() said last */
 };
 
 struct engine *engine_create(const struct engine_program *program);
@@ -121,8 +124,7 @@ const struct engine_step *engine_trace(struct engine *engine, size_t *steps);
 unsigned engine_preemptions(struct engine *engine); /* switches away from a thread that could have gone on */
 
 /* Called after each execution, complete or violated (violation: what, or NULL), not after blocked ones. */
-void engine_on_execution(struct engine *engine,
-			 void (*ended)(void *data, const char *violation), void *data);
+void engine_on_execution(struct engine *engine, void (*ended)(void *data, const char *violation), void *data);
 
 /*
  * Where the space comes from: the locations over which most races were reversed. Fills @out, at most @most,
@@ -141,6 +143,12 @@ size_t engine_hottest(struct engine *engine, struct engine_hot *out, size_t most
 extern struct engine *engine_now;
 
 unsigned engine_self(void); /* the thread that runs */
+
+/*
+ * What the next engine_begin() is about, for witnesses and for random searches: the place in the program, and the
+ * location that it will touch, as far as is known (0: not).
+ */
+void engine_at(const void *code, uintptr_t location);
 
 /*
  * Stop, and go on when chosen: a transition begins. It can be chosen while @enabled(@argument) (NULL: always),

@@ -1,0 +1,561 @@
+/*
+ * explore.c - the order between steps, and source-DPOR with sleep sets.
+ *
+ * Two executions that differ only in the order of steps that do not conflict are the same trace: everybody reads
+ * the same values. It is enough to run one of each. After each execution the search looks for races: pairs of
+ * steps of two threads that conflict, with no other chain of conflicts between them, so that they could have
+ * come the other way round.
+ *
+ *	E:   ... j ......... s ...		j and s race
+ *	v:        (what does not come after j) s
+ *
+ * From the node before j, some execution must begin with a first step of v (a thread of v that waits there for
+ * nobody in v: an initial). If one of these is already to be tried there, nothing is added, else one is: that is
+ * a source set (Abdulla, Aronis, Jonsson, Sagonas: Optimal dynamic partial order reduction, POPL'14).
+ *
+ * Sleep sets keep what was tried from being run again in another order: a thread tried from a node is asleep in
+ * what is tried there later, until a step conflicts with the one it took. An execution in which all that could
+ * run are asleep is given up.
+ *
+ * Three orders are no races, though one step made the other possible: a lock's release and the next acquire, a
+ * signal and what waited for it. The race of two that take one lock is between the acquires, whatever lies in
+ * between. And an interrupt's steps and those of the thread that it interrupts cannot mix: a race of one within
+ * is a race of its beginning.
+ *
+ * Errors:  out of memory ends the process with status 3.
+ * Rules:   CHK-2.
+ */
+#include "search.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- conflicts ------------------------------------------------------------------------------------------ */
+
+enum relation { INDEPENDENT, RACE, ORDER };
+
+/* What @earlier is to @later, of two threads. */
+static enum relation relation(unsigned earlier, unsigned later)
+{
+	switch (later) {
+	case TOUCH_READ:
+		return earlier == TOUCH_READ || earlier >= TOUCH_SIGNAL ? INDEPENDENT : RACE;
+	case TOUCH_ADD:
+		return earlier == TOUCH_ADD || earlier >= TOUCH_SIGNAL ? INDEPENDENT : RACE;
+	case TOUCH_WRITE:
+		return earlier >= TOUCH_SIGNAL ? INDEPENDENT : RACE;
+	case TOUCH_ACQUIRE:
+		return earlier == TOUCH_RELEASE || earlier == TOUCH_SHARE_END ? ORDER : RACE;
+	case TOUCH_SHARE:
+		if (earlier == TOUCH_SHARE || earlier == TOUCH_SHARE_END)
+			return INDEPENDENT;
+		return earlier == TOUCH_RELEASE ? ORDER : RACE;
+	case TOUCH_SHARE_END:
+		return earlier <= TOUCH_WRITE ? RACE : INDEPENDENT;
+	case TOUCH_RELEASE:
+		if (earlier == TOUCH_ACQUIRE)
+			return ORDER; /* taken by one, given back by another */
+		return earlier <= TOUCH_WRITE ? RACE : INDEPENDENT;
+	case TOUCH_AWAIT:
+		return earlier == TOUCH_SIGNAL ? ORDER : INDEPENDENT;
+	default:
+		return INDEPENDENT;
+	}
+}
+
+bool modes_conflict(unsigned a, unsigned b)
+{
+	return relation(a, b) != INDEPENDENT || relation(b, a) != INDEPENDENT;
+}
+
+bool footprints_conflict(const struct touch *a, uint32_t a_count, const struct touch *b, uint32_t b_count)
+{
+	for (uint32_t i = 0; i < a_count; i++)
+		for (uint32_t k = 0; k < b_count; k++)
+			if (a[i].location == b[k].location && modes_conflict(a[i].mode, b[k].mode))
+				return true;
+	return false;
+}
+
+bool event_before(const struct event *earlier, const struct event *later)
+{
+	return later->clock[earlier->thread] > earlier->local;
+}
+
+/* ---- the location table: who touched what last -------------------------------------------------------------- */
+
+static uint32_t hash(uintptr_t location)
+{
+	return (uint32_t)(location * 0x9e3779b97f4a7c15ul >> 32);
+}
+
+static uint32_t slot_of(struct engine *engine, uintptr_t location)
+{
+	uint32_t slot = hash(location) & engine->location_mask;
+
+	while (engine->location[slot].location && engine->location[slot].location != location)
+		slot = (slot + 1) & engine->location_mask;
+	return slot;
+}
+
+static void grow_table(struct engine *engine)
+{
+	struct location *old = engine->location;
+	uint32_t old_size = old ? engine->location_mask + 1 : 0, size = old_size ? old_size * 2 : 4096;
+
+	engine->location = calloc(size, sizeof(*engine->location));
+	if (!engine->location)
+		exit(3);
+	engine->location_mask = size - 1;
+	for (uint32_t i = 0; i < old_size; i++)
+		if (old[i].location)
+			engine->location[slot_of(engine, old[i].location)] = old[i];
+	for (uint32_t i = 0; i < engine->touches; i++)
+		engine->touch[i].slot = slot_of(engine, engine->touch[i].location);
+	free(old);
+}
+
+struct location *explore_location(struct engine *engine, struct touch *touch)
+{
+	if (!engine->location || engine->locations * 2 > engine->location_mask)
+		grow_table(engine);
+	touch->slot = slot_of(engine, touch->location);
+	struct location *location = &engine->location[touch->slot];
+	if (!location->location) {
+		location->location = touch->location;
+		location->last = NO_TOUCH;
+		engine->locations++;
+	}
+	return location;
+}
+
+void explore_truncate(struct engine *engine, uint32_t depth)
+{
+	uint32_t keep = engine->event[depth].touches;
+
+	for (uint32_t i = engine->touches; i-- > keep;) {
+		struct touch *touch = &engine->touch[i];
+
+		if (touch->linked)
+			engine->location[touch->slot].last = touch->before;
+	}
+	engine->touches = keep;
+}
+
+/* ---- races ---------------------------------------------------------------------------------------------- */
+
+struct candidate {
+	uint16_t step;
+	uint32_t mine, theirs; /* touches */
+};
+
+struct candidates {
+	unsigned count;
+	struct candidate at[ENGINE_TOUCHES * 4];
+};
+
+static void join(uint16_t *clock, const uint16_t *other)
+{
+	for (unsigned t = 0; t < ENGINE_THREADS; t++)
+		if (other[t] > clock[t])
+			clock[t] = other[t];
+}
+
+static bool covers(const uint16_t *clock, const struct event *event)
+{
+	return clock[event->thread] > event->local;
+}
+
+static void note_hot(struct engine *engine, const struct candidate *race)
+{
+	uintptr_t location = engine->touch[race->mine].location;
+	enum { MOST = 256 };
+
+	if (!engine->hot)
+		engine->hot = calloc(MOST, sizeof(*engine->hot));
+	if (!engine->hot)
+		return;
+	size_t i = 0;
+	while (i < engine->hots && engine->hot[i].location != location)
+		i++;
+	if (i == MOST)
+		return;
+	if (i == engine->hots) {
+		engine->hots++;
+		engine->hot[i] = (struct engine_hot){ location,
+						      { engine->event[race->step].code,
+							engine->event[engine->touch[race->mine].event].code },
+						      0 };
+	}
+	engine->hot[i].races++;
+}
+
+/*
+ * The initials of v: the steps after @j that do not come after it, then step @s. A thread's first step in v is
+ * one when no other thread's step in v comes before it.
+ */
+static thread_set initials(struct engine *engine, uint32_t j, uint32_t s)
+{
+	thread_set seen = 0, found = 0;
+	uint16_t first[ENGINE_THREADS];
+
+	for (uint32_t k = j + 1; k <= s; k++) {
+		const struct event *event = &engine->event[k];
+		bool is_first = true;
+
+		if (seen & ONLY(event->thread))
+			continue;
+		if (k < s && event_before(&engine->event[j], event))
+			continue;
+		for (thread_set rest = seen; rest && is_first; rest &= rest - 1) {
+			unsigned t = (unsigned)__builtin_ctz(rest);
+
+			is_first = event->clock[t] <= first[t];
+		}
+		seen |= ONLY(event->thread);
+		first[event->thread] = event->local;
+		if (is_first)
+			found |= ONLY(event->thread);
+	}
+	return found;
+}
+
+static void add_source(struct engine *engine, uint32_t j, uint32_t s)
+{
+	struct node *node = &engine->node[j];
+	thread_set starts = initials(engine, j, s) & node->enabled;
+
+	if (starts & (node->todo | node->sleep))
+		return;
+	if (!starts) /* cannot be, but for orders that were not told: then everybody */
+		node->todo |= node->enabled;
+	else if (starts & ONLY(engine->event[s].thread))
+		node->todo |= ONLY(engine->event[s].thread);
+	else
+		node->todo |= starts & -starts;
+}
+
+static void add_race(struct engine *engine, const struct candidate *race, uint32_t s)
+{
+	const struct event *earlier = &engine->event[race->step];
+	uint32_t j = race->step;
+
+	note_hot(engine, race);
+	if (earlier->interrupt != NO_STEP &&
+	    engine->thread[earlier->thread].interrupts == engine->event[s].thread)
+		j = earlier->interrupt;
+	if (engine->config.search != SEARCH_OPTIMAL) {
+		add_source(engine, j, s);
+		return;
+	}
+	engine->race = search_grow(engine->race, &engine->race_room, engine->races, sizeof(*engine->race));
+	engine->race[engine->races][0] = (uint16_t)j;
+	engine->race[engine->races++][1] = (uint16_t)s;
+}
+
+/* Link the touch behind those of its location, and collect what it meets there, back to what covers the rest. */
+static void meet(struct engine *engine, uint32_t mine, uint16_t *order, struct candidates *races,
+		 struct candidates *locks)
+{
+	struct touch *touch = &engine->touch[mine];
+	struct location *location = explore_location(engine, touch);
+	unsigned thread = engine->event[touch->event].thread;
+	bool is_lock = touch->mode == TOUCH_ACQUIRE || touch->mode == TOUCH_SHARE;
+
+	touch->before = location->last;
+	touch->linked = true;
+	location->last = mine;
+	for (uint32_t i = touch->before; i != NO_TOUCH; i = engine->touch[i].before) {
+		struct touch *other = &engine->touch[i];
+		struct event *event = &engine->event[other->event];
+		enum relation is = event->thread == thread ? INDEPENDENT : relation(other->mode, touch->mode);
+		struct candidates *list = is_lock && is == RACE ? locks : races;
+
+		if (is == ORDER)
+			join(order, event->clock);
+		else if (is == RACE && list->count < ENGINE_TOUCHES * 4)
+			list->at[list->count++] = (struct candidate){ other->event, mine, i };
+		if (other->mode == TOUCH_WRITE || other->mode == TOUCH_ACQUIRE)
+			break;
+	}
+}
+
+static int latest_first(const void *a, const void *b)
+{
+	return (int)((const struct candidate *)b)->step - (int)((const struct candidate *)a)->step;
+}
+
+static void sort(struct candidates *list)
+{
+	if (list->count > 1)
+		qsort(list->at, list->count, sizeof(list->at[0]), latest_first);
+}
+
+/* The order of step @s, and its races. */
+void explore_step_done(struct engine *engine, uint32_t s)
+{
+	struct event *event = &engine->event[s];
+	struct thread *thread = &engine->thread[event->thread];
+	struct candidates races, locks;
+	uint16_t order[ENGINE_THREADS], cover[ENGINE_THREADS];
+
+	if (engine->config.search > SEARCH_OPTIMAL)
+		return;
+	races.count = locks.count = 0;
+	if (thread->last == NO_STEP)
+		memset(event->clock, 0, sizeof(event->clock));
+	else
+		memcpy(event->clock, engine->event[thread->last].clock, sizeof(event->clock));
+	memcpy(order, event->clock, sizeof(order));
+	for (uint32_t i = 0; i < event->touch_count; i++)
+		meet(engine, event->touches + i, order, &races, &locks);
+	sort(&races);
+	sort(&locks);
+
+	/* First what is immediate, by the order before this step; then the order; then what follows from each. */
+	bool immediate[ENGINE_TOUCHES * 8];
+	memcpy(cover, order, sizeof(cover));
+	for (unsigned i = 0; i < races.count; i++) {
+		immediate[i] = !covers(cover, &engine->event[races.at[i].step]);
+		join(cover, engine->event[races.at[i].step].clock);
+	}
+	uint16_t before[ENGINE_THREADS];
+	memcpy(before, event->clock, sizeof(before));
+	for (unsigned i = 0; i < locks.count; i++) {
+		immediate[races.count + i] = !covers(before, &engine->event[locks.at[i].step]);
+		join(before, engine->event[locks.at[i].step].clock);
+	}
+	join(event->clock, cover);
+	join(event->clock, before);
+	event->clock[event->thread] = event->local + 1;
+	for (unsigned i = 0; i < races.count; i++)
+		if (immediate[i])
+			add_race(engine, &races.at[i], s);
+	for (unsigned i = 0; i < locks.count; i++)
+		if (immediate[races.count + i])
+			add_race(engine, &locks.at[i], s);
+}
+
+/* ---- the tree ------------------------------------------------------------------------------------------------ */
+
+/* Of those asleep or tried at the node before, these stay asleep past the step that was taken there. */
+void explore_fall_asleep(struct engine *engine, uint32_t depth)
+{
+	struct node *node = &engine->node[depth];
+
+	node->sleep = 0;
+	if (!depth)
+		return;
+	struct node *before = &engine->node[depth - 1];
+	const struct event *event = &engine->event[depth - 1];
+	thread_set rest = (before->sleep | before->done) & ~ONLY(before->chosen);
+	for (; rest; rest &= rest - 1) {
+		unsigned t = (unsigned)__builtin_ctz(rest);
+		struct footprint footprint = before->asleep[t];
+
+		if (footprints_conflict(&engine->pool[footprint.first], footprint.count,
+					&engine->touch[event->touches], event->touch_count))
+			continue;
+		node->sleep |= ONLY(t);
+		node->asleep[t] = footprint;
+	}
+}
+
+/* What the step taken at @depth touched joins what its other choices touched. */
+void explore_note_footprint(struct engine *engine, uint32_t depth)
+{
+	struct node *node = &engine->node[depth];
+	const struct event *event = &engine->event[depth];
+
+	for (uint32_t i = 0; i < event->touch_count; i++) {
+		const struct touch *touch = &engine->touch[event->touches + i];
+		uint32_t k = node->seen.first, end = node->seen.first + node->seen.count;
+
+		while (k < end &&
+		       (engine->pool[k].location != touch->location || engine->pool[k].mode != touch->mode))
+			k++;
+		if (k < end)
+			continue;
+		engine->pool = search_grow(engine->pool, &engine->pool_room, engine->pool_count,
+					   sizeof(*engine->pool));
+		engine->pool[engine->pool_count++] = *touch;
+		node->seen.count++;
+	}
+}
+
+/* Another choice of the step taken at @depth, if one is left: as an odometer turns. */
+bool explore_next_choice(struct engine *engine, uint32_t depth)
+{
+	struct node *node = &engine->node[depth];
+
+	while (node->choice_count) {
+		struct choice *last = &engine->choice[node->choices + node->choice_count - 1];
+
+		if (last->value + 1u < last->of) {
+			last->value++;
+			engine->choice_count = node->choices + node->choice_count;
+			return true;
+		}
+		node->choice_count--;
+	}
+	engine->choice_count = node->choices;
+	return false;
+}
+
+void explore_tried(struct engine *engine, uint32_t depth)
+{
+	struct node *node = &engine->node[depth];
+
+	node->asleep[node->chosen] = node->seen;
+	node->done |= ONLY(node->chosen);
+	node->seen = (struct footprint){ engine->pool_count, 0 };
+}
+
+/* The next execution branches off at @depth. */
+void explore_branch(struct engine *engine, uint32_t depth)
+{
+	explore_truncate(engine, depth);
+	engine->known = depth;
+	engine->replay = depth + 1;
+}
+
+static bool source_next(struct engine *engine)
+{
+	for (uint32_t depth = engine->depth; depth-- > 0;) {
+		struct node *node = &engine->node[depth];
+
+		explore_note_footprint(engine, depth);
+		if (explore_next_choice(engine, depth)) {
+			explore_branch(engine, depth);
+			return true;
+		}
+		explore_tried(engine, depth);
+		thread_set left = node->todo & node->enabled & ~node->done & ~node->sleep;
+		if (left) {
+			node->chosen = (uint8_t)__builtin_ctz(left);
+			explore_branch(engine, depth);
+			return true;
+		}
+		explore_truncate(engine, depth);
+		engine->pool_count = node->pool;
+	}
+	return false;
+}
+
+static unsigned first_choice(struct node *node, thread_set from)
+{
+	if (!from)
+		return ENGINE_THREADS;
+	if (node->previous < ENGINE_THREADS && (from & ONLY(node->previous)))
+		return node->previous;
+	return (unsigned)__builtin_ctz(from);
+}
+
+unsigned search_pick(struct engine *engine, struct node *node)
+{
+	if (engine->replaying)
+		return first_choice(node, node->enabled);
+	switch (engine->config.search) {
+	case SEARCH_PCT:
+	case SEARCH_POS:
+		return random_pick(engine, node);
+	case SEARCH_BRUTE:
+		node->todo = node->enabled;
+		return first_choice(node, node->enabled);
+	case SEARCH_BOUNDED:
+		return first_choice(node, node->enabled);
+	case SEARCH_OPTIMAL:
+		explore_fall_asleep(engine, engine->depth);
+		return optimal_pick(engine, engine->depth, first_choice(node, node->enabled & ~node->sleep));
+	default:
+		explore_fall_asleep(engine, engine->depth);
+		return first_choice(node, node->enabled & ~node->sleep);
+	}
+}
+
+void explore_ended(struct engine *engine)
+{
+	switch (engine->verdict) {
+	case COMPLETE:
+		engine->counts.executions++;
+		break;
+	case VIOLATED:
+		engine->counts.executions++;
+		engine->counts.violations++;
+		break;
+	case BLOCKED:
+		engine->counts.blocked++;
+		break;
+	default:
+		break;
+	}
+	if (engine->ended && (engine->verdict == COMPLETE || engine->verdict == VIOLATED))
+		engine->ended(engine->ended_data, engine->verdict == VIOLATED ? engine->violation : NULL);
+}
+
+/* Is there another execution? False at the end of the space. */
+static bool next(struct engine *engine)
+{
+	switch (engine->config.search) {
+	case SEARCH_OPTIMAL:
+		return optimal_next(engine);
+	case SEARCH_BOUNDED:
+		return bounded_next(engine);
+	case SEARCH_PCT:
+	case SEARCH_POS:
+		random_begin(engine);
+		return true;
+	default:
+		return source_next(engine);
+	}
+}
+
+static bool is_enough(struct engine *engine)
+{
+	const struct engine_config *config = &engine->config;
+
+	if (config->executions && engine->counts.executions >= config->executions)
+		return true;
+	if (config->stop_at_violation && engine->counts.violations)
+		return true;
+	return config->seconds > 0 && (engine->runs & 63) == 0 &&
+	       engine_time() - engine->began > config->seconds;
+}
+
+void explore_begin(struct engine *engine)
+{
+	engine->known = engine->replay = 0;
+	engine->touches = engine->choice_count = engine->pool_count = 0;
+	if (engine->location)
+		memset(engine->location, 0, (engine->location_mask + 1ul) * sizeof(*engine->location));
+	engine->locations = 0;
+}
+
+void engine_run(struct engine *engine, const struct engine_config *config, struct engine_counts *counts)
+{
+	engine->config = *config;
+	engine->counts = (struct engine_counts){ 0 };
+	engine->random = config->seed;
+	engine->began = engine_time();
+	engine->hots = 0;
+	engine->replaying = false;
+	explore_begin(engine);
+	random_begin(engine);
+	for (engine->runs = 1;; engine->runs++) {
+		engine_execute(engine);
+		explore_ended(engine);
+		if (is_enough(engine))
+			break;
+		if (!next(engine)) {
+			engine->counts.complete = true;
+			break;
+		}
+	}
+	engine->counts.seconds = engine_time() - engine->began;
+	*counts = engine->counts;
+}
+
+void explore_destroy(struct engine *engine)
+{
+	optimal_destroy(engine);
+}
