@@ -163,7 +163,7 @@ static unsigned pick(struct engine *engine)
 	new_node(engine, ready);
 	unsigned chosen = search_pick(engine, node);
 	if (chosen == ENGINE_THREADS) {
-		leave(engine, BLOCKED);
+		leave(engine, engine->verdict == RUNNING ? BLOCKED : engine->verdict);
 		return ENGINE_THREADS;
 	}
 	node->chosen = (uint8_t)chosen;

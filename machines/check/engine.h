@@ -62,8 +62,16 @@ struct engine_config {
 	uint64_t executions; /* stop after so many complete ones; 0: no limit. Random searches need it */
 	double seconds;	     /* stop after so long; 0: no limit */
 	uint64_t seed;	     /* of the random searches */
-	unsigned shard,
-		shards; /* this process explores subtrees shard, shard + shards, ... ; shards 0: all */
+	/*
+	 * Work for several processes (SEARCH_SOURCE): the nodes at depth `frontier` are numbered as they are met,
+	 * the same on every run, and each process explores those that it claims. Above, everything is branched over,
+	 * so that no subtree asks for a branch in another's. 0 with shards: a sensible depth; without: no frontier.
+	 */
+	unsigned frontier;
+	unsigned shard, shards;			     /* claim every shards-th from shard on; shards 0: all */
+	bool (*claim)(void *data, uint64_t leaf);    /* instead of that; asked once for each */
+	void (*finished)(void *data, uint64_t leaf); /* a claimed one is explored; may be NULL */
+	void *claim_data;
 	bool stop_at_violation; /* the first one ends the search */
 };
 

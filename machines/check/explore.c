@@ -419,6 +419,40 @@ void explore_branch(struct engine *engine, uint32_t depth)
 	engine->replay = depth + 1;
 }
 
+/* The frontier: where processes share the work. */
+
+enum { USUAL_FRONTIER = 10 };
+
+static bool claim(struct engine *engine)
+{
+	const struct engine_config *config = &engine->config;
+
+	engine->leaf = engine->leaves++;
+	if (config->claim)
+		engine->in_leaf = config->claim(config->claim_data, engine->leaf);
+	else
+		engine->in_leaf = !config->shards || engine->leaf % config->shards == config->shard;
+	return engine->in_leaf;
+}
+
+static void leave_leaf(struct engine *engine)
+{
+	if (engine->in_leaf && engine->config.finished)
+		engine->config.finished(engine->config.claim_data, engine->leaf);
+	engine->in_leaf = false;
+}
+
+static unsigned pick_source(struct engine *engine, struct node *node, unsigned otherwise)
+{
+	if (engine->depth < engine->config.frontier)
+		node->todo = node->enabled;
+	if (engine->depth == engine->config.frontier && engine->config.frontier && !claim(engine)) {
+		engine->verdict = NOT_OURS;
+		return ENGINE_THREADS;
+	}
+	return otherwise;
+}
+
 static bool source_next(struct engine *engine)
 {
 	for (uint32_t depth = engine->depth; depth-- > 0;) {
@@ -438,6 +472,8 @@ static bool source_next(struct engine *engine)
 		}
 		explore_truncate(engine, depth);
 		engine->pool_count = node->pool;
+		if (depth == engine->config.frontier)
+			leave_leaf(engine);
 	}
 	return false;
 }
@@ -469,12 +505,20 @@ unsigned search_pick(struct engine *engine, struct node *node)
 		return optimal_pick(engine, engine->depth, first_choice(node, node->enabled & ~node->sleep));
 	default:
 		explore_fall_asleep(engine, engine->depth);
-		return first_choice(node, node->enabled & ~node->sleep);
+		return pick_source(engine, node, first_choice(node, node->enabled & ~node->sleep));
 	}
 }
 
 void explore_ended(struct engine *engine)
 {
+	if (engine->depth < engine->config.frontier && engine->verdict != BLOCKED) {
+		/* Shorter than the frontier is deep: a leaf of its own. */
+		bool ours = claim(engine);
+
+		leave_leaf(engine);
+		if (!ours)
+			return;
+	}
 	switch (engine->verdict) {
 	case COMPLETE:
 		engine->counts.executions++;
@@ -539,6 +583,12 @@ void engine_run(struct engine *engine, const struct engine_config *config, struc
 	engine->began = engine_time();
 	engine->hots = 0;
 	engine->replaying = false;
+	if (config->search != SEARCH_SOURCE)
+		engine->config.frontier = engine->config.shards = 0;
+	else if (config->shards > 1 && !config->frontier)
+		engine->config.frontier = USUAL_FRONTIER;
+	engine->leaves = 0;
+	engine->in_leaf = false;
 	explore_begin(engine);
 	random_begin(engine);
 	for (engine->runs = 1;; engine->runs++) {

@@ -101,7 +101,7 @@ struct location {
 	uint16_t modes; /* seen */
 };
 
-enum verdict { RUNNING, COMPLETE, BLOCKED, VIOLATED, ABANDONED };
+enum verdict { RUNNING, COMPLETE, BLOCKED, VIOLATED, ABANDONED, NOT_OURS };
 
 struct engine {
 	struct engine_program program;
@@ -120,6 +120,9 @@ struct engine {
 	uint32_t known;	 /* of these, so many are the last execution's: nothing to analyse */
 	bool placed;	 /* engine_at() was called for the next transition */
 	uint64_t runs;
+	uint64_t leaves; /* met at the frontier */
+	uint64_t leaf;	 /* the one being explored */
+	bool in_leaf;
 	char *stacks;
 	enum verdict verdict;
 	char violation[512];
