@@ -13,7 +13,9 @@
  *	then for each CPU	its interrupt handler (IPIs)
  *	then, under TSO		each CPU's store buffer
  *	then, if asked for	the agent that ends grace periods and runs RCU callbacks (on a service CPU)
- *	then			a speculating walker or a device for each that the file names
+ *	then			the speculating walkers, one for each that the file asks for
+ *
+ * A device has no thread of its own: a column works it (machine_device_*()).
  */
 #ifndef CHECK_MACHINE_H
 #define CHECK_MACHINE_H
@@ -29,12 +31,13 @@ struct machine_config {
 	unsigned cpus; /* 1 to QUIRE_MAX_CPUS - 1 */
 	uint64_t frames;
 	enum memory_model model;
-	bool rcu_agent;	     /* grace periods end while the program runs, not only after it */
-	bool shared_pool;    /* frames come from one pool, not from each CPU's own cache */
-	bool several_tlbs;   /* a CPU may use an old translation after a newer one (any choice at every use) */
-	unsigned devices;    /* secondary MMUs */
-	unsigned walkers;    /* speculating walkers */
-	struct quire_config quire;
+	bool rcu_agent;	   /* grace periods end while the program runs, not only after it */
+	bool shared_pool;  /* frames come from one pool, not from each CPU's own cache */
+	bool several_tlbs; /* a CPU may use an old translation after a newer one (any choice at every use) */
+	bool writers_wait; /* a writer that waits for a sleeping lock is seen, and holds new readers off */
+	unsigned devices;  /* secondary MMUs */
+	unsigned walkers;  /* speculating walkers; walker n is CPU n % cpus's */
+	struct quire_config quire; /* memory, metadata and frames are filled in; zeroes mean defaults */
 };
 
 struct machine;
@@ -48,18 +51,24 @@ struct quire_cpu **machine_cpu(struct machine *machine, unsigned cpu);
 /* Set-up is done. From now on reset() brings this state back. */
 void machine_freeze(struct machine *machine);
 
-/* What the thread of @thread_index does; for CPUs, @body is run, then the CPU leaves its mm. */
+/*
+ * The machine's half of an engine_program. The threads that are CPUs run the caller's code; a CPU may still run an mm
+ * when its column ends (machine_finish() makes it leave).
+ */
 unsigned machine_threads(struct machine *machine);
 const char *machine_thread_name(struct machine *machine, unsigned thread);
 bool machine_is_agent(struct machine *machine, unsigned thread);
 void machine_reset(struct machine *machine);
 void machine_agent(struct machine *machine, unsigned thread); /* body of the threads that are not CPUs */
+void machine_describe_wait(struct machine *machine, unsigned thread, char *out, size_t room);
 
 /* ---- what a CPU's column does: between calls of Quire, as a kernel and its user program would ------------ */
 
 /*
  * A call of the core on the mm whose addresses [start, end) it is about begins and returns: from the return on,
- * no CPU may see there what was true before (CHK-5).
+ * no CPU may see what it has changed as it was before (CHK-5). Calls that take something away whatever it was
+ * (@what is munmap, mmap, mprotect, mremap, madvise DONTNEED, exec or exit, arguments may follow) answer for the
+ * whole range: also for what another call was changing there. @mm may be NULL, for calls on files.
  */
 void machine_call_begin(struct machine *machine, struct quire_mm *mm, quire_vaddr start, quire_vaddr end,
 			const char *what);
@@ -83,16 +92,93 @@ struct machine_result machine_store(struct machine *machine, struct quire_cpu **
 struct machine_result machine_fetch(struct machine *machine, struct quire_cpu **cpu, struct quire_mm *mm,
 				    quire_vaddr va, unsigned bytes);
 
+/*
+ * A secondary MMU: registers a notifier, keeps translations until that tells it to let go, loads and stores through
+ * them. Its owner's lock is a transition. The first and the last two SLEEP.
+ */
+void machine_device_open(struct machine *machine, unsigned device, struct quire_cpu **cpu,
+			 struct quire_mm *mm);
+int machine_device_map(struct machine *machine, unsigned device, struct quire_cpu **cpu, quire_vaddr va,
+		       unsigned access); /* 0, or quire_translate()'s error */
+/* -EFAULT when there is no translation, or none that allows it. */
+int machine_device_load(struct machine *machine, unsigned device, quire_vaddr va, unsigned bytes,
+			uint64_t *value);
+int machine_device_store(struct machine *machine, unsigned device, quire_vaddr va, unsigned bytes,
+			 uint64_t value);
+void machine_device_drop(struct machine *machine, unsigned device,
+			 struct quire_cpu **cpu); /* all translations */
+void machine_device_close(struct machine *machine, unsigned device, struct quire_cpu **cpu);
+
+/*
+ * Words and events of the caller's own. Set-up: zeroed memory in the arena, where accesses are seen by memory.h. An
+ * event is a word of it: posted once and waited for, or used as a lock.
+ */
+void *machine_memory(struct machine *machine, size_t bytes);
+void machine_post(struct machine *machine, void *event);
+void machine_wait(struct machine *machine, void *event);
+void machine_lock(struct machine *machine, void *event);
+void machine_unlock(struct machine *machine, void *event);
+
 /* Everything is over: nothing leaks, every count is exact. Puts the @count mms and the files; reports violations. */
 void machine_finish(struct machine *machine, struct quire_mm **mms, unsigned count, struct quire_file **files,
 		    unsigned file_count);
 
 /* ---- for reports ------------------------------------------------------------------------------------------ */
 
+/* Kinds of transitions (engine_begin()) that are the machine's; memory.h has those of atomics below 64. */
+enum machine_step {
+	STEP_LOCK = 64,
+	STEP_TRYLOCK,
+	STEP_UNLOCK,
+	STEP_READ_LOCK,
+	STEP_WRITE_LOCK,
+	STEP_WRITER_WAITS,
+	STEP_READ_UNLOCK,
+	STEP_WRITE_UNLOCK,
+	STEP_SLEEP, /* a wait has begun, and ends here */
+	STEP_WAKE,
+	STEP_RELAX,
+	STEP_IPI_SEND,
+	STEP_IPI,      /* its handler begins */
+	STEP_IPI_WAIT, /* all handlers have run */
+	STEP_RCU_LOCK,
+	STEP_RCU_CALL,
+	STEP_GRACE_BEGIN,
+	STEP_GRACE_END,
+	STEP_ROOT, /* the CPU loads a root */
+	STEP_FLUSH,
+	STEP_FLUSH_ALL,
+	STEP_LOAD, /* by the user's program */
+	STEP_STORE,
+	STEP_FETCH,
+	STEP_COPY, /* a part of a page */
+	STEP_ZERO,
+	STEP_RETURN, /* a call returns */
+	STEP_SPECULATE,
+	STEP_DEVICE_LOAD,
+	STEP_DEVICE_STORE,
+	STEP_DEVICE_LOCK,
+	STEP_POST,
+	STEP_EVENT_WAIT,
+	STEP_MACHINE_END
+};
+const char *machine_step_name(unsigned what); /* "lock", "flush", ...; NULL when it is not the machine's */
+
+/*
+ * What happened in step @step of the execution under way or just ended that its first location does not tell: page
+ * faults, translations used, accessed bits set, frames given back and taken. Fills @out with at most @most texts,
+ * valid until the next call, and returns how many.
+ */
+size_t machine_notes(struct machine *machine, size_t step, const char **out, size_t most);
+
 /* What stands at an address of the arena: "mm A lock", "frame 5 word 2 (table of level 0)". Never NULL. */
 const char *machine_describe(struct machine *machine, uintptr_t location);
 
-/* Names that descriptions use. */
+/* Names that descriptions use: of an mm, a file, a word of the caller's; and of addresses [va, va + bytes). */
 void machine_name(struct machine *machine, const void *object, const char *name);
+void machine_name_range(struct machine *machine, quire_vaddr va, quire_vaddr bytes, const char *name);
+
+/* Violations that are counted once a search and not once an execution: the orders of locks ever seen. */
+void machine_forget_orders(void);
 
 #endif
