@@ -9,7 +9,7 @@
  *
  *	SC	every atomic acts on native memory when its transition is chosen
  *	TSO	stores go into the thread's buffer, one agent a CPU writes them to memory; loads look in the buffer
- *		first; read-modify-writes and seq_cst fences wait until it is empty
+ *		first; read-modify-writes, seq_cst stores and seq_cst fences wait until it is empty
  *	WEAK	every location keeps the stores of this execution, every thread a view; a load may read any store
  *		that its view allows, a store goes anywhere behind what its thread has seen: C11's orders, without
  *		load buffering (a load never reads a store that comes later in the same run)
@@ -20,14 +20,23 @@
 #ifndef CHECK_MEMORY_H
 #define CHECK_MEMORY_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "engine.h"
 
 enum memory_model { MEMORY_SC, MEMORY_TSO, MEMORY_WEAK };
 
 /* Orders as the compiler passes them to __tsan_atomic*(). */
 enum memory_order_number { MO_RELAXED, MO_CONSUME, MO_ACQUIRE, MO_RELEASE, MO_ACQ_REL, MO_SEQ_CST };
+
+/* Kinds of transitions, for engine_begin() and whoever reads a trace. Those of others begin at 64. */
+enum memory_step {
+	MEMORY_STEP_LOAD = 1,
+	MEMORY_STEP_STORE,
+	MEMORY_STEP_RMW,
+	MEMORY_STEP_COMPARE_EXCHANGE,
+	MEMORY_STEP_FENCE,  /* TSO: has waited for the buffer */
+	MEMORY_STEP_DRAIN,  /* TSO: a store leaves the buffer; the code is the store's */
+	MEMORY_STEP_SETTLE, /* TSO: a plain access, or one of another size, waits for a buffered store */
+};
 
 enum memory_operation { RMW_EXCHANGE, RMW_ADD, RMW_SUB, RMW_AND, RMW_OR, RMW_XOR, RMW_NAND };
 
@@ -35,22 +44,30 @@ struct memory_config {
 	enum memory_model model;
 	void *base; /* the arena */
 	size_t bytes;
-	unsigned threads;	/* the program's, agents of its own included */
-	unsigned first_buffer;	/* TSO: threads first_buffer + n are the store buffers of threads n < buffers */
+	unsigned threads;      /* the program's, agents of its own included */
+	unsigned first_buffer; /* TSO: threads first_buffer + n are the store buffers of threads n < buffers */
 	unsigned buffers;
 	/*
 	 * Every change of native memory inside the arena, after it: atomics when they reach memory, plain stores
-	 * when they are seen. Plain stores of a step are delivered no later than its end. May be NULL.
+	 * when they are seen. Plain stores of a step are delivered no later than its end. Only while threads run.
+	 * May be NULL.
 	 */
 	void (*changed)(void *data, uintptr_t address, size_t bytes);
 	/* Accesses to this range are user data: no races are reported there. May be NULL: nothing is. */
 	bool (*is_exempt)(void *data, uintptr_t address);
+	const char *(*name)(void *data, unsigned thread); /* for reports of races; may be NULL */
+	/*
+	 * WEAK: where hardware looks (tables). Two stores there are made in both orders: which came first can be
+	 * told from what hardware read between, not only from the order that the location ends with.
+	 */
+	void *walked;
+	size_t walked_bytes;
 	void *data;
 };
 
 int memory_create(const struct memory_config *config); /* one at a time; -ENOMEM */
 void memory_destroy(void);
-void memory_begin(void); /* an execution begins: clocks, buffers, histories and shadow are as new */
+void memory_begin(void);  /* an execution begins: clocks, buffers, histories and shadow are as new */
 void memory_settle(void); /* it is complete: what is still buffered reaches memory (unscheduled) */
 
 /* Body of the store-buffer agent of @thread under TSO; returns when the execution is over. */
@@ -59,10 +76,10 @@ void memory_buffer_agent(unsigned thread);
 /* Atomics; @code is the return address into the program. @bytes 1, 2, 4 or 8. */
 uint64_t memory_load(uintptr_t address, unsigned bytes, int order, const void *code);
 void memory_store(uintptr_t address, unsigned bytes, uint64_t value, int order, const void *code);
-uint64_t memory_rmw(uintptr_t address, unsigned bytes, enum memory_operation operation, uint64_t operand, int order,
-		    const void *code);
-bool memory_compare_exchange(uintptr_t address, unsigned bytes, uint64_t *expected, uint64_t desired, int success,
-			     int failure, const void *code);
+uint64_t memory_rmw(uintptr_t address, unsigned bytes, enum memory_operation operation, uint64_t operand,
+		    int order, const void *code);
+bool memory_compare_exchange(uintptr_t address, unsigned bytes, uint64_t *expected, uint64_t desired,
+			     int success, int failure, const void *code);
 void memory_fence(int order, const void *code);
 
 /* Plain accesses, before they happen. */
@@ -70,12 +87,24 @@ void memory_read(uintptr_t address, size_t bytes, const void *code);
 void memory_write(uintptr_t address, size_t bytes, const void *code);
 
 /*
+ * What hardware does to memory, and others that are no threads of the program: native memory, at once, as a part of
+ * the caller's transition. These touch the location as the atomics of the program do (engine_touch() of the bare
+ * address would miss conflicts with them), order nothing, and are no races. They change what @changed is told.
+ */
+uint64_t memory_hardware_load(uintptr_t address, unsigned bytes);
+void memory_hardware_store(uintptr_t address, unsigned bytes, uint64_t value);
+/* Only the touch; and a change that the caller made, to be told before it: histories go on from what is then there. */
+void memory_hardware_touch(uintptr_t address, unsigned bytes, enum touch_mode mode);
+
+/*
  * Happens-before that other mechanisms make (locks, wakes, IPIs, grace periods): release() puts what the running
- * thread has seen into the object, acquire() takes it out. Part of the caller's transition. full() is both for
- * all objects ever: a full fence, store buffer and view included.
+ * thread has seen into the object, acquire() takes it out. Part of the caller's transition. full() is both, and
+ * with every other full() and every seq_cst fence in one order: a full fence. Under TSO whoever calls release() or
+ * full() waits until memory_is_drained(); what is still buffered is otherwise written in this transition.
  */
 void memory_acquire(uintptr_t object);
 void memory_release(uintptr_t object);
+void memory_full(void);
 
 /*
  * The running thread, as far as memory is concerned, has all that @of has seen (an interrupt handler that comes
@@ -91,5 +120,8 @@ void memory_forget(uintptr_t address, size_t bytes);
 
 /* Plain accesses seen in all executions. */
 uint64_t memory_instrumented(void);
+
+/* The address that a location of engine_touch() stands for: some carry a mark of this module's in the upper bits. */
+uintptr_t memory_address(uintptr_t location);
 
 #endif
