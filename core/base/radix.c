@@ -23,6 +23,7 @@
 #include "assert.h"
 #include "bits.h"
 #include "list.h"
+#include "../base/safeguard.h"
 
 #define SLOTS (1u << QUIRE_RADIX_SHIFT)
 #define INSERT_NODES 2 /* a leaf, and a node where two ways part */
@@ -71,7 +72,10 @@ static void node_free(struct quire_cpu *cpu, struct quire_rcu *head)
 static void retire(struct quire_cpu *cpu, struct radix_node *node)
 {
 	node->rcu.done = node_free;
-	quire_port_rcu_call(cpu, &node->rcu);
+	if (QUIRE_SAFEGUARD(index_grace))
+		quire_port_rcu_call(cpu, &node->rcu);
+	else
+		node_free(cpu, &node->rcu);
 }
 
 static struct radix_node *root_of(const struct radix *radix)

@@ -8,6 +8,7 @@
  * Rules:   BASE-7. The protocol is drawn in <quire/notifier.h>.
  */
 #include "../base/bits.h"
+#include "../base/safeguard.h"
 #include "../space/access.h"
 #include "../table/as.h"
 
@@ -23,9 +24,11 @@ int quire_notifier_register(struct quire_cpu **cpu, struct quire_mm *mm, struct 
 
 void quire_notifier_remove(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_notifier *notifier)
 {
-	rwlock_write(cpu, &mm->lock);
+	if (QUIRE_SAFEGUARD(notifier_close))
+		rwlock_write(cpu, &mm->lock);
 	as_notifier_remove(cpu, &mm->as, notifier);
-	rwlock_write_done(*cpu, &mm->lock);
+	if (QUIRE_SAFEGUARD(notifier_close))
+		rwlock_write_done(*cpu, &mm->lock);
 }
 
 int quire_translate(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, unsigned access,

@@ -24,6 +24,7 @@
 
 #include "../base/assert.h"
 #include "../base/memory.h"
+#include "../base/safeguard.h"
 
 /* ---- counts, by the CPU that does it ----------------------------------------------------------------- */
 
@@ -168,7 +169,7 @@ bool folio_try_get(struct folio *folio)
 {
 	uint32_t refs = atomic_load_explicit(&folio->refs, memory_order_relaxed);
 
-	while (refs) {
+	while (refs || !QUIRE_SAFEGUARD(get_not_free)) {
 		/*
 		 * Acquire pairs with the release in begin(), or with whatever gave the others theirs after
 		 * it.
@@ -212,7 +213,7 @@ static void wait_for_unlock(struct quire_cpu **cpu, struct folio *folio)
 	uint32_t flags = atomic_load_explicit(&folio->flags, memory_order_relaxed);
 
 	while (flags & FOLIO_LOCKED) {
-		uint32_t waited = flags | FOLIO_WAITED;
+		uint32_t waited = QUIRE_SAFEGUARD(folio_waited) ? flags | FOLIO_WAITED : flags;
 
 		if (flags == waited ||
 		    atomic_compare_exchange_weak_explicit(&folio->flags, &flags, waited, memory_order_relaxed,

@@ -10,6 +10,8 @@
  */
 #include "access.h"
 
+#include "../base/safeguard.h"
+
 /* May the bytes behind this entry be read or written now? */
 static bool entry_allows(const struct cursor *cursor, unsigned flags)
 {
@@ -27,6 +29,15 @@ static bool entry_allows(const struct cursor *cursor, unsigned flags)
 	       (folio_flags(folio) & FOLIO_EXCLUSIVE);
 }
 
+#define WAS_FAULTED_IN (1u << 31) /* beside FAULT_* */
+
+/* What is asked of the entry, however often the page was faulted in. */
+static unsigned still_asked(unsigned flags)
+{
+	/* The copy may go again before we come to it; who asks for less now writes to the file (CVE-2016-5195). */
+	return !QUIRE_SAFEGUARD(poke_again) && (flags & WAS_FAULTED_IN) ? flags & ~FAULT_WRITE : flags;
+}
+
 /* Copy within one page if its entry allows. */
 static bool copy_now(struct quire_cpu *cpu, struct quire_mm *mm, quire_vaddr addr, void *buffer, size_t bytes,
 		     unsigned flags)
@@ -34,10 +45,12 @@ static bool copy_now(struct quire_cpu *cpu, struct quire_mm *mm, quire_vaddr add
 	struct cursor cursor;
 	if (cursor_open(&cursor, cpu, &mm->as, align_down(addr, QUIRE_PAGE_SIZE), CURSOR_READ, NULL, NULL))
 		return false;
-	bool allowed = entry_allows(&cursor, flags);
+	bool allowed = entry_allows(&cursor, still_asked(flags));
 	if (allowed) {
 		char *page = frame_memory(mm->quire, entry_pfn(cursor.entry));
 		char *at = page + (addr & (cursor_size(&cursor) - 1));
+		if (!QUIRE_SAFEGUARD(copy_locked) && !(flags & FAULT_WRITE))
+			cursor_close(&cursor);
 		if (flags & FAULT_WRITE) {
 			quire_port_copy(at, buffer, bytes);
 			cursor_protect(&cursor, 0, ENTRY_DIRTY | ENTRY_ACCESSED);
@@ -65,8 +78,10 @@ size_t access_copy(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr
 		size_t part = min_u64(bytes - done, QUIRE_PAGE_SIZE - (at & ~QUIRE_PAGE_MASK));
 		while (!copy_now(*cpu, mm, at, (char *)buffer + done, part, flags)) {
 			struct quire_fault fault;
-			if (fault_in(cpu, mm, at, flags, &fault))
+			if (fault_in(cpu, mm, at, still_asked(flags), &fault))
 				return done;
+			if (!QUIRE_SAFEGUARD(poke_again))
+				flags |= WAS_FAULTED_IN;
 		}
 		done += part;
 	}

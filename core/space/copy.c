@@ -10,6 +10,7 @@
  */
 #include "copy.h"
 
+#include "../base/safeguard.h"
 #include "../table/move.h"
 
 struct page_copy {
@@ -26,7 +27,7 @@ static int copy_entry(struct table_copy *copy, struct cursor *from, struct curso
 	/* one dirty bit for a shared page is enough */
 	quire_entry entry = private ? from->entry : from->entry & ~ENTRY_DIRTY;
 	if (folio) {
-		if (folio->kind == FOLIO_ANON)
+		if (folio->kind == FOLIO_ANON && QUIRE_SAFEGUARD(fork_exclusive))
 			folio_clear(folio, FOLIO_EXCLUSIVE);
 		folio_get(folio);
 	}

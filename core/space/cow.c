@@ -15,6 +15,7 @@
 #include "fault.h"
 
 #include "../base/assert.h"
+#include "../base/safeguard.h"
 #include "lineage.h"
 
 bool fault_get_fresh(struct fault *fault)
@@ -81,7 +82,7 @@ enum fault_step fault_anonymous(struct fault *fault)
 	}
 	if (cursor_open(&cursor, *fault->cpu, &fault->mm->as, fault->va, CURSOR_FILL, NULL, NULL))
 		return STEP_NO_MEMORY;
-	if (!cursor.entry)
+	if (!cursor.entry || !QUIRE_SAFEGUARD(fill_recheck))
 		return first_touch(fault, &cursor);
 	return fault_break_cow(fault, &cursor);
 }
@@ -89,8 +90,9 @@ enum fault_step fault_anonymous(struct fault *fault)
 /* Is this entry the page's only owner? Under the table lock, see the head comment. */
 static bool is_sole_owner(const struct folio *folio)
 {
-	return atomic_load_explicit(&folio->refs, memory_order_acquire) ==
-		       1 && /* pairs with folio_put()'s release */
+	/* Acquire pairs with the release in folio_put(). */
+	return (atomic_load_explicit(&folio->refs, memory_order_acquire) == 1 ||
+		!QUIRE_SAFEGUARD(cow_refs)) &&
 	       atomic_load_explicit(&folio->maps, memory_order_relaxed) == 1;
 }
 
@@ -121,8 +123,9 @@ static enum fault_step copy_and_replace(struct fault *fault, struct folio *old, 
 	gather_begin(fault->cpu, &gather, &fault->mm->as, fault->va, fault->va + QUIRE_PAGE_SIZE);
 	struct cursor cursor;
 	if (!cursor_open(&cursor, *fault->cpu, &fault->mm->as, fault->va, CURSOR_MM, &gather, NULL)) {
-		if (entry_pfn(cursor.entry) == entry_pfn(seen) && entry_is_mapped(cursor.entry) &&
-		    !entry_is_writable(cursor.entry)) {
+		if ((entry_pfn(cursor.entry) == entry_pfn(seen) && entry_is_mapped(cursor.entry) &&
+		     !entry_is_writable(cursor.entry)) ||
+		    !QUIRE_SAFEGUARD(cow_recheck)) {
 			quire_entry bits = fault_anon_bits(fault);
 			struct folio *folio = fault_take_fresh(fault);
 			cursor_replace(&cursor, folio_entry(fault, folio, bits), folio);

@@ -11,6 +11,7 @@
  */
 #include "fault.h"
 
+#include "../base/safeguard.h"
 #include "lineage.h"
 
 static enum fault_step want(struct fault *fault, enum fault_step step)
@@ -42,7 +43,7 @@ static struct folio *hold_page(struct fault *fault, enum fault_step *step)
 			return NULL;
 		}
 	}
-	if (file_may_map(file, folio))
+	if (file_may_map(file, folio) || !QUIRE_SAFEGUARD(map_recheck))
 		return folio;
 	folio_unlock(*fault->cpu, folio);
 	folio_put(*fault->cpu, folio);

@@ -10,6 +10,7 @@
 #include "life.h"
 
 #include "../base/assert.h"
+#include "../base/safeguard.h"
 #include "copy.h"
 #include "unmap.h"
 
@@ -125,14 +126,16 @@ int mm_fork(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_mm **out)
 	if (err)
 		return err;
 	struct door parent, child;
-	door_close(&parent, cpu, mm);
+	if (QUIRE_SAFEGUARD(fork_close))
+		door_close(&parent, cpu, mm);
 	door_close(&child, cpu, copy);
 	mm_lay_out(copy, &mm->layout);
 	copy->limits = mm->limits;
 	copy->brk = mm->brk;
 	err = fork_vmas(&child, mm);
 	door_open(&child);
-	door_open(&parent);
+	if (QUIRE_SAFEGUARD(fork_close))
+		door_open(&parent);
 	if (err)
 		quire_mm_put(cpu, copy);
 	else

@@ -42,6 +42,7 @@
 #include "anon.h"
 
 #include "../base/assert.h"
+#include "../base/safeguard.h"
 
 static void free_after_grace(struct quire_cpu *cpu, struct quire_rcu *head)
 {
@@ -56,7 +57,10 @@ void anon_put(struct quire_cpu *cpu, struct anon_vma *anon)
 
 	quire_assert(anon->chain_count == 0 && anon->num_active_vmas == 0 && anon->nodes.root == NULL);
 	struct anon_vma *root = anon->root;
-	quire_port_rcu_call(cpu, &anon->rcu);
+	if (QUIRE_SAFEGUARD(anon_grace))
+		quire_port_rcu_call(cpu, &anon->rcu);
+	else
+		free_after_grace(cpu, &anon->rcu);
 	if (root != anon)
 		anon_put(cpu, root);
 }
@@ -69,7 +73,8 @@ struct anon_vma *anon_get_of(struct quire_cpu *cpu, struct folio *folio)
 	/* Acquire pairs with the release that set the owner before the folio was first mapped. */
 	struct anon_vma *owner = atomic_load_explicit(&folio->owner, memory_order_acquire);
 	/* Acquire pairs with the release in the cursor's change of it. See the head of this file. */
-	if (owner != NULL && atomic_load_explicit(&folio->maps, memory_order_acquire) != 0) {
+	if (owner != NULL && (atomic_load_explicit(&folio->maps, memory_order_acquire) != 0 ||
+			      !QUIRE_SAFEGUARD(anon_mapped))) {
 		uint32_t refs = atomic_load_explicit(&owner->refs, memory_order_relaxed);
 		/* Acquire pairs with the release in anon_put(). */
 		while (refs != 0 && anon == NULL) {
@@ -244,8 +249,12 @@ int anon_prepare(struct quire_cpu **cpu, struct rmap_node *node, struct anon_vma
 	struct rwlock *lock = &anon->root->lock;
 	rwlock_write(cpu, lock);
 	chain_open(chain, node, anon);
-	bool won = atomic_compare_exchange_strong_explicit(&node->anon, &none, anon, memory_order_release,
-							   memory_order_relaxed);
+	bool won = true;
+	if (QUIRE_SAFEGUARD(anon_once))
+		won = atomic_compare_exchange_strong_explicit(&node->anon, &none, anon, memory_order_release,
+							      memory_order_relaxed);
+	else
+		atomic_store_explicit(&node->anon, anon, memory_order_release);
 	if (won) {
 		anon->num_active_vmas++;
 		chain_list(chain);

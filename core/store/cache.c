@@ -24,6 +24,7 @@
 #include "cache.h"
 
 #include "../base/assert.h"
+#include "../base/safeguard.h"
 
 struct folio *file_find(struct quire_cpu *cpu, struct quire_file *file, uint64_t index)
 {
@@ -33,7 +34,7 @@ struct folio *file_find(struct quire_cpu *cpu, struct quire_file *file, uint64_t
 	while ((folio = radix_find(&file->pages, index)) != NULL) {
 		if (!folio_try_get(folio))
 			continue; /* its removal is done: the slot is empty or another's */
-		if (radix_find(&file->pages, index) == folio)
+		if (radix_find(&file->pages, index) == folio || !QUIRE_SAFEGUARD(cache_recheck))
 			break;
 		folio_put(cpu, folio);
 	}
@@ -198,7 +199,7 @@ int file_page(struct quire_cpu **cpu, struct quire_file *file, uint64_t index, s
 
 	struct folio *folio = file_find(*cpu, file, index);
 	if (folio) {
-		if (folio_flags(folio) & FOLIO_UPTODATE) {
+		if ((folio_flags(folio) & FOLIO_UPTODATE) || !QUIRE_SAFEGUARD(cache_uptodate)) {
 			*out = folio;
 			return 0;
 		}

@@ -25,6 +25,7 @@
 #include "zap.h"
 
 #include "../base/bits.h"
+#include "../base/safeguard.h"
 
 #define LARGEST_FILE ((uint64_t)INT64_MAX)
 
@@ -52,13 +53,15 @@ static void drop_pages(struct quire_cpu **cpu, struct quire_file *file, uint64_t
 	zap_file(cpu, file, first, last, what);
 	for (uint64_t index = first; (folio = cache_next(*cpu, file, &index, last)); index++) {
 		if (cache_lock(cpu, file, folio)) {
-			unmap_locked(cpu, file, folio, what);
+			if (QUIRE_SAFEGUARD(truncate_unmap))
+				unmap_locked(cpu, file, folio, what);
 			cache_remove(*cpu, file, folio);
 			folio_unlock(*cpu, folio);
 		}
 		folio_put(*cpu, folio);
 	}
-	zap_file(cpu, file, first, last, what);
+	if (QUIRE_SAFEGUARD(truncate_again))
+		zap_file(cpu, file, first, last, what);
 }
 
 /*
@@ -171,6 +174,8 @@ int quire_file_invalidate(struct quire_cpu **cpu, struct quire_file *file, uint6
 			first_error = err;
 		folio_put(*cpu, folio);
 	}
+	if (QUIRE_SAFEGUARD(invalidate_again))
+		zap_file(cpu, file, first_page, last_page, ZAP_CACHE_ONLY);
 	rwlock_write_done(*cpu, &file->resize_lock);
 	return first_error;
 }

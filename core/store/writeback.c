@@ -23,6 +23,8 @@
 #include "cache.h"
 #include "zap.h"
 
+#include "../base/safeguard.h"
+
 bool file_tracks_writes(const struct quire_file *file)
 {
 	return file->store->write != NULL || file->store->make_writable != NULL;
@@ -46,7 +48,8 @@ int cache_write_back(struct quire_cpu **cpu, struct quire_file *file, struct fol
 	if (!file->store->write || !(folio_flags(folio) & FOLIO_DIRTY))
 		return 0;
 
-	clean_file_folio(cpu, folio);
+	if (QUIRE_SAFEGUARD(writeback_protect))
+		clean_file_folio(cpu, folio);
 	folio_set(folio, FOLIO_WRITEBACK); /* first: a sync that comes by sees one or the other */
 	folio_clear(folio, FOLIO_DIRTY);
 	cache_zero_past_end(file, folio); /* a mapping may have written there */

@@ -8,6 +8,7 @@
 #include "as.h"
 
 #include "../base/assert.h"
+#include "../base/safeguard.h"
 #include "table.h"
 #include "tlb.h"
 
@@ -42,7 +43,8 @@ static void free_tree(struct quire_cpu *cpu, struct folio *table)
 void as_destroy(struct quire_cpu **cpu, struct quire_as *as)
 {
 	quire_assert(!atomic_load_explicit(&as->notifiers, memory_order_relaxed));
-	tlb_evict(cpu, as);
+	if (QUIRE_SAFEGUARD(exit_evict))
+		tlb_evict(cpu, as);
 	free_tree(*cpu, as->root);
 	as->root = NULL;
 }

@@ -4,6 +4,7 @@
 #ifndef QUIRE_TABLE_CHANGE_H
 #define QUIRE_TABLE_CHANGE_H
 
+#include "../base/safeguard.h"
 #include "cursor.h"
 
 /* @entries more entries map @folio. */
@@ -23,7 +24,7 @@ static inline void mapping_removed(struct quire *quire, quire_entry old, struct 
 
 	if (!folio)
 		return;
-	if (old & ENTRY_DIRTY)
+	if ((old & ENTRY_DIRTY) && QUIRE_SAFEGUARD(dirty_mark))
 		folio_set(folio, FOLIO_DIRTY);
 	/* Release: whoever finds the page unmapped (acquire) finds the dirty mark. */
 	atomic_fetch_sub_explicit(&folio->maps, 1, memory_order_acq_rel);

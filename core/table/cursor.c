@@ -32,6 +32,7 @@
 #include "cursor.h"
 
 #include "../base/assert.h"
+#include "../base/safeguard.h"
 #include "change.h"
 #include "tlb.h"
 #include "walk.h"
@@ -235,17 +236,28 @@ void cursor_set(struct cursor *cursor, quire_entry entry, struct folio *folio)
 	cursor->entry = entry;
 }
 
-quire_entry cursor_clear(struct cursor *cursor)
+/* Empty the slot and say what was there, in one step: what hardware sets in between would be lost (PIN-8). */
+static quire_entry take_entry(_Atomic quire_entry *slot)
 {
 	/*
 	 * Acquire and release: the page's contents, before, were ours to look at; its next use comes after.
 	 */
-	quire_entry old = atomic_exchange_explicit(slot_of(cursor), 0, memory_order_acq_rel);
+	if (QUIRE_SAFEGUARD(clear_exchange))
+		return atomic_exchange_explicit(slot, 0, memory_order_acq_rel);
+	quire_entry old = atomic_load_explicit(slot, memory_order_acquire);
+	atomic_store_explicit(slot, 0, memory_order_release);
+	return old;
+}
+
+quire_entry cursor_clear(struct cursor *cursor)
+{
+	quire_entry old = take_entry(slot_of(cursor));
 
 	quire_assert(entry_is_mapped(old) && !(cursor->level && entry_is_table(old)));
 	table_count_out(cursor->as->quire, cursor->table, old);
 	mapping_removed(cursor->as->quire, old, cursor->gather);
-	owe_flush(cursor);
+	if (QUIRE_SAFEGUARD(munmap_flush))
+		owe_flush(cursor);
 	cursor->entry = 0;
 	return old;
 }
@@ -271,7 +283,7 @@ quire_entry cursor_protect(struct cursor *cursor, quire_entry off, quire_entry o
 	struct folio *folio = cleaned ? entry_folio(cursor->as->quire, old) : NULL;
 	if (folio)
 		folio_set(folio, FOLIO_DIRTY);
-	if (entry_change_needs_flush(old, new) || cleaned)
+	if ((entry_change_needs_flush(old, new) && QUIRE_SAFEGUARD(protect_flush)) || cleaned)
 		owe_flush(cursor);
 	cursor->entry = new;
 	return old;
@@ -291,9 +303,10 @@ quire_entry change_hide(struct cursor *cursor)
 	 * One operation turns the one bit off and the other on, and returns hardware's bits, which are final
 	 * now.
 	 */
-	if (entry_is_live(old))
+	if (entry_is_live(old) && QUIRE_SAFEGUARD(cow_hide))
 		old = atomic_fetch_xor_explicit(slot, ENTRY_PRESENT | ENTRY_NONE, memory_order_acq_rel);
-	tlb_flush(cursor->cpu, cursor->as, cursor->va, cursor->va + cursor_size(cursor));
+	if (QUIRE_SAFEGUARD(cow_flush))
+		tlb_flush(cursor->cpu, cursor->as, cursor->va, cursor->va + cursor_size(cursor));
 	return old;
 }
 
@@ -310,5 +323,7 @@ void cursor_replace(struct cursor *cursor, quire_entry entry, struct folio *foli
 	/* Release as in cursor_set(). */
 	atomic_store_explicit(slot_of(cursor), entry, memory_order_release);
 	mapping_removed(cursor->as->quire, old, cursor->gather);
+	if (!QUIRE_SAFEGUARD(cow_flush))
+		owe_flush(cursor); /* when others have long written to the new page */
 	cursor->entry = entry;
 }

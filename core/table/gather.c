@@ -32,6 +32,7 @@
 
 #include "../base/assert.h"
 #include "../base/bits.h"
+#include "../base/safeguard.h"
 #include "notifier.h"
 #include "table.h"
 #include "tlb.h"
@@ -93,9 +94,28 @@ static void free_tables(struct quire_cpu *cpu, struct folio *table)
 	}
 }
 
+static void put_frames(struct quire_cpu *cpu, struct gather *gather)
+{
+	for (unsigned i = 0; i < gather->count; i++)
+		folio_put(cpu, gather->frames[i]);
+	gather->count = 0;
+}
+
+static void put_tables(struct quire_cpu *cpu, struct gather *gather)
+{
+	free_tables(cpu, gather->dead);
+	gather->dead = NULL;
+}
+
 void gather_flush(struct quire_cpu *cpu, struct gather *gather)
 {
-	if (gather->tables)
+	if (!QUIRE_SAFEGUARD(free_after_flush))
+		put_frames(cpu, gather);
+	if (!QUIRE_SAFEGUARD(table_after_flush))
+		put_tables(cpu, gather);
+
+	/* CVE-2025-22045: a flush of leaves alone leaves a lazy CPU where it can walk into a table that went. */
+	if (gather->tables && QUIRE_SAFEGUARD(table_flush))
 		tlb_flush_tables(cpu, gather->as, gather->start, gather->end);
 	else if (gather->start < gather->end)
 		tlb_flush(cpu, gather->as, gather->start, gather->end);
@@ -111,11 +131,8 @@ void gather_flush(struct quire_cpu *cpu, struct gather *gather)
 		gather->owes = false;
 	}
 
-	for (unsigned i = 0; i < gather->count; i++)
-		folio_put(cpu, gather->frames[i]);
-	gather->count = 0;
-	free_tables(cpu, gather->dead);
-	gather->dead = NULL;
+	put_frames(cpu, gather);
+	put_tables(cpu, gather);
 }
 
 /* (a) */
@@ -127,7 +144,7 @@ static bool others_owe(const struct gather *gather)
 
 void gather_end(struct quire_cpu **cpu, struct gather *gather)
 {
-	if (gather->from < gather->to && others_owe(gather))
+	if (gather->from < gather->to && others_owe(gather) && QUIRE_SAFEGUARD(owed_flush))
 		gather_range(gather, gather->from, gather->to);
 	gather_flush(*cpu, gather);
 	notifiers_end(cpu, gather->as, gather->from, gather->to);

@@ -19,6 +19,7 @@
 #include "move.h"
 
 #include "../base/assert.h"
+#include "../base/safeguard.h"
 #include "pair.h"
 #include "table.h"
 #include "tlb.h"
@@ -46,6 +47,8 @@ static void flush_moved(struct pair *pair, quire_vaddr start, quire_vaddr end)
 {
 	quire_vaddr moved_start = pair->gather->start, moved_end = pair->gather->end;
 
+	if (!QUIRE_SAFEGUARD(mremap_flush))
+		return; /* later, by the gather's end */
 	if (moved_start < moved_end)
 		tlb_flush(pair->cpu, pair->from_as, moved_start, moved_end);
 	pair->gather->start = start;

@@ -23,6 +23,7 @@
 #include "notifier.h"
 
 #include "../base/assert.h"
+#include "../base/safeguard.h"
 
 static struct quire_notifier *first(struct quire_as *as)
 {
@@ -36,7 +37,7 @@ void notifiers_start(struct quire_cpu **cpu, struct quire_as *as, quire_vaddr st
 	for (struct quire_notifier *notifier = first(as); notifier; notifier = notifier->next) {
 		/* Relaxed: start() orders it, with the owner's lock. */
 		atomic_fetch_add_explicit(&notifier->active, 1, memory_order_relaxed);
-		if (notifier->ops->start)
+		if (notifier->ops->start && QUIRE_SAFEGUARD(notifier_start))
 			notifier->ops->start(notifier, cpu, start, end);
 	}
 }
@@ -111,7 +112,8 @@ uint64_t quire_notifier_seq(struct quire_notifier *notifier)
 bool quire_notifier_retry(struct quire_notifier *notifier, uint64_t seq)
 {
 	/* Acquire pairs with the last release in notifiers_end(): if the operation is over, seq has moved. */
-	if (atomic_load_explicit(&notifier->active, memory_order_acquire))
+	if (atomic_load_explicit(&notifier->active, memory_order_acquire) && QUIRE_SAFEGUARD(notifier_active))
 		return true;
-	return atomic_load_explicit(&notifier->seq, memory_order_relaxed) != seq;
+	return atomic_load_explicit(&notifier->seq, memory_order_relaxed) != seq &&
+	       QUIRE_SAFEGUARD(notifier_seq);
 }

@@ -18,6 +18,7 @@
 #include "table.h"
 
 #include "../base/assert.h"
+#include "../base/safeguard.h"
 #include "tlb.h"
 
 struct folio *table_alloc(struct quire_cpu *cpu)
@@ -54,7 +55,10 @@ void table_free_later(struct quire_cpu *cpu, struct folio *table)
 	quire_assert(table->table.dead);
 	atomic_fetch_add_explicit(&cpu->tlb->tally.tables_freed, 1, memory_order_relaxed);
 	table->table.rcu.done = grace_period_over;
-	quire_port_rcu_call(cpu, &table->table.rcu);
+	if (QUIRE_SAFEGUARD(table_grace))
+		quire_port_rcu_call(cpu, &table->table.rcu);
+	else
+		table_free(cpu, table);
 }
 
 void table_replace(struct quire *quire, struct folio *parent, unsigned index, struct folio *child)

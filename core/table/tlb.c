@@ -28,6 +28,7 @@
 #include "../base/assert.h"
 #include "../base/bits.h"
 #include "../base/object.h"
+#include "../base/safeguard.h"
 
 _Static_assert(QUIRE_ASIDS >= 2, "a tag can be taken only from an address space that is not loaded");
 
@@ -91,7 +92,8 @@ static struct asid_slot *slot_take(struct cpu_tlb *tlb, const struct quire_as *a
 	} while (loaded && atomic_load_explicit(&slot->as_id, memory_order_relaxed) == loaded->id);
 	atomic_store_explicit(&tlb->victim, victim, memory_order_relaxed);
 
-	atomic_store_explicit(&slot->as_id, 0, memory_order_relaxed);
+	if (QUIRE_SAFEGUARD(tag_nobodys))
+		atomic_store_explicit(&slot->as_id, 0, memory_order_relaxed);
 	atomic_signal_fence(memory_order_seq_cst);
 	atomic_store_explicit(&slot->generation, 0, memory_order_relaxed);
 	atomic_signal_fence(memory_order_seq_cst);
@@ -115,6 +117,8 @@ static void slot_flush_whole(struct quire_cpu *cpu, struct quire_as *as, struct 
 
 	quire_port_tlb_flush_asid(cpu, slot_asid(cpu->tlb, slot));
 	atomic_signal_fence(memory_order_seq_cst);
+	if (!QUIRE_SAFEGUARD(generation_first))
+		generation = atomic_load_explicit(&as->generation, memory_order_acquire);
 	atomic_store_explicit(&slot->generation, generation, memory_order_relaxed);
 }
 
@@ -168,20 +172,26 @@ void as_run(struct quire_cpu *cpu, struct quire_as *as)
 	struct asid_slot *slot = slot_find(tlb, as);
 	if (!slot)
 		slot = slot_take(tlb, as, old);
-	if (old != as)
+	if (old != as && QUIRE_SAFEGUARD(run_announce))
 		atomic_fetch_or_explicit(mask_word(as, cpu), mask_bit(cpu), memory_order_relaxed);
 
-	quire_port_fence(); /* (a) */
+	if (QUIRE_SAFEGUARD(wake_fence))
+		quire_port_fence(); /* (a) */
 
 	/* Relaxed: only compared; slot_flush_whole() reads it again. */
-	if (atomic_load_explicit(&slot->generation, memory_order_relaxed) <
-	    atomic_load_explicit(&as->generation, memory_order_relaxed)) {
+	bool behind = atomic_load_explicit(&slot->generation, memory_order_relaxed) <
+		      atomic_load_explicit(&as->generation, memory_order_relaxed);
+	if (behind && QUIRE_SAFEGUARD(wake_recheck) && (old == as || QUIRE_SAFEGUARD(wake_flush_first))) {
 		slot_flush_whole(cpu, as, slot);
 		tally(&tlb->tally.full, 1);
 	}
 	if (old == as)
 		return;
 	quire_port_load_root(cpu, folio_pfn(cpu->quire, as->root), slot_asid(tlb, slot));
+	if (!QUIRE_SAFEGUARD(run_announce)) /* a flush may have come and gone */
+		atomic_fetch_or_explicit(mask_word(as, cpu), mask_bit(cpu), memory_order_relaxed);
+	if (behind && !QUIRE_SAFEGUARD(wake_flush_first))
+		slot_flush_whole(cpu, as, slot);
 	atomic_store_explicit(&tlb->as, as, memory_order_relaxed);
 	atomic_signal_fence(memory_order_seq_cst);
 	/*
@@ -220,17 +230,22 @@ static enum flushed flush_here(struct quire_cpu *cpu, const struct flush *flush)
 
 	if (atomic_load_explicit(&tlb->lazy, memory_order_relaxed)) {
 		/* Behind, and left so: as_run() looks. But tables that go must not be under the root. */
-		if (flush->tables && atomic_load_explicit(&tlb->as, memory_order_relaxed) == flush->as)
+		if (flush->tables && atomic_load_explicit(&tlb->as, memory_order_relaxed) == flush->as &&
+		    QUIRE_SAFEGUARD(lazy_leave))
 			load_empty(cpu, flush->as);
 		return FLUSHED_NOTHING;
 	}
+	/* To go by the root said to be loaded is to miss a flush in the midst of a switch (CVE-2025-37964). */
+	if (!QUIRE_SAFEGUARD(flush_by_tag) &&
+	    atomic_load_explicit(&tlb->as, memory_order_relaxed) != flush->as)
+		return FLUSHED_NOTHING;
 	struct asid_slot *slot = slot_find(tlb, flush->as);
 	if (!slot)
 		return FLUSHED_NOTHING;
 	uint64_t have = atomic_load_explicit(&slot->generation, memory_order_relaxed);
 	if (have >= flush->generation)
 		return FLUSHED_NOTHING;
-	if (flush->whole || have + 1 != flush->generation) {
+	if (flush->whole || (have + 1 != flush->generation && QUIRE_SAFEGUARD(missed_flush))) {
 		slot_flush_whole(cpu, flush->as, slot);
 		return FLUSHED_WHOLE;
 	}
@@ -300,7 +315,8 @@ static void flush_everywhere(struct quire_cpu *cpu, struct flush *flush)
 	 */
 	flush->generation = atomic_fetch_add_explicit(&flush->as->generation, 1, memory_order_release) + 1;
 
-	quire_port_fence(); /* (b), see as_run() */
+	if (QUIRE_SAFEGUARD(flush_fence))
+		quire_port_fence(); /* (b), see as_run() */
 
 	unsigned count = flush_targets(cpu, flush, &targets);
 	flush_own(cpu, flush);

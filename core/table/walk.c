@@ -23,6 +23,7 @@
 #include "walk.h"
 
 #include "../base/assert.h"
+#include "../base/safeguard.h"
 
 struct walk walk_down(struct quire_as *as, quire_vaddr va, unsigned level)
 {
@@ -48,7 +49,7 @@ static bool lock_found(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr v
 	struct folio *table = walk->table;
 
 	quire_spin_lock(cpu, &table->table.lock);
-	if (!table->table.dead) {
+	if (!table->table.dead || !QUIRE_SAFEGUARD(walk_dead)) {
 		/* Relaxed: software's part of it changes only under the lock. */
 		walk->entry = atomic_load_explicit(table_slot(as->quire, table, table_index(va, walk->level)),
 						   memory_order_relaxed);
@@ -168,7 +169,7 @@ static bool take_out(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va,
 	if (walk.level == level + 1 && entry_is_table(walk.entry)) {
 		struct folio *child = folio_of(as->quire, entry_pfn(walk.entry));
 		quire_spin_lock(cpu, &child->table.lock);
-		if (child->table.used == 0) {
+		if (child->table.used == 0 || !QUIRE_SAFEGUARD(prune_recheck)) {
 			table_unlink(as->quire, walk.table, table_index(va, level + 1), child);
 			gather_table(gather, child, va);
 			emptied = walk.table->table.used == 0;
