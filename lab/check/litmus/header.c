@@ -173,8 +173,6 @@ static void read_safeguard(struct parser *p, struct line *line)
 static void read_shows(struct parser *p, struct line *line)
 {
 	line_blanks(line);
-	while (line->end > line->here && strchr(" \t\r", line->end[-1]))
-		line->end--;
 	if (line->here == line->end)
 		line_fail(p, line, "a name or a sentence");
 	p->out->header.shows = parser_string(p, line->here, (size_t)(line->end - line->here));
@@ -271,6 +269,9 @@ static void read_line(struct parser *p, struct line line, bool seen[LINES])
 		line.here++;
 		line.at.column++;
 	}
+	while (line.end > line.here && strchr(" \t\r", line.end[-1]))
+		line.end--;
+
 	struct line word = line_word(&line, ':');
 
 	if (!is_header(&word) || line.here == line.end || *line.here != ':' || line.here != word.end)

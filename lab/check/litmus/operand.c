@@ -54,7 +54,9 @@ struct litmus_address parse_address(struct parser *p, enum litmus_kind kind)
 	} else {
 		address.name = name_expect(p, kind);
 	}
-	if (token_accept(p, '+')) {
+	/* In a sum, what follows may be another term: &x + r1. */
+	if (p->token.kind == '+' && token_peek(p).kind == TOKEN_NUMBER) {
+		token_next(p);
 		address.pages = number_up_to(p, "a number of pages", 1ul << 30);
 		address.exact = true;
 	}

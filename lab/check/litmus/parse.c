@@ -96,7 +96,7 @@ static void parse_column(struct parser *p)
 		if (l->names[column->mm].by >= 0)
 			fail_at(p, at, "'%s' is not there at the start: use run", l->names[column->mm].name);
 		column->lazy = token_accept_word(p, "lazy");
-		mention_mm(p, column->mm);
+		column->mms = 1ul << column->mm;
 	}
 	p->current = column->mm;
 	p->running = column->mm >= 0 && !column->lazy;

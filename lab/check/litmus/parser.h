@@ -115,7 +115,6 @@ uint64_t pages_of_name(const struct parser *p, int name);
 
 struct litmus_statement *parse_block(struct parser *p); /* { statements } */
 int label_find(const struct litmus_column *column, const struct token *token);
-void mention_mm(struct parser *p, int mm);
 
 /* ---- condition.c ------------------------------------------------------------------------------------------ */
 

@@ -34,21 +34,22 @@ static void comma(struct parser *p)
 	token_expect(p, ',', "','");
 }
 
-void mention_mm(struct parser *p, int mm)
+static void mention_mm(struct parser *p, int mm, struct litmus_place at)
 {
 	if (p->out->names[mm].by == p->column && p->column >= 0 && !(p->forked >> mm & 1))
-		fail_at(p, p->token.at, "'%s' is forked only later", p->out->names[mm].name);
+		fail_at(p, at, "'%s' is forked only later", p->out->names[mm].name);
 	if (p->exited >> mm & 1)
-		fail_at(p, p->token.at, "P%d has put '%s' before", p->column, p->out->names[mm].name);
+		fail_at(p, at, "P%d has put '%s' before", p->column, p->out->names[mm].name);
 	if (p->column >= 0)
 		p->out->columns[p->column].mms |= 1ul << mm;
 }
 
 static int expect_mm(struct parser *p)
 {
+	struct litmus_place at = p->token.at;
 	int mm = name_expect(p, NAME_MM);
 
-	mention_mm(p, mm);
+	mention_mm(p, mm, at);
 	return mm;
 }
 
@@ -293,7 +294,7 @@ static void of_fork(struct parser *p, struct litmus_statement *s)
 		fail_at(p, at, "'%s' is forked twice", p->out->names[name].name);
 	p->forked |= 1ul << name;
 	s->name = name;
-	mention_mm(p, name);
+	mention_mm(p, name, at);
 }
 
 static void of_readv(struct parser *p, struct litmus_statement *s)
@@ -338,7 +339,7 @@ static void of_file_range(struct parser *p, struct litmus_statement *s)
 static void of_device(struct parser *p, struct litmus_statement *s)
 {
 	s->name = name_expect(p, NAME_DEVICE);
-	mention_mm(p, p->out->names[s->name].mm);
+	mention_mm(p, p->out->names[s->name].mm, s->at);
 }
 
 static void of_device_address(struct parser *p, struct litmus_statement *s)
