@@ -57,6 +57,11 @@ unsigned engine_self(void)
 	return engine_now ? engine_now->self : 0;
 }
 
+uint32_t engine_step_now(void)
+{
+	return engine_current && engine_current->depth ? engine_current->depth - 1 : 0;
+}
+
 /* ---- how an execution ends ------------------------------------------------------------------------------- */
 
 static void leave(struct engine *engine, enum verdict verdict)

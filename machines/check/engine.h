@@ -151,6 +151,7 @@ size_t engine_hottest(struct engine *engine, struct engine_hot *out, size_t most
 extern struct engine *engine_now;
 
 unsigned engine_self(void); /* the thread that runs */
+uint32_t engine_step_now(void); /* the number of the step under way; also of the last, when it is over */
 
 /*
  * What the next engine_begin() is about, for witnesses and for random searches: the place in the program, and the
