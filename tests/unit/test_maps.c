@@ -393,6 +393,25 @@ static void base_1_strict_overcommit(void **state)
 	stage_run_with(base_1_strict_overcommit_body, &config);
 }
 
+/* What an unmapping sets aside for the tree does not grow with what it unmaps. */
+static void many_are_unmapped(struct stage *s)
+{
+	for (int page = 0; page < 120; page++)
+		CHECK_EQUAL(map_at(s, page, 1, page % 2 ? RO : RW, PRIVATE), page);
+	hosted_fail_objects_after(s->machine, 100);
+	int err = quire_munmap(s->cpu, s->mm, AT(1), 118 * PAGE);
+	hosted_fail_objects_after(s->machine, UINT64_MAX);
+	CHECK_EQUAL(err, 0);
+	CHECK_PICTURE(maps(s, s->mm), "A");
+	CHECK_EQUAL(quire_munmap(s->cpu, s->mm, AT(0), 120 * PAGE), 0);
+}
+
+static void base_6_unmapping_many_needs_memory_for_few(void **state)
+{
+	(void)state;
+	stage_run(many_are_unmapped, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -417,6 +436,7 @@ int main(void)
 		cmocka_unit_test(base_1_bad_arguments),
 		cmocka_unit_test(base_1_map_count_is_limited),
 		cmocka_unit_test(base_1_strict_overcommit),
+		cmocka_unit_test(base_6_unmapping_many_needs_memory_for_few),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
