@@ -35,6 +35,8 @@ int quire_translate(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr add
 	unsigned flags = access == QUIRE_ACCESS_WRITE  ? FAULT_WRITE
 			 : access == QUIRE_ACCESS_EXEC ? FAULT_EXEC
 						       : 0;
+	if (addr >= mm_end(mm))
+		return -QUIRE_EFAULT;
 	for (;;) {
 		struct quire_fault fault;
 		int err = access_populate(cpu, mm, va, va + QUIRE_PAGE_SIZE, flags, &fault);

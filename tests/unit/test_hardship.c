@@ -175,6 +175,26 @@ static void base_5_a_file_of_any_opening_keeps_its_store(void **state)
 	stage_run(opening_0_is_mapped, 1);
 }
 
+/* What the address would be with the bits cut off that tables do not look at is mapped. */
+static void an_address_of_no_space(struct stage *s)
+{
+	static const quire_vaddr nowhere[] = { UINT64_MAX, QUIRE_USER_END, QUIRE_USER_END + PAGE,
+					       AT(0) + QUIRE_LEVEL_SIZE(QUIRE_LEVELS) };
+	quire_pfn pfn;
+	bool writable;
+	CHECK_EQUAL(map_at(s, 0, 1, RW, PRIVATE), 0);
+	CHECK_EQUAL(store_at(s, 0, 5), 0);
+	for (unsigned i = 0; i < sizeof(nowhere) / sizeof(nowhere[0]); i++)
+		CHECK_EQUAL(quire_translate(s->cpu, s->mm, nowhere[i], QUIRE_ACCESS_READ, &pfn, &writable),
+			    -QUIRE_EFAULT);
+}
+
+static void base_7_what_lies_outside_the_space_is_not_translated(void **state)
+{
+	(void)state;
+	stage_run(an_address_of_no_space, 1);
+}
+
 /* Any error of a store is the caller's, this one too: it is not taken for a change of the cache. */
 static void a_store_is_busy(struct stage *s)
 {
@@ -203,6 +223,7 @@ int main(void)
 		cmocka_unit_test(base_7_a_notifier_is_released_when_its_mm_goes),
 		cmocka_unit_test(base_7_data_is_not_translated_for_execution),
 		cmocka_unit_test(base_7_a_page_translated_for_writing_is_dirty),
+		cmocka_unit_test(base_7_what_lies_outside_the_space_is_not_translated),
 		cmocka_unit_test(base_5_a_file_of_any_opening_keeps_its_store),
 		cmocka_unit_test(base_5_a_stores_eagain_is_its_callers),
 	};
