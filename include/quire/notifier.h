@@ -56,8 +56,10 @@ uint64_t quire_notifier_seq(struct quire_notifier *notifier);
 bool quire_notifier_retry(struct quire_notifier *notifier, uint64_t seq);
 
 /*
- * The frame behind @addr, faulted in for @access if need be. SLEEPS. 0 and *out (and *writable), or -EFAULT,
- * -ENOMEM. No reference is taken: the frame is the mm's for as long as the notifier says nothing.
+ * The frame behind @addr, faulted in for @access if need be. SLEEPS. 0 and *out, or -EFAULT, -ENOMEM.
+ * *writable: the owner may write there too; not where a page that was asked for to be read is still clean,
+ * for nobody would hear of the write. No reference is taken: the frame is the mm's for as long as the
+ * notifier says nothing.
  */
 int quire_translate(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, unsigned access,
 		    quire_pfn *out, bool *writable);

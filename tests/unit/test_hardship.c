@@ -195,6 +195,33 @@ static void base_7_what_lies_outside_the_space_is_not_translated(void **state)
 	stage_run(an_address_of_no_space, 1);
 }
 
+/* A page of memory is mapped writable by a load, and stays clean: dropped as such it would be lost. */
+static void a_device_reads(struct stage *s)
+{
+	quire_pfn pfn;
+	bool writable;
+	struct quire_file *file;
+	CHECK_EQUAL(quire_file_create_ram(s->cpu, PAGE, 1, &file), 0);
+	CHECK_EQUAL(map_file(s, 0, 1, RW, QUIRE_MAP_SHARED, file, 0), 0);
+	CHECK_EQUAL(load_at(s, 0), 0);
+	CHECK_EQUAL(quire_translate(s->cpu, s->mm, AT(0), QUIRE_ACCESS_READ, &pfn, &writable), 0);
+	if (writable)
+		*(char *)frame_memory((*s->cpu)->quire, pfn) = 7;
+	CHECK_EQUAL(quire_file_invalidate(s->cpu, file, 0, 0), 0);
+	CHECK_EQUAL(load_at(s, 0), writable ? 7 : 0);
+	CHECK_EQUAL(quire_translate(s->cpu, s->mm, AT(0), QUIRE_ACCESS_WRITE, &pfn, &writable), 0);
+	CHECK(writable);
+	CHECK_EQUAL(quire_translate(s->cpu, s->mm, AT(0), QUIRE_ACCESS_READ, &pfn, &writable), 0);
+	CHECK(writable);
+	quire_file_put(s->cpu, file);
+}
+
+static void base_7_a_clean_page_translated_for_reading_is_not_writable(void **state)
+{
+	(void)state;
+	stage_run(a_device_reads, 1);
+}
+
 /* Any error of a store is the caller's, this one too: it is not taken for a change of the cache. */
 static void a_store_is_busy(struct stage *s)
 {
@@ -224,6 +251,7 @@ int main(void)
 		cmocka_unit_test(base_7_data_is_not_translated_for_execution),
 		cmocka_unit_test(base_7_a_page_translated_for_writing_is_dirty),
 		cmocka_unit_test(base_7_what_lies_outside_the_space_is_not_translated),
+		cmocka_unit_test(base_7_a_clean_page_translated_for_reading_is_not_writable),
 		cmocka_unit_test(base_5_a_file_of_any_opening_keeps_its_store),
 		cmocka_unit_test(base_5_a_stores_eagain_is_its_callers),
 	};
