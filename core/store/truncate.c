@@ -171,6 +171,7 @@ int quire_file_invalidate(struct quire_cpu **cpu, struct quire_file *file, uint6
 			first_error = err;
 		folio_put(*cpu, folio);
 	}
+	zap_file(cpu, file, first_page, last_page, ZAP_CACHE_ONLY);
 	rwlock_write_done(*cpu, &file->resize_lock);
 	return first_error;
 }
