@@ -55,7 +55,7 @@ void quire_mm_get_limits(struct quire_cpu **cpu, struct quire_mm *mm, struct qui
 struct quire_mmap {
 	quire_vaddr addr, length;
 	uint32_t prot, flags;	 /* QUIRE_PROT_*, QUIRE_MAP_* */
-	struct quire_file *file; /* NULL with MAP_ANONYMOUS */
+	struct quire_file *file; /* ignored with MAP_ANONYMOUS */
 	uint32_t access;	 /* QUIRE_FILE_*: how it was opened */
 	uint64_t opened;	 /* which opening of it: mappings of one opening merge */
 	uint64_t offset;	 /* bytes */

@@ -222,6 +222,31 @@ static void base_7_a_clean_page_translated_for_reading_is_not_writable(void **st
 	stage_run(a_device_reads, 1);
 }
 
+/* mmap() takes any file descriptor with MAP_ANONYMOUS, and does not look at it. */
+static void a_file_is_named_for_nothing(struct stage *s)
+{
+	static struct disk disk;
+	static const uint32_t kinds[] = { PRIVATE, QUIRE_MAP_SHARED };
+	struct quire_file *file = disk_file(s->cpu, &disk, 1);
+	CHECK(file != NULL);
+	for (int i = 0; i < 2; i++) {
+		struct quire_map_info info;
+		CHECK_EQUAL(map_file(s, i, 1, RW, kinds[i] | QUIRE_MAP_ANONYMOUS, file, 0), i);
+		CHECK_EQUAL(quire_map_next(s->cpu, s->mm, AT(i), &info), 0);
+		CHECK(info.file != file);
+		CHECK(quire_file_data(file) == &disk);
+		CHECK_EQUAL(store_at(s, i, 5), 0);
+	}
+	CHECK_EQUAL(disk.reads, 0);
+	quire_file_put(s->cpu, file);
+}
+
+static void base_1_an_anonymous_mapping_has_no_file(void **state)
+{
+	(void)state;
+	stage_run(a_file_is_named_for_nothing, 1);
+}
+
 /* Any error of a store is the caller's, this one too: it is not taken for a change of the cache. */
 static void a_store_is_busy(struct stage *s)
 {
@@ -252,6 +277,7 @@ int main(void)
 		cmocka_unit_test(base_7_a_page_translated_for_writing_is_dirty),
 		cmocka_unit_test(base_7_what_lies_outside_the_space_is_not_translated),
 		cmocka_unit_test(base_7_a_clean_page_translated_for_reading_is_not_writable),
+		cmocka_unit_test(base_1_an_anonymous_mapping_has_no_file),
 		cmocka_unit_test(base_5_a_file_of_any_opening_keeps_its_store),
 		cmocka_unit_test(base_5_a_stores_eagain_is_its_callers),
 	};
