@@ -28,10 +28,10 @@ struct quire_notifier_ops {
 	void (*end)(struct quire_notifier *notifier, struct quire_cpu **cpu, quire_vaddr start,
 		    quire_vaddr end);
 	/*
-	 * The mm is going, or exec empties it: drop everything, under the owner's lock, and make nothing new. The
-	 * notifier is removed: no further call follows, and quire_notifier_retry() says true for ever, so that a
-	 * fault that began before installs nothing after. The owner needs this one unless its mm can neither end
-	 * nor exec while it is registered.
+	 * The mm is going, or exec empties it: drop everything, under the owner's lock, and make nothing
+	 * new. The notifier is removed: no further call follows, and quire_notifier_retry() says true for
+	 * ever, so that a fault that began before installs nothing after. The owner needs this one unless
+	 * its mm can neither end nor exec while it is registered.
 	 */
 	void (*release)(struct quire_notifier *notifier, struct quire_cpu **cpu);
 };
@@ -46,8 +46,8 @@ struct quire_notifier {
 };
 
 /*
- * SLEEP. Register and remove; the caller has a reference to the mm. After the removal returns no call is under
- * way. Removing one that was released does nothing.
+ * SLEEP. Register and remove; the caller has a reference to the mm. After the removal returns no call is
+ * under way. Removing one that was released does nothing.
  */
 int quire_notifier_register(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_notifier *notifier);
 void quire_notifier_remove(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_notifier *notifier);
