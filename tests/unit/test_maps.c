@@ -210,6 +210,45 @@ BODY(base_1_search_goes_down_from_the_base)
 }
 TEST(base_1_search_goes_down_from_the_base)
 
+#define GIB (1ul << 30)
+
+/* MAP_32BIT: upwards from 1 GiB; a hint counts when the mapping would end below 2 GiB. */
+BODY(base_1_map_32bit_ends_below_two_gib)
+{
+	struct quire_mmap map = { 0,	2 * PAGE, RW, PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_32BIT,
+				  NULL, 0,	  0,  0 };
+	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), (int64_t)GIB);
+	map.prot = RO;
+	map.addr = 2 * GIB;
+	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), (int64_t)(GIB + 2 * PAGE));
+	map.addr = 16 * GIB;
+	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), (int64_t)(GIB + 4 * PAGE));
+	map.addr = 2 * GIB - PAGE;
+	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), (int64_t)(GIB + 6 * PAGE));
+	map.addr = 2 * GIB - 2 * PAGE;
+	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), (int64_t)(2 * GIB - 2 * PAGE));
+	map.addr = GIB / 2;
+	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), (int64_t)(GIB / 2));
+	map.addr = 0;
+	map.length = GIB;
+	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), -QUIRE_ENOMEM);
+}
+TEST(base_1_map_32bit_ends_below_two_gib)
+
+/* Whole huge pages of memory are aligned there too; Linux leaves one free below where none was needed. */
+BODY(base_1_map_32bit_aligns_huge_pages)
+{
+	struct quire_mmap map = {
+		0, QUIRE_HUGE_SIZE, RW, PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_32BIT, NULL, 0, 0, 0
+	};
+	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), (int64_t)(GIB + QUIRE_HUGE_SIZE));
+	map.length = PAGE;
+	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), (int64_t)GIB);
+	map.length = QUIRE_HUGE_SIZE;
+	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), (int64_t)(GIB + 3 * QUIRE_HUGE_SIZE));
+}
+TEST(base_1_map_32bit_aligns_huge_pages)
+
 BODY(base_1_brk_moves_the_heap)
 {
 	struct quire_layout layout = { .mmap_base = AT(4096), .mmap_bottom = AT(64), .brk_start = AT(0) };
@@ -428,6 +467,8 @@ int main(void)
 		cmocka_unit_test(base_1_mremap_refuses),
 		cmocka_unit_test(base_1_mremap_doubles_a_shared_mapping),
 		cmocka_unit_test(base_1_search_goes_down_from_the_base),
+		cmocka_unit_test(base_1_map_32bit_ends_below_two_gib),
+		cmocka_unit_test(base_1_map_32bit_aligns_huge_pages),
 		cmocka_unit_test(base_1_brk_moves_the_heap),
 		cmocka_unit_test(base_1_stack_grows_to_its_gap),
 		cmocka_unit_test(base_1_advice_splits_and_joins),
