@@ -759,6 +759,11 @@ struct subject *subject_create(const struct wire_control *layout, const char **w
 	return subject;
 }
 
+void subject_place(struct subject *subject, const struct wire_control *layout)
+{
+	subject->layout = layout;
+}
+
 void subject_destroy(struct subject *subject)
 {
 	hosted_destroy(subject->machine);

@@ -206,13 +206,14 @@ struct wire_control {
 	uint32_t looking;	     /* 0: records show results only */
 	uint64_t log_at;	     /* where the next record goes */
 	uint32_t go[WIRE_PROCESSES]; /* futex: the operation at which the process goes on */
-	int32_t pid[WIRE_PROCESSES];
+	int32_t pid[WIRE_PROCESSES]; /* 0: not born, or gone as it should */
 	/* what the zygote found out */
 	uint32_t ready; /* futex */
 	int32_t error;	/* negative errno: what is missing */
 	uint32_t where; /* line of the agent at which it went wrong */
 	uint32_t vmas;
 	uint32_t forced; /* mem_write may write what is not writable: a kernel can be told that it must not */
+	uint32_t patience; /* seconds that an agent waits for its turn; the driver fills it in */
 	uint64_t heap, mmap_top, mmap_lowest, task_end;
 	uint64_t data_bytes; /* initialised data as exec counts it; the driver fills it in */
 	struct wire_vma own[16];

@@ -575,12 +575,12 @@ static int gives_address(word result)
 
 /* ---- taking turns ---------------------------------------------------------------------------- */
 
-/* Wait until *word is not @seen; 5 seconds without a change mean that somebody died. */
+/* Wait until *word is not @seen; too long without a change means that somebody died. */
 static uint32_t wait_change(uint32_t *at, uint32_t seen, int forever)
 {
 	struct {
 		word seconds, nanoseconds;
-	} timeout = { 5, 0 };
+	} timeout = { control->patience, 0 };
 	uint32_t now;
 
 	for (unsigned turn = 0; (now = __atomic_load_n(at, __ATOMIC_ACQUIRE)) == seen; turn++) {
@@ -639,6 +639,7 @@ static void run(uint32_t at)
 			CALL(SYS_exit_group, 0);
 		}
 		if (op.kind == WIRE_EXIT) {
+			control->pid[me] = 0;
 			read_op(at, &op);
 			wake(&control->go[op.process], at);
 			CALL(SYS_exit_group, 0);
