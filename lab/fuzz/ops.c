@@ -352,7 +352,7 @@ static void decode_vm_copy(struct wire_op *op, const uint8_t *b)
 	op->length2 = b[9] < 200 ? op->length : 1 + b[9] * 31ul;
 }
 
-/* Half of the copies between processes go by way of /proc/PID/mem. pread and pwrite refuse negative places. */
+/* Half of the copies between processes go by way of /proc/PID/mem, whose places are not negative. */
 static void decode_mem_copy(struct wire_op *op, const uint8_t *b)
 {
 	op->kind = op->kind == WIRE_VM_READ ? WIRE_MEM_READ : WIRE_MEM_WRITE;
