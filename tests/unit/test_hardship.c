@@ -247,6 +247,32 @@ static void base_1_an_anonymous_mapping_has_no_file(void **state)
 	stage_run(a_file_is_named_for_nothing, 1);
 }
 
+/* A layout is a wish: mappings are of whole pages, and inside the space. */
+static void a_layout_of_odd_numbers(struct stage *s)
+{
+	static const quire_vaddr bases[] = { AT(8) + 123, QUIRE_USER_END + 1, UINT64_MAX };
+	struct quire_mmap map = { .length = PAGE, .prot = RW, .flags = PRIVATE | QUIRE_MAP_ANONYMOUS };
+	const char *what;
+	for (unsigned i = 0; i < sizeof(bases) / sizeof(bases[0]); i++) {
+		struct quire_layout layout = { .mmap_base = bases[i],
+					       .mmap_bottom = AT(0) + 1,
+					       .end = AT(9) + 5 };
+		quire_mm_set_layout(s->cpu, s->mm, &layout);
+		for (int maps = 0; maps < 3; maps++) {
+			int64_t at = quire_mmap(s->cpu, s->mm, &map);
+			CHECK(at > 0 && at % (int64_t)PAGE == 0 && at < (int64_t)AT(9));
+			CHECK_EQUAL(quire_copy_to(s->cpu, s->mm, (quire_vaddr)at, "x", 1), 1);
+		}
+		CHECK_EQUAL(quire_mm_check(s->cpu, s->mm, &what), 0);
+	}
+}
+
+static void base_1_a_layout_of_odd_numbers_gives_whole_pages(void **state)
+{
+	(void)state;
+	stage_run(a_layout_of_odd_numbers, 1);
+}
+
 /* Any error of a store is the caller's, this one too: it is not taken for a change of the cache. */
 static void a_store_is_busy(struct stage *s)
 {
@@ -278,6 +304,7 @@ int main(void)
 		cmocka_unit_test(base_7_what_lies_outside_the_space_is_not_translated),
 		cmocka_unit_test(base_7_a_clean_page_translated_for_reading_is_not_writable),
 		cmocka_unit_test(base_1_an_anonymous_mapping_has_no_file),
+		cmocka_unit_test(base_1_a_layout_of_odd_numbers_gives_whole_pages),
 		cmocka_unit_test(base_5_a_file_of_any_opening_keeps_its_store),
 		cmocka_unit_test(base_5_a_stores_eagain_is_its_callers),
 	};
