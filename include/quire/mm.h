@@ -137,7 +137,7 @@ struct quire_map_info { /* a line of /proc/PID/maps */
 	quire_vaddr start, end;
 	uint32_t prot; /* QUIRE_PROT_* */
 	bool shared, growsdown, locked;
-	bool heap, stack;	 /* overlaps the brk area; holds the initial stack pointer's mapping */
+	bool heap;		 /* overlaps the brk area */
 	uint64_t offset;	 /* bytes, 0 when anonymous */
 	struct quire_file *file; /* not referenced: valid while nothing is unmapped */
 	uint32_t flags;		 /* VMA_* as the core has them, for debugging */
