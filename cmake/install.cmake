@@ -17,5 +17,11 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/quire-config-version.cmak
 install(FILES ${PROJECT_BINARY_DIR}/quire-config.cmake ${PROJECT_BINARY_DIR}/quire-config-version.cmake
 	DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/quire)
 
+# From where it lies, so that `cmake --install build --prefix ELSEWHERE` and a moved tree are found too.
+set(quire_pc_prefix ${CMAKE_INSTALL_PREFIX})
+if(NOT IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
+	file(RELATIVE_PATH quire_pc_prefix "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" /)
+	set(quire_pc_prefix "\${pcfiledir}/${quire_pc_prefix}")
+endif()
 configure_file(cmake/quire.pc.in ${PROJECT_BINARY_DIR}/quire.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/quire.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

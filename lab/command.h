@@ -1,6 +1,6 @@
 /*
- * command.h - the subcommands of `quire`. Each takes its own argc and argv (argv[0] its name) and returns an
- * exit status.
+ * command.h - the subcommands of `quire`. Each takes its own argc and argv (argv[0] "quire" and its name)
+ * and returns an exit status.
  */
 #ifndef LAB_COMMAND_H
 #define LAB_COMMAND_H

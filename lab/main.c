@@ -1,6 +1,8 @@
 /*
  * main.c - the `quire` command: finds the subcommand and hands over.
  */
+#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,13 +34,34 @@ static void help(void)
 	       "Exit status: 0 it holds, 1 it does not, 2 bad options or input, 3 something is missing.\n");
 }
 
+/* What was printed has arrived, or is known not to have. */
+static int finish(int status)
+{
+	bool lost = ferror(stdout);
+
+	if (fclose(stdout) == 0 && !lost)
+		return status;
+	fprintf(stderr, "quire: cannot write to standard output: %s\n", strerror(errno));
+	return EXIT_MISSING;
+}
+
+/* Under the name by which its messages and its help call it. */
+static int run(int command, int argc, char **argv)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "quire %s", commands[command].name);
+	argv[0] = name;
+	return finish(commands[command].run(argc, argv));
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 
 	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
 		help();
-		return EXIT_HELD;
+		return finish(EXIT_HELD);
 	}
 	if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
 		printf("quire %s\n", QUIRE_VERSION);
@@ -46,7 +69,7 @@ int main(int argc, char **argv)
 	}
 	for (int i = 0; i < COMMANDS; i++)
 		if (strcmp(name, commands[i].name) == 0)
-			return commands[i].run(argc - 1, argv + 1);
+			return run(i, argc - 1, argv + 1);
 	if (*name)
 		fprintf(stderr, "quire: unknown command '%s' (quire --help)\n", name);
 	else

@@ -237,10 +237,13 @@ static int64_t map_locked(struct quire_cpu **cpu, struct quire_mm *mm, const str
 int64_t quire_mmap(struct quire_cpu **cpu, struct quire_mm *mm, const struct quire_mmap *map)
 {
 	struct quire_mmap with_file = *map;
-	bool shared_anonymous = !map->file && (map->flags & QUIRE_MAP_TYPE) == QUIRE_MAP_SHARED;
+	bool anonymous = map->flags & QUIRE_MAP_ANONYMOUS;
+	bool shared_anonymous = anonymous && (map->flags & QUIRE_MAP_TYPE) == QUIRE_MAP_SHARED;
 	if (!is_aligned(map->offset, QUIRE_PAGE_SIZE) || !map->length || (map->flags & QUIRE_MAP_HUGETLB) ||
-	    (!map->file && !(map->flags & QUIRE_MAP_ANONYMOUS)))
+	    (!map->file && !anonymous))
 		return -QUIRE_EINVAL;
+	if (anonymous) /* a file that is named all the same is not looked at */
+		with_file.file = NULL;
 	if (shared_anonymous) {
 		/* Memory that children share is a file that has no name. */
 		int err = shared_memory_create(cpu, align_up(map->length, QUIRE_PAGE_SIZE), &with_file.file);

@@ -38,6 +38,8 @@ int quire_translate(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr add
 	unsigned flags = access == QUIRE_ACCESS_WRITE  ? FAULT_WRITE
 			 : access == QUIRE_ACCESS_EXEC ? FAULT_EXEC
 						       : 0;
+	if (addr >= mm_end(mm))
+		return -QUIRE_EFAULT;
 	for (;;) {
 		struct quire_fault fault;
 		int err = access_populate(cpu, mm, va, va + QUIRE_PAGE_SIZE, flags, &fault);
@@ -48,10 +50,10 @@ int quire_translate(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr add
 			continue;
 		quire_entry entry = cursor.entry;
 		*out = entry_pfn(entry) + page_of(va - cursor.va);
-		*writable = entry_is_writable(entry);
-		/* The owner's stores set no bit of ours. */
-		if (*writable && (flags & FAULT_WRITE))
+		/* The owner's stores set no bit of ours: what is still clean it must ask to write. */
+		if (entry_is_writable(entry) && (flags & FAULT_WRITE))
 			cursor_protect(&cursor, 0, ENTRY_DIRTY | ENTRY_ACCESSED);
+		*writable = entry_is_writable(entry) && (cursor.entry & ENTRY_DIRTY);
 		cursor_close(&cursor);
 		if (entry_is_live(entry) && (!(flags & FAULT_WRITE) || *writable))
 			return 0;

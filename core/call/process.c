@@ -13,11 +13,15 @@ int quire_fork(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_mm **ou
 	return mm_fork(cpu, mm, out);
 }
 
+/* Searches begin at whole pages and stay inside the space, whatever a caller says. */
 static void set_layout(struct quire_mm *mm, const struct quire_layout *layout)
 {
 	struct quire_layout whole = *layout;
 	if (!whole.end || whole.end > QUIRE_USER_END)
 		whole.end = QUIRE_USER_END;
+	whole.end = align_down(whole.end, QUIRE_PAGE_SIZE);
+	whole.mmap_base = align_down(min_u64(whole.mmap_base, whole.end), QUIRE_PAGE_SIZE);
+	whole.mmap_bottom = align_up(min_u64(whole.mmap_bottom, whole.end), QUIRE_PAGE_SIZE);
 	mm_lay_out(mm, &whole);
 	mm->brk = layout->brk_start;
 }

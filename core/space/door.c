@@ -171,10 +171,13 @@ static void retire(struct door *door, struct vma *vma)
 	list_add(&door->retired, &vma->rmap.chains);
 }
 
-void door_unlink(struct door *door, struct vma *vma)
+/* One change of the tree: a change for each VMA would have to reserve nodes for each. */
+void door_unlink_range(struct door *door, quire_vaddr start, quire_vaddr end)
 {
-	replace(door, vma->rmap.start, vma->rmap.end, NULL, NULL);
-	retire(door, vma);
+	for (struct vma *vma = vma_meets(door->mm, start, end); vma;
+	     vma = vma_meets(door->mm, vma->rmap.end, end))
+		retire(door, vma);
+	replace(door, start, end, NULL, NULL);
 }
 
 void door_unlink_all(struct door *door)

@@ -53,11 +53,11 @@ int door_split(struct door *door, struct vma *vma, quire_vaddr addr);
 int door_split_below(struct door *door, struct vma *vma, quire_vaddr addr);
 
 /*
- * Take @vma out of the tree and of the reverse map; its entries are clear. Cannot fail when door_reserve()
- * was called for it. It is freed after a grace period.
+ * Take the VMAs of [start, end), which cuts none, out of the tree and of the reverse map; their entries are
+ * clear. Cannot fail when one change was reserved for it. They are freed after a grace period.
  */
 int door_reserve(struct door *door, unsigned changes);
-void door_unlink(struct door *door, struct vma *vma);
+void door_unlink_range(struct door *door, quire_vaddr start, quire_vaddr end);
 
 /* Every VMA at once, and the tree's nodes with them: exit and exec. Nobody else searches this mm any more. */
 void door_unlink_all(struct door *door);

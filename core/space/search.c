@@ -5,6 +5,8 @@
  * are a multiple of a huge page long go to a multiple of one, if there is room, so that huge pages fit;
  * mappings of files with a store go where huge pages of the file would.
  *
+ * MAP_32BIT looks upwards from 1 GiB. It takes a hint below that, but none that would end above 2 GiB.
+ *
  * Rules:   BASE-1 (addresses are those that Linux chooses).
  */
 #include "search.h"
@@ -49,9 +51,10 @@ static quire_vaddr lowest(struct quire_mm *mm, quire_vaddr low, quire_vaddr high
 	return NOWHERE;
 }
 
-static bool is_free(struct quire_mm *mm, quire_vaddr addr, quire_vaddr length)
+/* Is [addr, addr + length) free, and below @end? */
+static bool is_free(struct quire_mm *mm, quire_vaddr addr, quire_vaddr length, quire_vaddr end)
 {
-	if (length > space_end(mm) || addr > space_end(mm) - length || addr < mm->quire->config.mmap_min_addr)
+	if (length > end || addr > end - length || addr < mm->quire->config.mmap_min_addr)
 		return false;
 	if (vma_find(mm, addr))
 		return false;
@@ -61,7 +64,7 @@ static bool is_free(struct quire_mm *mm, quire_vaddr addr, quire_vaddr length)
 
 static quire_vaddr search(struct quire_mm *mm, quire_vaddr hint, quire_vaddr length, unsigned how)
 {
-	if (hint && is_free(mm, hint, length))
+	if (hint && is_free(mm, hint, length, how & SEARCH_LOW ? LOW_END : space_end(mm)))
 		return hint;
 	if (how & SEARCH_LOW)
 		return lowest(mm, LOW_START, LOW_END, length);
@@ -89,7 +92,7 @@ static bool wants_huge(quire_vaddr hint, quire_vaddr length, unsigned how)
 {
 	if (how & SEARCH_STORE)
 		return true;
-	return !(how & (SEARCH_MEMORY | SEARCH_LOW)) && !hint && is_aligned(length, QUIRE_HUGE_SIZE);
+	return !(how & SEARCH_MEMORY) && !hint && is_aligned(length, QUIRE_HUGE_SIZE);
 }
 
 int64_t search_unmapped(struct quire_mm *mm, quire_vaddr hint, quire_vaddr length, uint64_t offset,

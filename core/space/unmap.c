@@ -2,7 +2,7 @@
  * unmap.c - taking mappings away.
  *
  *	cut at the ends		may fail
- *	reserve tree nodes	may fail
+ *	reserve tree nodes	may fail; few, however many mappings go
  *	tell secondary MMUs, clear entries, flush, free the frames
  *	retire the VMAs		their reverse-map nodes stay until the entries are gone, so that truncate
  *				finds what is mapped
@@ -50,13 +50,7 @@ int unmap_cut(struct door *door, quire_vaddr start, quire_vaddr end)
 		if (err)
 			return err;
 	}
-	unsigned count = 0;
-	for (struct vma *vma = vma_meets(mm, start, end); vma; vma = vma_meets(mm, vma->rmap.end, end)) {
-		count++;
-		if (vma->rmap.end >= end)
-			break;
-	}
-	return door_reserve(door, count);
+	return door_reserve(door, 1);
 }
 
 /* The counts that go with a mapping. */
@@ -85,12 +79,12 @@ static void clear_range(struct door *door, quire_vaddr start, quire_vaddr end)
 void unmap_cut_out(struct door *door, quire_vaddr start, quire_vaddr end)
 {
 	struct vma *vma = vma_meets(door->mm, start, end);
-	if (vma)
-		clear_range(door, start, end);
-	for (; vma; vma = vma_meets(door->mm, start, end)) {
+	if (!vma)
+		return;
+	clear_range(door, start, end);
+	for (; vma; vma = vma_meets(door->mm, vma->rmap.end, end))
 		discount(door->mm, vma);
-		door_unlink(door, vma);
-	}
+	door_unlink_range(door, start, end);
 }
 
 void unmap_all(struct door *door)

@@ -90,8 +90,8 @@ void as_notifiers_release(struct quire_cpu **cpu, struct quire_as *as)
 		struct quire_notifier *next = notifier->next;
 		notifier->next = NULL;
 		/*
-		 * For ever: an owner's fault that began before must not install what it translated, for nobody
-		 * would tell it when that goes. Relaxed: as in notifiers_start().
+		 * For ever: an owner's fault that began before must not install what it translated, for
+		 * nobody would tell it when that goes. Relaxed: as in notifiers_start().
 		 */
 		atomic_fetch_add_explicit(&notifier->active, 1, memory_order_relaxed);
 		if (notifier->ops->release)

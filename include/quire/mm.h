@@ -55,7 +55,7 @@ void quire_mm_get_limits(struct quire_cpu **cpu, struct quire_mm *mm, struct qui
 struct quire_mmap {
 	quire_vaddr addr, length;
 	uint32_t prot, flags;	 /* QUIRE_PROT_*, QUIRE_MAP_* */
-	struct quire_file *file; /* NULL with MAP_ANONYMOUS */
+	struct quire_file *file; /* ignored with MAP_ANONYMOUS */
 	uint32_t access;	 /* QUIRE_FILE_*: how it was opened */
 	uint64_t opened;	 /* which opening of it: mappings of one opening merge */
 	uint64_t offset;	 /* bytes */
@@ -137,7 +137,7 @@ struct quire_map_info { /* a line of /proc/PID/maps */
 	quire_vaddr start, end;
 	uint32_t prot; /* QUIRE_PROT_* */
 	bool shared, growsdown, locked;
-	bool heap, stack;	 /* overlaps the brk area; holds the initial stack pointer's mapping */
+	bool heap;		 /* overlaps the brk area */
 	uint64_t offset;	 /* bytes, 0 when anonymous */
 	struct quire_file *file; /* not referenced: valid while nothing is unmapped */
 	uint32_t flags;		 /* VMA_* as the core has them, for debugging */

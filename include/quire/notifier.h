@@ -28,10 +28,10 @@ struct quire_notifier_ops {
 	void (*end)(struct quire_notifier *notifier, struct quire_cpu **cpu, quire_vaddr start,
 		    quire_vaddr end);
 	/*
-	 * The mm is going, or exec empties it: drop everything, under the owner's lock, and make nothing new. The
-	 * notifier is removed: no further call follows, and quire_notifier_retry() says true for ever, so that a
-	 * fault that began before installs nothing after. The owner needs this one unless its mm can neither end
-	 * nor exec while it is registered.
+	 * The mm is going, or exec empties it: drop everything, under the owner's lock, and make nothing
+	 * new. The notifier is removed: no further call follows, and quire_notifier_retry() says true for
+	 * ever, so that a fault that began before installs nothing after. The owner needs this one unless
+	 * its mm can neither end nor exec while it is registered.
 	 */
 	void (*release)(struct quire_notifier *notifier, struct quire_cpu **cpu);
 };
@@ -46,8 +46,8 @@ struct quire_notifier {
 };
 
 /*
- * SLEEP. Register and remove; the caller has a reference to the mm. After the removal returns no call is under
- * way. Removing one that was released does nothing.
+ * SLEEP. Register and remove; the caller has a reference to the mm. After the removal returns no call is
+ * under way. Removing one that was released does nothing.
  */
 int quire_notifier_register(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_notifier *notifier);
 void quire_notifier_remove(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_notifier *notifier);
@@ -56,8 +56,10 @@ uint64_t quire_notifier_seq(struct quire_notifier *notifier);
 bool quire_notifier_retry(struct quire_notifier *notifier, uint64_t seq);
 
 /*
- * The frame behind @addr, faulted in for @access if need be. SLEEPS. 0 and *out (and *writable), or -EFAULT,
- * -ENOMEM. No reference is taken: the frame is the mm's for as long as the notifier says nothing.
+ * The frame behind @addr, faulted in for @access if need be. SLEEPS. 0 and *out, or -EFAULT, -ENOMEM.
+ * *writable: the owner may write there too; not where a page that was asked for to be read is still clean,
+ * for nobody would hear of the write. No reference is taken: the frame is the mm's for as long as the
+ * notifier says nothing.
  */
 int quire_translate(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, unsigned access,
 		    quire_pfn *out, bool *writable);

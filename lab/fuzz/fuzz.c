@@ -27,7 +27,7 @@ struct options {
 enum { REPETITIONS = 3 };
 
 struct totals {
-	uint64_t ops, sequences, findings, once;
+	uint64_t ops, sequences, findings, once, restarts;
 	uint64_t kinds[WIRE_KINDS], failed[WIRE_KINDS];
 	double seconds;
 };
@@ -288,6 +288,8 @@ static void print_summary(const struct run *run)
 	}
 	if (t->once)
 		printf("%" PRIu64 " differences did not come again when repeated\n", t->once);
+	if (t->restarts)
+		printf("%" PRIu64 " times agents died and fresh ones went on\n", t->restarts);
 	printf("%" PRIu64 " divergences\n", t->findings);
 }
 
@@ -295,10 +297,11 @@ static void print_json(const struct run *run)
 {
 	const struct totals *t = &run->totals;
 	json_t *kinds = json_object();
-	json_t *all = json_pack("{s:I, s:I, s:f, s:I, s:I, s:I}", "operations", (json_int_t)t->ops,
+	json_t *all = json_pack("{s:I, s:I, s:f, s:I, s:I, s:I, s:I}", "operations", (json_int_t)t->ops,
 				"sequences", (json_int_t)t->sequences, "seconds", t->seconds, "seed",
 				(json_int_t)run->options.seed, "divergences", (json_int_t)t->findings,
-				"not_repeated", (json_int_t)t->once);
+				"not_repeated", (json_int_t)t->once, "agents_restarted",
+				(json_int_t)t->restarts);
 
 	for (unsigned k = 0; k < WIRE_KINDS; k++)
 		json_object_set_new(kinds, ops_kind_name(k),
@@ -367,7 +370,8 @@ static void handle(struct run *run, struct finding finding)
 
 static int agent_died(const struct run *run)
 {
-	fputs("quire fuzz: an agent process died; repeat with: quire fuzz --replay ", stderr);
+	fputs("quire fuzz: an agent process died, and fresh ones too; repeat with: quire fuzz --replay ",
+	      stderr);
 	print_bytes(stderr, run);
 	fputc('\n', stderr);
 	return EXIT_MISSING;
@@ -475,6 +479,7 @@ static int run_all(struct run *run)
 	run->began = run->told = now();
 	status = run->options.replay ? run_replay(run) : run_random(run);
 	run->totals.seconds = now() - run->began;
+	run->totals.restarts = run->fuzzer.restarts;
 	fuzzer_close(&run->fuzzer);
 	return status;
 }

@@ -2,10 +2,18 @@
  * fuzzer.c - one sequence on both sides, and what came of it.
  *
  * The host's processes run beside Quire, so that two processors are busy; the comparison comes after both.
+ *
+ * Somebody may kill an agent (the host, when memory is short), or a busy host may let it wait for longer than
+ * the others do. That says nothing of Quire: fresh agents run the sequence again.
  */
 #include "fuzzer.h"
 
 #include <string.h>
+
+enum { TRIES = 4 };
+
+/* How many seconds an agent may do nothing, with each try. */
+static const unsigned patience[TRIES] = { 10, 10, 30, 90 };
 
 static void name_files(struct names *names, const struct oracle *oracle)
 {
@@ -13,35 +21,62 @@ static void name_files(struct names *names, const struct oracle *oracle)
 		names->file[wire_files[i].file] = oracle_inode(oracle, i);
 }
 
+static int open_host(struct oracle **oracle, struct names *names, unsigned which, unsigned seconds,
+		     const char **why)
+{
+	*oracle = oracle_create(which, seconds, why);
+	if (!*oracle)
+		return -1;
+	name_files(names, *oracle);
+	return 0;
+}
+
+static void close_hosts(struct fuzzer *fuzzer)
+{
+	if (fuzzer->other)
+		oracle_destroy(fuzzer->other);
+	if (fuzzer->host)
+		oracle_destroy(fuzzer->host);
+	fuzzer->host = fuzzer->other = NULL;
+}
+
 int fuzzer_open(struct fuzzer *fuzzer, bool against_itself, const char **why)
 {
 	memset(fuzzer, 0, sizeof(*fuzzer));
 	fuzzer->looking = true;
-	fuzzer->host = oracle_create(0, why);
-	if (!fuzzer->host)
+	fuzzer->against_itself = against_itself;
+	if (open_host(&fuzzer->host, &fuzzer->host_names, 0, patience[0], why))
 		return -1;
-	name_files(&fuzzer->host_names, fuzzer->host);
-	if (against_itself) {
-		fuzzer->other = oracle_create(1, why);
-		if (fuzzer->other)
-			name_files(&fuzzer->other_names, fuzzer->other);
-	} else {
+	if (against_itself)
+		open_host(&fuzzer->other, &fuzzer->other_names, 1, patience[0], why);
+	else
 		fuzzer->quire = subject_create(oracle_layout(fuzzer->host), why);
-	}
 	if (fuzzer->other || fuzzer->quire)
 		return 0;
 	fuzzer_close(fuzzer);
 	return -1;
 }
 
+/* Fresh agents on the host's side, or on both. 0 or -1. */
+static int start_anew(struct fuzzer *fuzzer, unsigned seconds)
+{
+	const char *why;
+
+	fuzzer->restarts++;
+	close_hosts(fuzzer);
+	if (open_host(&fuzzer->host, &fuzzer->host_names, 0, seconds, &why))
+		return -1;
+	if (fuzzer->against_itself)
+		return open_host(&fuzzer->other, &fuzzer->other_names, 1, seconds, &why);
+	subject_place(fuzzer->quire, oracle_layout(fuzzer->host));
+	return 0;
+}
+
 void fuzzer_close(struct fuzzer *fuzzer)
 {
 	if (fuzzer->quire)
 		subject_destroy(fuzzer->quire);
-	if (fuzzer->other)
-		oracle_destroy(fuzzer->other);
-	if (fuzzer->host)
-		oracle_destroy(fuzzer->host);
+	close_hosts(fuzzer);
 	memset(fuzzer, 0, sizeof(*fuzzer));
 }
 
@@ -50,21 +85,31 @@ const struct names *fuzzer_quire_names(const struct fuzzer *fuzzer)
 	return fuzzer->quire ? subject_names(fuzzer->quire) : &fuzzer->other_names;
 }
 
-struct finding fuzzer_run(struct fuzzer *fuzzer, const uint8_t *bytes, size_t count)
+/* Both logs, or -1 when an agent died. */
+static int run_both(struct fuzzer *fuzzer, const char **leak)
 {
-	struct finding finding = { .kind = FINDING_NONE };
-	const char *leak = NULL;
-
-	ops_decode(bytes, count, &fuzzer->sequence);
 	oracle_start(fuzzer->host, &fuzzer->sequence, fuzzer->looking);
 	if (fuzzer->quire) {
-		fuzzer->quire_log = subject_run(fuzzer->quire, &fuzzer->sequence, fuzzer->looking, &leak);
+		fuzzer->quire_log = subject_run(fuzzer->quire, &fuzzer->sequence, fuzzer->looking, leak);
 	} else {
 		oracle_start(fuzzer->other, &fuzzer->sequence, fuzzer->looking);
 		fuzzer->quire_log.at = oracle_finish(fuzzer->other, &fuzzer->quire_log.bytes);
 	}
 	fuzzer->host_log.at = oracle_finish(fuzzer->host, &fuzzer->host_log.bytes);
-	if (!fuzzer->host_log.at || !fuzzer->quire_log.at) {
+	return fuzzer->host_log.at && fuzzer->quire_log.at ? 0 : -1;
+}
+
+struct finding fuzzer_run(struct fuzzer *fuzzer, const uint8_t *bytes, size_t count)
+{
+	struct finding finding = { .kind = FINDING_NONE };
+	const char *leak = NULL;
+	int died;
+
+	ops_decode(bytes, count, &fuzzer->sequence);
+	died = fuzzer->host ? run_both(fuzzer, &leak) : -1;
+	for (unsigned try = 1; died && try < TRIES; try++)
+		died = start_anew(fuzzer, patience[try]) ? -1 : run_both(fuzzer, &leak);
+	if (died) {
 		finding.kind = FINDING_AGENT_DIED;
 		return finding;
 	}

@@ -12,7 +12,7 @@ enum finding_kind {
 	FINDING_NONE,
 	FINDING_DIVERGENCE,
 	FINDING_LEAK,	    /* both agree, but something is left in Quire when everybody has exited */
-	FINDING_AGENT_DIED, /* nothing is known */
+	FINDING_AGENT_DIED, /* nothing is known, for agents died again and again */
 };
 
 struct finding {
@@ -27,14 +27,18 @@ struct fuzzer {
 	struct names host_names, other_names;
 	struct sequence sequence;
 	struct log host_log, quire_log;
-	bool looking;
+	bool looking, against_itself;
+	uint64_t restarts; /* zygotes started anew */
 };
 
 /* @against_itself: the host on both sides. 0, or -1 with *why. */
 int fuzzer_open(struct fuzzer *fuzzer, bool against_itself, const char **why);
 void fuzzer_close(struct fuzzer *fuzzer);
 
-/* Decode @bytes, run them, compare. The logs stay until the next run. */
+/*
+ * Decode @bytes, run them, compare. The logs stay until the next run. When an agent dies or is not heard of,
+ * the sequence runs again with fresh ones, which are given more time.
+ */
 struct finding fuzzer_run(struct fuzzer *fuzzer, const uint8_t *bytes, size_t count);
 
 const struct names *fuzzer_quire_names(const struct fuzzer *fuzzer);

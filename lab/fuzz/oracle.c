@@ -14,6 +14,7 @@
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -42,7 +43,8 @@ const struct wire_file wire_files[WIRE_FILES] = {
 
 struct oracle {
 	pid_t zygote;
-	unsigned which; /* of several oracles */
+	unsigned which;	   /* of several oracles */
+	unsigned patience; /* seconds */
 	int control_fd, log_fd, program_fd;
 	int files[WIRE_FILES];
 	uint64_t inodes[WIRE_FILES];
@@ -210,20 +212,43 @@ static void become_agent(struct oracle *oracle)
 	_exit(96);
 }
 
-/* Wait until *word is not @seen. 0, or -1 after @seconds or when the zygote is gone. */
-static int wait_word(struct oracle *oracle, uint32_t *word, uint32_t seen, unsigned seconds)
+/* Is the zygote or one of the sequence's processes no more, before its time? Nobody leaves a zombie there. */
+static bool somebody_died(const struct oracle *oracle)
+{
+	if (waitpid(oracle->zygote, NULL, WNOHANG) != 0)
+		return true;
+	for (unsigned p = 0; p < WIRE_PROCESSES; p++) {
+		pid_t pid = __atomic_load_n(&oracle->control->pid[p], __ATOMIC_RELAXED);
+
+		if (pid > 0 && kill(pid, 0) && errno == ESRCH &&
+		    __atomic_load_n(&oracle->control->pid[p], __ATOMIC_RELAXED) == pid)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Wait until *word is not @seen. 0, or -1 when an agent is gone, or when the log did not grow for longer than
+ * agents wait for each other.
+ */
+static int wait_word(struct oracle *oracle, uint32_t *word, uint32_t seen)
 {
 	struct timespec step = { 0, 200000000 };
+	uint64_t log_at = 0;
 
-	for (unsigned turn = 0; turn < seconds * 5 + 200; turn++) {
+	for (unsigned turn = 0; turn < (oracle->control->patience + 2) * 5 + 200; turn++) {
 		if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != seen)
 			return 0;
 		if (turn < 200) {
 			__builtin_ia32_pause();
 			continue;
 		}
+		if (__atomic_load_n(&oracle->control->log_at, __ATOMIC_RELAXED) != log_at) {
+			log_at = __atomic_load_n(&oracle->control->log_at, __ATOMIC_RELAXED);
+			turn = 200;
+		}
 		syscall(SYS_futex, word, FUTEX_WAIT, seen, &step, NULL, 0);
-		if (turn > 200 && waitpid(oracle->zygote, NULL, WNOHANG) != 0)
+		if (turn > 200 && somebody_died(oracle))
 			break;
 	}
 	return __atomic_load_n(word, __ATOMIC_ACQUIRE) != seen ? 0 : -1;
@@ -236,7 +261,7 @@ static const char *start_zygote(struct oracle *oracle)
 		return "no process for the agents";
 	if (oracle->zygote == 0)
 		become_agent(oracle);
-	if (wait_word(oracle, &oracle->control->ready, 0, 5))
+	if (wait_word(oracle, &oracle->control->ready, 0))
 		return "the agent does not start";
 	if (oracle->control->error == -ENOTTY)
 		return "the kernel has no PROCMAP_QUERY (Linux 6.11 or later is needed)";
@@ -285,12 +310,13 @@ static const char *make_shared(struct oracle *oracle)
 		return "no memory";
 	oracle->control = (struct wire_control *)control;
 	oracle->control->data_bytes = program_data_bytes();
+	oracle->control->patience = oracle->patience;
 	oracle->ops = (struct wire_op *)(control + WIRE_OPS_AT);
 	oracle->image = calloc(1, 64 * WIRE_PAGE);
 	return oracle->image ? NULL : "no memory";
 }
 
-struct oracle *oracle_create(unsigned which, const char **why)
+struct oracle *oracle_create(unsigned which, unsigned patience, const char **why)
 {
 	struct oracle *oracle = calloc(1, sizeof(*oracle));
 
@@ -299,6 +325,7 @@ struct oracle *oracle_create(unsigned which, const char **why)
 		return NULL;
 	}
 	oracle->which = which;
+	oracle->patience = patience;
 	oracle->regular_dirty = 1;
 	*why = make_shared(oracle);
 	if (!*why && make_files(oracle))
@@ -312,8 +339,24 @@ struct oracle *oracle_create(unsigned which, const char **why)
 	return oracle;
 }
 
+/*
+ * Processes of a sequence that has not come to its end. After one that has, their numbers may be somebody
+ * else's.
+ */
+static void end_sequence(const struct wire_control *control)
+{
+	if (control->done == control->start)
+		return;
+	for (unsigned p = 0; p < WIRE_PROCESSES; p++) {
+		if (control->pid[p] > 0)
+			kill(control->pid[p], SIGKILL);
+	}
+}
+
 void oracle_destroy(struct oracle *oracle)
 {
+	if (oracle->control)
+		end_sequence(oracle->control);
 	if (oracle->zygote > 0) {
 		kill(oracle->zygote, SIGKILL);
 		waitpid(oracle->zygote, NULL, 0);
@@ -376,13 +419,8 @@ const void *oracle_finish(struct oracle *oracle, size_t *bytes)
 {
 	struct wire_control *control = oracle->control;
 
-	if (wait_word(oracle, &control->done, control->start - 1, 30) || control->error) {
-		for (unsigned p = 0; p < WIRE_PROCESSES; p++) {
-			if (control->pid[p] > 0)
-				kill(control->pid[p], SIGKILL);
-		}
+	if (wait_word(oracle, &control->done, control->start - 1) || control->error)
 		return NULL;
-	}
 	*bytes = control->log_at;
 	return oracle->log;
 }

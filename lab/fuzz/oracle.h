@@ -9,10 +9,10 @@
 struct oracle;
 
 /*
- * Start a zygote. @which: 0 for the first, 1 for a second one. NULL with *why saying what this computer
- * lacks.
+ * Start a zygote. @which: 0 for the first, 1 for a second one. An agent that does nothing for @patience
+ * seconds counts as dead. NULL with *why saying what this computer lacks.
  */
-struct oracle *oracle_create(unsigned which, const char **why);
+struct oracle *oracle_create(unsigned which, unsigned patience, const char **why);
 void oracle_destroy(struct oracle *oracle);
 
 /* What the zygote found out: its own mappings, its heap, where mmap begins. */

@@ -50,6 +50,8 @@ static const struct flag map_flags[] = {
 	{ QUIRE_MAP_NORESERVE, "MAP_NORESERVE" },
 	{ QUIRE_MAP_POPULATE, "MAP_POPULATE" },
 	{ QUIRE_MAP_STACK, "MAP_STACK" },
+	{ QUIRE_MAP_32BIT, "MAP_32BIT" },
+	{ QUIRE_MAP_NONBLOCK, "MAP_NONBLOCK" },
 	{ QUIRE_MAP_FIXED_NOREPLACE, "MAP_FIXED_NOREPLACE" },
 	{ 0, NULL },
 };
@@ -222,6 +224,17 @@ static void print_vm_copy(FILE *to, const struct wire_op *op)
 	fputs(")", to);
 }
 
+static void print_mem_copy(FILE *to, const struct wire_op *op)
+{
+	fprintf(to, "%s(pid[%u], ", ops_kind_name(op->kind), op->peer);
+	PLACE(op);
+	fputs(", ", to);
+	print_length(to, op->length);
+	if (op->kind == WIRE_MEM_WRITE)
+		fprintf(to, ", %" PRIu64, op->value);
+	fputs(")", to);
+}
+
 static void print_range_flags(FILE *to, const struct wire_op *op)
 {
 	switch (op->kind) {
@@ -288,6 +301,10 @@ void ops_print_call(FILE *to, const struct wire_op *op)
 	case WIRE_VM_READ:
 	case WIRE_VM_WRITE:
 		print_vm_copy(to, op);
+		break;
+	case WIRE_MEM_READ:
+	case WIRE_MEM_WRITE:
+		print_mem_copy(to, op);
 		break;
 	case WIRE_FILE_READ:
 	case WIRE_FILE_WRITE:

@@ -56,6 +56,13 @@ static const char prelude[] =
 	"\treturn write ? CALL(process_vm_writev, pid, &x, 1, &y, 1, 0) : CALL(process_vm_readv, pid, &x, 1, &y, 1, 0);\n}\n"
 	"#define vm_readv(pid, a, n, b, m) vm(0, pid, a, n, b, m)\n"
 	"#define vm_writev(pid, a, n, b, m) vm(1, pid, a, n, b, m)\n"
+	"static long mem(int write, int pid, uint64_t a, void *b, uint64_t n)\n"
+	"{\n\tchar path[64];\n\tsnprintf(path, sizeof(path), \"/proc/%d/mem\", pid);\n\tint f = open(path, O_RDWR);\n"
+	"\tlong r = write ? CALL(pwrite64, f, b, n, a, 0, 0) : CALL(pread64, f, b, n, a, 0, 0);\n\tclose(f);\n\treturn r;\n}\n"
+	"static long mem_read(int pid, uint64_t a, uint64_t n) { static char b[4 * P]; return mem(0, pid, a, b, n); }\n"
+	"static long mem_write(int pid, uint64_t a, uint64_t n, uint64_t value)\n"
+	"{\n\tstatic uint8_t b[4 * P];\n\tfor (uint64_t i = 0; i < n; i++)\n\t\tb[i] = value * 31 + i * 7 + (i >> 8);\n"
+	"\treturn mem(1, pid, a, b, n);\n}\n"
 	"static long limit(int resource, uint64_t soft)\n"
 	"{\n\tstruct rlimit r;\n\tgetrlimit(resource, &r);\n\tr.rlim_cur = soft;\n\treturn setrlimit(resource, &r) ? -errno : 0;\n}\n"
 	"static long file_read(int f, uint64_t n, uint64_t at) { static char b[4 * P]; return CALL(pread64, f, b, n, at, 0, 0); }\n"
@@ -140,7 +147,8 @@ static void print_step(FILE *to, const struct wire_op *op, const struct wire_rec
 		fprintf(to,
 			"\t\tr = fork();\n\t\tif (r == 0)\n\t\t\tme = %u;\n\t\telse\n\t\t\tshared->pid[%u] = r;\n",
 			op->peer, op->peer);
-	} else if (op->kind == WIRE_VM_READ || op->kind == WIRE_VM_WRITE) {
+	} else if (op->kind == WIRE_VM_READ || op->kind == WIRE_VM_WRITE || op->kind == WIRE_MEM_READ ||
+		   op->kind == WIRE_MEM_WRITE) {
 		fputs("\t\tconst volatile int *pid = shared->pid;\n\t\tr = ", to);
 		ops_print_call(to, op);
 		fputs(";\n", to);

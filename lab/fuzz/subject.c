@@ -431,6 +431,36 @@ static int64_t do_vm_copy(struct subject *subject, struct quire_cpu **cpu, struc
 	return bytes;
 }
 
+/*
+ * By way of /proc/PID/mem. Where a stack grows for it, Linux asks the limits of the process that reads or
+ * writes: the mm has them meanwhile.
+ */
+static int64_t do_mem_copy(struct subject *subject, struct quire_cpu **cpu, struct quire_mm *mm,
+			   const struct wire_op *op, uint64_t addr)
+{
+	struct quire_mm *other = subject->mms[op->peer];
+	struct quire_limits limits, lent;
+	size_t bytes = op->length < sizeof(subject->buffer) ? op->length : sizeof(subject->buffer);
+
+	if (!subject->layout->forced || !wire_is_canonical(addr) ||
+	    wire_hits_agent(subject->layout->heap, addr, bytes))
+		return WIRE_LEFT_OUT;
+	quire_mm_get_limits(cpu, mm, &lent);
+	quire_mm_get_limits(cpu, other, &limits);
+	quire_mm_set_limits(cpu, other, &lent);
+	if (op->kind == WIRE_MEM_READ) {
+		memset(subject->buffer, 0, sizeof(subject->buffer));
+		bytes = quire_peek(cpu, other, subject->buffer, addr, bytes);
+		subject->record.head.value = wire_sum(1, subject->buffer, sizeof(subject->buffer) / 8);
+	} else {
+		for (size_t i = 0; i < bytes; i++)
+			subject->buffer[i] = wire_pattern(op->value, i);
+		bytes = quire_poke(cpu, other, addr, subject->buffer, bytes);
+	}
+	quire_mm_set_limits(cpu, other, &limits);
+	return bytes ? (int64_t)bytes : -QUIRE_EIO;
+}
+
 static int64_t do_file(struct subject *subject, struct quire_cpu **cpu, const struct wire_op *op)
 {
 	struct quire_file *file = file_of(subject, op->file);
@@ -578,6 +608,9 @@ static int64_t carry_out(struct subject *subject, struct quire_cpu **cpu, struct
 	case WIRE_VM_READ:
 	case WIRE_VM_WRITE:
 		return do_vm_copy(subject, cpu, mm, op, addr, aliased);
+	case WIRE_MEM_READ:
+	case WIRE_MEM_WRITE:
+		return do_mem_copy(subject, cpu, mm, op, addr);
 	case WIRE_LOAD:
 	case WIRE_STORE:
 		return do_access(subject, cpu, mm, op, addr);
@@ -724,6 +757,11 @@ struct subject *subject_create(const struct wire_control *layout, const char **w
 		return NULL;
 	}
 	return subject;
+}
+
+void subject_place(struct subject *subject, const struct wire_control *layout)
+{
+	subject->layout = layout;
 }
 
 void subject_destroy(struct subject *subject)

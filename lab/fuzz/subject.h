@@ -13,6 +13,9 @@ struct subject;
 struct subject *subject_create(const struct wire_control *layout, const char **why);
 void subject_destroy(struct subject *subject);
 
+/* Another zygote has taken the oracle's place: its layout from now on. */
+void subject_place(struct subject *subject, const struct wire_control *layout);
+
 /* Names of its files in records. */
 const struct names *subject_names(const struct subject *subject);
 

@@ -86,6 +86,8 @@ enum wire_kind {
 	WIRE_LIMIT,
 	WIRE_LOOK,     /* nothing, but its record shows what the process sees */
 	WIRE_READ_ALL, /* every readable page */
+	WIRE_MEM_READ, /* by way of /proc/PID/mem, which goes past the mappings' protection */
+	WIRE_MEM_WRITE,
 	WIRE_KINDS,
 };
 
@@ -103,13 +105,13 @@ enum {
 };
 
 struct wire_op {
-	uint8_t kind;	      /* enum wire_kind */
-	uint8_t process;      /* who */
-	uint8_t base, base2;  /* of addr and addr2 */
-	uint8_t slot;	      /* that keeps the resulting address, or WIRE_NO_SLOT */
-	uint8_t peer;	      /* the child of a fork, the other side of vm_read and vm_write */
-	uint8_t file;	      /* WIRE_NO_FILE: anonymous */
-	uint8_t origin;	      /* 1: the closing part, not decoded from bytes */
+	uint8_t kind;	     /* enum wire_kind */
+	uint8_t process;     /* who */
+	uint8_t base, base2; /* of addr and addr2 */
+	uint8_t slot;	     /* that keeps the resulting address, or WIRE_NO_SLOT */
+	uint8_t peer;	/* a fork's child; vm_read's, vm_write's, mem_read's and mem_write's other side */
+	uint8_t file;	/* WIRE_NO_FILE: anonymous */
+	uint8_t origin; /* 1: the closing part, not decoded from bytes */
 	uint32_t prot, flags; /* flags: MAP_*, MREMAP_*, MADV_*, MS_*, MCL_*, or RLIMIT_* */
 	uint64_t addr, length;
 	uint64_t addr2, length2; /* the new address, or the file's offset; the new length */
@@ -204,12 +206,14 @@ struct wire_control {
 	uint32_t looking;	     /* 0: records show results only */
 	uint64_t log_at;	     /* where the next record goes */
 	uint32_t go[WIRE_PROCESSES]; /* futex: the operation at which the process goes on */
-	int32_t pid[WIRE_PROCESSES];
+	int32_t pid[WIRE_PROCESSES]; /* 0: not born, or gone as it should */
 	/* what the zygote found out */
 	uint32_t ready; /* futex */
 	int32_t error;	/* negative errno: what is missing */
 	uint32_t where; /* line of the agent at which it went wrong */
 	uint32_t vmas;
+	uint32_t forced; /* mem_write may write what is not writable: a kernel can be told that it must not */
+	uint32_t patience; /* seconds that an agent waits for its turn; the driver fills it in */
 	uint64_t heap, mmap_top, mmap_lowest, task_end;
 	uint64_t data_bytes; /* initialised data as exec counts it; the driver fills it in */
 	struct wire_vma own[16];

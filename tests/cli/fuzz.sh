@@ -49,5 +49,30 @@ grep -q '"divergences": 0' out.$$ || { echo "--json does not say how many diverg
 expect 0 "replay of bytes" "$quire" fuzz --replay 000000000000000000000000
 head -c 1200 "$quire" >bytes
 expect 0 "replay of a file" "$quire" fuzz --replay bytes
+
+# Agents that die, the zygote first and then one of its children, are replaced, and the run goes on.
+children() {
+	cat "/proc/$1/task/$1/children" 2>/dev/null
+}
+kill_one() { # a child of process $1, or of its first child
+	for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		sleep 0.1
+		of=$1
+		[ "$2" = child ] || of=$(children "$of")
+		victim=$(children "${of%% *}")
+		[ -z "$victim" ] || ! kill -KILL "${victim%% *}" 2>/dev/null || return 0
+	done
+}
+"$quire" fuzz --seconds 5 --seed 5 --json >out.$$ 2>err.$$ &
+run=$!
+kill_one $run child
+kill_one $run grandchild
+wait $run
+got=$?
+if [ "$got" -ne 0 ] || grep -q '"agents_restarted": 0' out.$$; then
+	echo "agents killed: exit status $got"
+	cat out.$$ err.$$
+	failed=1
+fi
 expect 0 "program" "$quire" fuzz --replay bytes --program
 exit $failed

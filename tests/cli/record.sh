@@ -22,7 +22,7 @@ expect() {
 	[ "$(grep -vc '^Try ' "$place/err")" -eq 1 ] || complain "$*: more than one line: $(cat "$place/err")"
 }
 
-expect 2 'needs -o' "$quire" record
+expect 2 '^quire record: needs -o' "$quire" record
 expect 2 'needs -o' "$quire" record true
 expect 2 'no such method' "$quire" record -m magic -o "$place/t" -- true
 expect 2 'cannot write' "$quire" record -o "$place/none/t" -- true

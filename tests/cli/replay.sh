@@ -57,6 +57,14 @@ head -c 100000 /dev/zero > "$scratch/zero"
 expect 2 replay "$scratch/zero"
 expect 2 replay "$quire"
 
+# Output that cannot be written is not taken for shown.
+if [ -w /dev/full ]; then
+	"$quire" replay "$traces/redis.trace" > /dev/full 2> "$scratch/err"
+	got=$?
+	[ $got -eq 3 ] || fail "a full disk: exit status $got, expected 3"
+	grep -q 'cannot write' "$scratch/err" || fail "a full disk is not said to be: $(cat "$scratch/err")"
+fi
+
 # The bundled traces.
 for trace in "$traces"/*.trace; do
 	for cpus in 1 4; do

@@ -5,7 +5,7 @@ set -eu
 cmake=$1
 build=$2
 source=$3
-tests="test_table test_maps test_pages test_failures"
+tests="test_table test_maps test_pages test_failures test_stress test_turmoil"
 for geometry in 1 2; do
 	directory=$build/geometry-$geometry
 	"$cmake" -S "$source" -B "$directory" -DCMAKE_C_COMPILER="$4" -DCMAKE_BUILD_TYPE=Debug -DQUIRE_DEBUG=ON \

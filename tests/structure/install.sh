@@ -40,7 +40,7 @@ try add_subdirectory
 
 PKG_CONFIG_PATH=$(dirname "$(find "$work/usr" -name quire.pc)")
 export PKG_CONFIG_PATH
-flags=$(pkg-config --define-variable=prefix="$work/usr" --cflags --libs quire)
+flags=$(pkg-config --cflags --libs quire)
 ${CC:-cc} -o "$work/hello" "$work/project/hello_mm.c" "$work/project/hello_port.c" $flags
 "$work/hello" >/dev/null
 echo "pkg-config: built and run"

@@ -175,6 +175,104 @@ static void base_5_a_file_of_any_opening_keeps_its_store(void **state)
 	stage_run(opening_0_is_mapped, 1);
 }
 
+/* What the address would be with the bits cut off that tables do not look at is mapped. */
+static void an_address_of_no_space(struct stage *s)
+{
+	static const quire_vaddr nowhere[] = { UINT64_MAX, QUIRE_USER_END, QUIRE_USER_END + PAGE,
+					       AT(0) + QUIRE_LEVEL_SIZE(QUIRE_LEVELS) };
+	quire_pfn pfn;
+	bool writable;
+	CHECK_EQUAL(map_at(s, 0, 1, RW, PRIVATE), 0);
+	CHECK_EQUAL(store_at(s, 0, 5), 0);
+	for (unsigned i = 0; i < sizeof(nowhere) / sizeof(nowhere[0]); i++)
+		CHECK_EQUAL(quire_translate(s->cpu, s->mm, nowhere[i], QUIRE_ACCESS_READ, &pfn, &writable),
+			    -QUIRE_EFAULT);
+}
+
+static void base_7_what_lies_outside_the_space_is_not_translated(void **state)
+{
+	(void)state;
+	stage_run(an_address_of_no_space, 1);
+}
+
+/* A page of memory is mapped writable by a load, and stays clean: dropped as such it would be lost. */
+static void a_device_reads(struct stage *s)
+{
+	quire_pfn pfn;
+	bool writable;
+	struct quire_file *file;
+	CHECK_EQUAL(quire_file_create_ram(s->cpu, PAGE, 1, &file), 0);
+	CHECK_EQUAL(map_file(s, 0, 1, RW, QUIRE_MAP_SHARED, file, 0), 0);
+	CHECK_EQUAL(load_at(s, 0), 0);
+	CHECK_EQUAL(quire_translate(s->cpu, s->mm, AT(0), QUIRE_ACCESS_READ, &pfn, &writable), 0);
+	if (writable)
+		*(char *)frame_memory((*s->cpu)->quire, pfn) = 7;
+	CHECK_EQUAL(quire_file_invalidate(s->cpu, file, 0, 0), 0);
+	CHECK_EQUAL(load_at(s, 0), writable ? 7 : 0);
+	CHECK_EQUAL(quire_translate(s->cpu, s->mm, AT(0), QUIRE_ACCESS_WRITE, &pfn, &writable), 0);
+	CHECK(writable);
+	CHECK_EQUAL(quire_translate(s->cpu, s->mm, AT(0), QUIRE_ACCESS_READ, &pfn, &writable), 0);
+	CHECK(writable);
+	quire_file_put(s->cpu, file);
+}
+
+static void base_7_a_clean_page_translated_for_reading_is_not_writable(void **state)
+{
+	(void)state;
+	stage_run(a_device_reads, 1);
+}
+
+/* mmap() takes any file descriptor with MAP_ANONYMOUS, and does not look at it. */
+static void a_file_is_named_for_nothing(struct stage *s)
+{
+	static struct disk disk;
+	static const uint32_t kinds[] = { PRIVATE, QUIRE_MAP_SHARED };
+	struct quire_file *file = disk_file(s->cpu, &disk, 1);
+	CHECK(file != NULL);
+	for (int i = 0; i < 2; i++) {
+		struct quire_map_info info;
+		CHECK_EQUAL(map_file(s, i, 1, RW, kinds[i] | QUIRE_MAP_ANONYMOUS, file, 0), i);
+		CHECK_EQUAL(quire_map_next(s->cpu, s->mm, AT(i), &info), 0);
+		CHECK(info.file != file);
+		CHECK(quire_file_data(file) == &disk);
+		CHECK_EQUAL(store_at(s, i, 5), 0);
+	}
+	CHECK_EQUAL(disk.reads, 0);
+	quire_file_put(s->cpu, file);
+}
+
+static void base_1_an_anonymous_mapping_has_no_file(void **state)
+{
+	(void)state;
+	stage_run(a_file_is_named_for_nothing, 1);
+}
+
+/* A layout is a wish: mappings are of whole pages, and inside the space. */
+static void a_layout_of_odd_numbers(struct stage *s)
+{
+	static const quire_vaddr bases[] = { AT(8) + 123, QUIRE_USER_END + 1, UINT64_MAX };
+	struct quire_mmap map = { .length = PAGE, .prot = RW, .flags = PRIVATE | QUIRE_MAP_ANONYMOUS };
+	const char *what;
+	for (unsigned i = 0; i < sizeof(bases) / sizeof(bases[0]); i++) {
+		struct quire_layout layout = { .mmap_base = bases[i],
+					       .mmap_bottom = AT(0) + 1,
+					       .end = AT(9) + 5 };
+		quire_mm_set_layout(s->cpu, s->mm, &layout);
+		for (int maps = 0; maps < 3; maps++) {
+			int64_t at = quire_mmap(s->cpu, s->mm, &map);
+			CHECK(at > 0 && at % (int64_t)PAGE == 0 && at < (int64_t)AT(9));
+			CHECK_EQUAL(quire_copy_to(s->cpu, s->mm, (quire_vaddr)at, "x", 1), 1);
+		}
+		CHECK_EQUAL(quire_mm_check(s->cpu, s->mm, &what), 0);
+	}
+}
+
+static void base_1_a_layout_of_odd_numbers_gives_whole_pages(void **state)
+{
+	(void)state;
+	stage_run(a_layout_of_odd_numbers, 1);
+}
+
 /* Any error of a store is the caller's, this one too: it is not taken for a change of the cache. */
 static void a_store_is_busy(struct stage *s)
 {
@@ -203,6 +301,10 @@ int main(void)
 		cmocka_unit_test(base_7_a_notifier_is_released_when_its_mm_goes),
 		cmocka_unit_test(base_7_data_is_not_translated_for_execution),
 		cmocka_unit_test(base_7_a_page_translated_for_writing_is_dirty),
+		cmocka_unit_test(base_7_what_lies_outside_the_space_is_not_translated),
+		cmocka_unit_test(base_7_a_clean_page_translated_for_reading_is_not_writable),
+		cmocka_unit_test(base_1_an_anonymous_mapping_has_no_file),
+		cmocka_unit_test(base_1_a_layout_of_odd_numbers_gives_whole_pages),
 		cmocka_unit_test(base_5_a_file_of_any_opening_keeps_its_store),
 		cmocka_unit_test(base_5_a_stores_eagain_is_its_callers),
 	};

@@ -312,6 +312,97 @@ static void base_5_sync_waits_for_what_another_sync_is_writing(void **state)
 	end(&p);
 }
 
+/* ---- mapped, and taken away, while another page of the range is dealt with ---------------------------- */
+
+static bool is_mapped(struct quire_cpu *cpu, struct play *p, quire_vaddr va)
+{
+	struct cursor cursor;
+	if (cursor_open(&cursor, cpu, &p->mm->as, va, CURSOR_READ, NULL, NULL))
+		return false;
+	bool mapped = entry_is_mapped(cursor.entry);
+	cursor_close(&cursor);
+	return mapped;
+}
+
+/*
+ * Page 0 is written back for as long as page 1 takes to come, and to be let go by a call that has not
+ * flushed.
+ */
+static int write_meanwhile(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index,
+			   const void *page)
+{
+	struct play *p = data;
+	(void)file;
+	(void)index;
+	(void)page;
+	atomic_store(&p->writing, true);
+	while (!atomic_load(&p->deaf) || is_mapped(*cpu, p, AT(1)))
+		hosted_poll(*cpu);
+	return 0;
+}
+
+static const struct quire_store meanwhile_store = { .read = slow_read, .write = write_meanwhile };
+
+static void map_two_pages(struct quire_cpu **cpu, void *argument)
+{
+	struct play *p = argument;
+	struct quire_mmap map = { .addr = AT(0), .length = 2 * PAGE, .prot = RW };
+	char byte;
+	EXPECT(quire_file_create(cpu, &meanwhile_store, p, QUIRE_FILE_READ | QUIRE_FILE_WRITE, 2 * PAGE, 1,
+				 &p->file) == 0);
+	map.flags = SHARED | QUIRE_MAP_FIXED;
+	map.file = p->file;
+	map.access = QUIRE_FILE_READ | QUIRE_FILE_WRITE;
+	EXPECT(quire_mmap(cpu, p->mm, &map) == (int64_t)AT(0));
+	EXPECT(quire_file_write(cpu, p->file, 0, "x", 1) == 1);
+	EXPECT(quire_file_read(cpu, p->file, PAGE, &byte, 1) == 1);
+}
+
+static void invalidate_two(struct quire_cpu **cpu, void *argument)
+{
+	struct play *p = argument;
+	EXPECT(quire_file_invalidate(cpu, p->file, 0, 1) == 0);
+	atomic_store(&p->returned, true);
+}
+
+static void be_deaf_with_page_1(struct quire_cpu **cpu, void *argument)
+{
+	struct play *p = argument;
+	struct quire_fault fault;
+	uint8_t byte;
+	while (!atomic_load(&p->writing))
+		hosted_poll(*cpu);
+	quire_cpu_run(*cpu, p->mm);
+	EXPECT(hosted_load(cpu, p->mm, AT(1), &byte, 1, &fault) == 0);
+	atomic_store(&p->deaf, true);
+	for (int ms = 0; ms < DEAF_MS && !atomic_load(&p->returned); ms++)
+		pause_ms();
+	EXPECT(!atomic_load(&p->returned));
+	hosted_poll(*cpu);
+	quire_cpu_leave(*cpu);
+}
+
+static void discard_page_1(struct quire_cpu **cpu, void *argument)
+{
+	struct play *p = argument;
+	while (!atomic_load(&p->deaf))
+		hosted_poll(*cpu);
+	EXPECT(quire_madvise(cpu, p->mm, AT(1), PAGE, QUIRE_MADV_DONTNEED) == 0);
+}
+
+static void base_5_invalidate_waits_for_a_page_that_came_and_went_meanwhile(void **state)
+{
+	struct play p = { .file = NULL };
+	(void)state;
+	begin(&p);
+	hosted_run(p.machine, 0, map_two_pages, &p);
+	hosted_post(p.machine, 1, be_deaf_with_page_1, &p);
+	hosted_post(p.machine, 0, discard_page_1, &p);
+	hosted_post(p.machine, 2, invalidate_two, &p);
+	hosted_wait(p.machine);
+	end(&p);
+}
+
 /* ---- whose error it is ------------------------------------------------------------------------------- */
 
 static int failing_write(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index,
@@ -370,6 +461,7 @@ int main(void)
 		cmocka_unit_test(base_3_mprotect_waits_for_the_flush_of_a_sync),
 		cmocka_unit_test(base_5_punch_waits_for_the_flush_of_a_discard),
 		cmocka_unit_test(base_5_invalidate_waits_for_the_flush_of_an_unmapping),
+		cmocka_unit_test(base_5_invalidate_waits_for_a_page_that_came_and_went_meanwhile),
 		cmocka_unit_test(base_5_sync_waits_for_what_another_sync_is_writing),
 		cmocka_unit_test(base_5_a_sync_reports_its_own_error_even_if_another_has_heard),
 	};

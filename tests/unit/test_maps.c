@@ -210,6 +210,45 @@ BODY(base_1_search_goes_down_from_the_base)
 }
 TEST(base_1_search_goes_down_from_the_base)
 
+#define GIB (1ul << 30)
+
+/* MAP_32BIT: upwards from 1 GiB; a hint counts when the mapping would end below 2 GiB. */
+BODY(base_1_map_32bit_ends_below_two_gib)
+{
+	struct quire_mmap map = { 0,	2 * PAGE, RW, PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_32BIT,
+				  NULL, 0,	  0,  0 };
+	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), (int64_t)GIB);
+	map.prot = RO;
+	map.addr = 2 * GIB;
+	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), (int64_t)(GIB + 2 * PAGE));
+	map.addr = 16 * GIB;
+	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), (int64_t)(GIB + 4 * PAGE));
+	map.addr = 2 * GIB - PAGE;
+	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), (int64_t)(GIB + 6 * PAGE));
+	map.addr = 2 * GIB - 2 * PAGE;
+	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), (int64_t)(2 * GIB - 2 * PAGE));
+	map.addr = GIB / 2;
+	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), (int64_t)(GIB / 2));
+	map.addr = 0;
+	map.length = GIB;
+	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), -QUIRE_ENOMEM);
+}
+TEST(base_1_map_32bit_ends_below_two_gib)
+
+/* Whole huge pages of memory are aligned there too; Linux leaves one free below where none was needed. */
+BODY(base_1_map_32bit_aligns_huge_pages)
+{
+	struct quire_mmap map = {
+		0, QUIRE_HUGE_SIZE, RW, PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_32BIT, NULL, 0, 0, 0
+	};
+	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), (int64_t)(GIB + QUIRE_HUGE_SIZE));
+	map.length = PAGE;
+	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), (int64_t)GIB);
+	map.length = QUIRE_HUGE_SIZE;
+	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), (int64_t)(GIB + 3 * QUIRE_HUGE_SIZE));
+}
+TEST(base_1_map_32bit_aligns_huge_pages)
+
 BODY(base_1_brk_moves_the_heap)
 {
 	struct quire_layout layout = { .mmap_base = AT(4096), .mmap_bottom = AT(64), .brk_start = AT(0) };
@@ -393,6 +432,25 @@ static void base_1_strict_overcommit(void **state)
 	stage_run_with(base_1_strict_overcommit_body, &config);
 }
 
+/* What an unmapping sets aside for the tree does not grow with what it unmaps. */
+static void many_are_unmapped(struct stage *s)
+{
+	for (int page = 0; page < 120; page++)
+		CHECK_EQUAL(map_at(s, page, 1, page % 2 ? RO : RW, PRIVATE), page);
+	hosted_fail_objects_after(s->machine, 100);
+	int err = quire_munmap(s->cpu, s->mm, AT(1), 118 * PAGE);
+	hosted_fail_objects_after(s->machine, UINT64_MAX);
+	CHECK_EQUAL(err, 0);
+	CHECK_PICTURE(maps(s, s->mm), "A");
+	CHECK_EQUAL(quire_munmap(s->cpu, s->mm, AT(0), 120 * PAGE), 0);
+}
+
+static void base_6_unmapping_many_needs_memory_for_few(void **state)
+{
+	(void)state;
+	stage_run(many_are_unmapped, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -409,6 +467,8 @@ int main(void)
 		cmocka_unit_test(base_1_mremap_refuses),
 		cmocka_unit_test(base_1_mremap_doubles_a_shared_mapping),
 		cmocka_unit_test(base_1_search_goes_down_from_the_base),
+		cmocka_unit_test(base_1_map_32bit_ends_below_two_gib),
+		cmocka_unit_test(base_1_map_32bit_aligns_huge_pages),
 		cmocka_unit_test(base_1_brk_moves_the_heap),
 		cmocka_unit_test(base_1_stack_grows_to_its_gap),
 		cmocka_unit_test(base_1_advice_splits_and_joins),
@@ -417,6 +477,7 @@ int main(void)
 		cmocka_unit_test(base_1_bad_arguments),
 		cmocka_unit_test(base_1_map_count_is_limited),
 		cmocka_unit_test(base_1_strict_overcommit),
+		cmocka_unit_test(base_6_unmapping_many_needs_memory_for_few),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,7 @@
 #include <sched.h>
 #include <time.h>
 
-#define CPUS 6
+#define CPUS (QUIRE_MAX_CPUS > 6 ? 6 : QUIRE_MAX_CPUS - 1)
 #define SPACES 4
 #define WINDOW 24 /* pages that all fight over */
 #define STACK 200 /* the page where a growing stack begins */
@@ -320,16 +320,16 @@ static void random_copy(struct worker *w, struct quire_cpu **cpu, quire_vaddr ad
 	memset(buffer, 3, sizeof(buffer));
 	switch (pick(w, 5)) {
 	case 0:
-		quire_copy_from(cpu, w->mm, buffer, addr + 99, sizeof(buffer));
+		quire_copy_from(cpu, w->mm, buffer, addr + PAGE / 3, sizeof(buffer));
 		break;
 	case 1:
-		quire_copy_to(cpu, w->mm, addr + 99, buffer, sizeof(buffer));
+		quire_copy_to(cpu, w->mm, addr + PAGE / 3, buffer, sizeof(buffer));
 		break;
 	case 2:
-		quire_peek(cpu, w->mm, buffer, addr + 99, sizeof(buffer));
+		quire_peek(cpu, w->mm, buffer, addr + PAGE / 3, sizeof(buffer));
 		break;
 	case 3:
-		quire_poke(cpu, w->mm, addr + 99, buffer, 99);
+		quire_poke(cpu, w->mm, addr + PAGE / 3, buffer, PAGE / 3);
 		break;
 	default:
 		other = space_take(w->turmoil, pick(w, SPACES));
