@@ -20,6 +20,7 @@
 
 struct engine *engine_now;
 
+static void (*step_ended)(void);
 static struct engine *engine_current; /* also while nothing is scheduled, for engine_violation() */
 
 double engine_time(void)
@@ -243,6 +244,8 @@ void engine_begin(unsigned what, bool (*enabled)(void *argument), void *argument
 		thread->expects = 0;
 	}
 	engine->placed = false;
+	if (step_ended)
+		step_ended();
 	thread->what = (uint8_t)what;
 	thread->enabled = enabled;
 	thread->argument = argument;
@@ -264,6 +267,8 @@ static void thread_body(void *argument)
 	unsigned self = (unsigned)(uintptr_t)argument;
 
 	engine->program.thread(engine->program.data, self);
+	if (step_ended)
+		step_ended();
 	if (!engine->preparing)
 		step_done(engine);
 	engine->alive &= ~ONLY(self);
@@ -346,6 +351,17 @@ void engine_note(uint64_t value)
 {
 	if (engine_now && engine_now->depth)
 		engine_now->event[engine_now->depth - 1].value = value;
+}
+
+void engine_note_code(const void *code)
+{
+	if (engine_now && engine_now->depth)
+		engine_now->event[engine_now->depth - 1].code = code;
+}
+
+void engine_on_step(void (*ended)(void))
+{
+	step_ended = ended;
 }
 
 void engine_interrupts(unsigned handler, unsigned main)

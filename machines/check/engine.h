@@ -172,6 +172,10 @@ void engine_touch(uintptr_t location, enum touch_mode mode);
 unsigned engine_choose(unsigned n);
 
 void engine_note(uint64_t value); /* for the trace: what this transition read or wrote */
+void engine_note_code(const void *code); /* for the trace: it turns out to be about this place */
+
+/* Calls @ended whenever a step is over, in its thread, before another thread runs; NULL: no more. For all engines. */
+void engine_on_step(void (*ended)(void));
 
 /*
  * The property does not hold in this execution: @text is kept, the execution ends. Does not return when called
