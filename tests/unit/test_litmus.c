@@ -105,7 +105,7 @@ static void chk_2_header(void **state)
 		"   Safeguard: munmap-flush,other\n"
 		"   Budget: 10 s, 5000 executions\n"
 		"   Bound: 3\n   Model: weak\n   Geometry: four\n"
-		"   Options: rcu, shared-pool, several-tlbs, fault-around, frames 30, walkers 1 *)\n"
+		"   Options: rcu, shared-pool, several-tlbs, fault-around, writers-wait, frames 30, walkers 1 *)\n"
 		"{ } P0 @none { } exists (true)");
 	const struct litmus_header *h = &l->header;
 
@@ -122,7 +122,7 @@ static void chk_2_header(void **state)
 	assert_int_equal(h->bound, 3);
 	assert_int_equal(h->model, LITMUS_WEAK);
 	assert_string_equal(h->geometry->name, "four");
-	assert_true(h->rcu && h->shared_pool && h->several_tlbs && h->fault_around);
+	assert_true(h->rcu && h->shared_pool && h->several_tlbs && h->fault_around && h->writers_wait);
 	assert_int_equal(h->frames, 30);
 	assert_int_equal(h->walkers, 1);
 	litmus_free(l);
@@ -297,7 +297,7 @@ static void chk_2_mistakes_of_the_header(void **state)
 	bad_header("Bound: $99", "a bound above 64");
 	bad_header(
 		"Options: $rcus",
-		"expected rcu, shared-pool, several-tlbs, fault-around, frames N or walkers N, found 'rcus'");
+		"expected rcu, shared-pool, several-tlbs, fault-around, writers-wait, frames N or walkers N, found 'rcus'");
 	bad_header("Options: frames $0", "expected a number from 1 to 4096");
 	bad_header("Shows:$\n", "expected a name or a sentence, found the end of the line");
 }

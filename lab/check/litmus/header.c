@@ -231,13 +231,16 @@ static void read_options(struct parser *p, struct line *line)
 			h->several_tlbs = true;
 		else if (word_is(&word, "fault-around"))
 			h->fault_around = true;
+		else if (word_is(&word, "writers-wait"))
+			h->writers_wait = true;
 		else if (word_is(&word, "frames"))
 			h->frames = option_number(p, line, 4096);
 		else if (word_is(&word, "walkers"))
 			h->walkers = option_number(p, line, 4);
 		else
 			line_fail(p, &word,
-				  "rcu, shared-pool, several-tlbs, fault-around, frames N or walkers N");
+				  "rcu, shared-pool, several-tlbs, fault-around, writers-wait, frames N "
+				  "or walkers N");
 	} while (line_comma(p, line));
 }
 

@@ -53,7 +53,7 @@ struct litmus_header {
 	double seconds; /* budget; 0: not given */
 	uint64_t executions;
 	int bound; /* -1: none */
-	bool rcu, shared_pool, several_tlbs, fault_around;
+	bool rcu, shared_pool, several_tlbs, fault_around, writers_wait;
 	uint32_t frames, walkers; /* 0: not given */
 	const char *shows;	  /* or NULL */
 	const char *rules[LITMUS_LIST], *safeguards[LITMUS_LIST];
@@ -225,6 +225,7 @@ struct litmus_statement {
 	enum litmus_operation op;
 	struct litmus_place at;
 	const char *text; /* as it stands in the file, blanks squeezed */
+	const char *call; /* the operation's name, and an advice: "madvise DONTNEED" */
 	int label;	  /* of the column's labels, or -1 */
 	int result;	  /* register, or -1 */
 	int mm;		  /* a name, or -1: what the CPU runs */

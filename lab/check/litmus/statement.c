@@ -225,6 +225,13 @@ static const struct {
 	{ "COLLAPSE", QUIRE_MADV_COLLAPSE },
 };
 
+static const char *parser_join(struct parser *p, const char *first, const char *second)
+{
+	char *joined = parser_alloc(p, strlen(first) + strlen(second) + 1);
+
+	return strcat(strcpy(joined, first), second);
+}
+
 static void of_madvise(struct parser *p, struct litmus_statement *s)
 {
 	of_range(p, s);
@@ -233,6 +240,7 @@ static void of_madvise(struct parser *p, struct litmus_statement *s)
 		if (p->token.kind == TOKEN_NAME && p->token.length == strlen(advices[i].name) &&
 		    strncasecmp(p->token.start, advices[i].name, p->token.length) == 0) {
 			s->advice = advices[i].advice;
+			s->call = parser_join(p, "madvise ", advices[i].name);
 			token_next(p);
 			return;
 		}
@@ -525,6 +533,7 @@ static void parse_operation(struct parser *p, struct litmus_statement *s)
 	if (s->mm >= 0 && !(o->allowed & ON_MM))
 		fail_at(p, p->token.at, "%s is not done on an address space", o->name);
 	s->op = o->op;
+	s->call = o->name;
 	s->bytes = o->bytes;
 	s->rmw = o->rmw;
 	token_next(p);
