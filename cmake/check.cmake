@@ -15,7 +15,9 @@ quire_sources(QUIRE_CHECKER_SOURCES)
 
 add_library(quire_engine STATIC ${QUIRE_ENGINE_SOURCES})
 target_include_directories(quire_engine PUBLIC ${PROJECT_SOURCE_DIR})
-target_link_libraries(quire_engine PRIVATE quire_flags_host)
+# What follows an atomic addition is decoded, to see whether its result is used.
+find_library(QUIRE_ZYDIS Zydis REQUIRED)
+target_link_libraries(quire_engine PRIVATE quire_flags_host PUBLIC ${QUIRE_ZYDIS})
 target_compile_options(quire_engine PRIVATE -O2)
 
 # Instrumented code, linked to our own runtime: the flag is for compiling only.
@@ -23,6 +25,20 @@ add_library(quire_instrumented INTERFACE)
 target_compile_options(quire_instrumented INTERFACE -fsanitize=thread -O1 -g -fno-omit-frame-pointer
 	$<$<C_COMPILER_ID:GNU>:-Wno-tsan> $<$<C_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 target_compile_definitions(quire_instrumented INTERFACE QUIRE_CHECKED QUIRE_PORT_OWN_FENCE QUIRE_PORT_OWN_SPIN)
+
+# The objects of @target as one, whose copies and fills of memory are seen too: compilers make calls of memcpy() out of
+# copies of structs, and not all of them let that be called by another name.
+function(quire_redirect target object)
+	add_custom_command(
+		OUTPUT ${object}
+		COMMAND ${CMAKE_LINKER} -r -o ${object} $<TARGET_OBJECTS:${target}>
+		COMMAND ${CMAKE_OBJCOPY} --redefine-sym memcpy=__tsan_memcpy --redefine-sym memmove=__tsan_memmove
+			--redefine-sym memset=__tsan_memset ${object}
+		DEPENDS ${target} $<TARGET_OBJECTS:${target}>
+		COMMENT "Redirecting the copies of ${target}"
+		COMMAND_EXPAND_LISTS VERBATIM)
+	set_source_files_properties(${object} PROPERTIES EXTERNAL_OBJECT ON GENERATED ON)
+endfunction()
 
 # rwlock.c of the check machine takes the place of core/base/sync.c: a sleeping lock is one of the port's waits.
 set(QUIRE_CHECKED_CORE ${QUIRE_CORE_SOURCES})
@@ -44,7 +60,9 @@ function(quire_checker name geometry)
 	target_link_libraries(quire_checker_${name} PRIVATE quire_flags_host)
 	target_compile_options(quire_checker_${name} PRIVATE -O2)
 	if(QUIRE_WORKER_SOURCES)
-		add_executable(quire-check-${name} ${QUIRE_WORKER_SOURCES} $<TARGET_OBJECTS:quire_core_${name}>
+		set(core ${PROJECT_BINARY_DIR}/quire_core_${name}.o)
+		quire_redirect(quire_core_${name} ${core})
+		add_executable(quire-check-${name} ${QUIRE_WORKER_SOURCES} ${core}
 			$<TARGET_OBJECTS:quire_checker_${name}>)
 		target_include_directories(quire-check-${name} PRIVATE ${PROJECT_SOURCE_DIR}/include
 			${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/lab)

@@ -5,11 +5,12 @@ set -eu
 what=${1:-build}
 missing=
 
-# need PACKAGE command|library NAME
+# need PACKAGE command|library|header NAME
 need()
 {
 	case $2 in
 	command) command -v "$3" >/dev/null 2>&1 && return ;;
+	header) echo "#include <$3>" | cc -E - >/dev/null 2>&1 && return ;;
 	library) command -v pkg-config >/dev/null 2>&1 && pkg-config --exists "$3" 2>/dev/null && return ;;
 	esac
 	missing="$missing $1"
@@ -27,6 +28,7 @@ check()
 	need liburcu-dev library liburcu-memb
 	need libjansson-dev library jansson
 	need libcmocka-dev library cmocka
+	need libzydis-dev header Zydis/Zydis.h
 	case $what in
 	test | all)
 		need clang command clang

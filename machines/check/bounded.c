@@ -33,7 +33,7 @@ static void learn(struct engine *engine)
 		location->modes |= 1u << touch->mode;
 		if (!location->several)
 			continue;
-		for (unsigned mode = 0; mode <= TOUCH_AWAIT && !location->hot; mode++)
+		for (unsigned mode = 0; mode <= TOUCH_SWAP && !location->hot; mode++)
 			location->hot = (location->modes & 1u << mode) && modes_conflict(mode, touch->mode);
 		engine->found_hot |= location->hot;
 	}

@@ -45,6 +45,15 @@ enum touch_mode {
 	TOUCH_RELEASE,	 /* like ACQUIRE */
 	TOUCH_SIGNAL,	 /* makes an AWAIT possible: SIGNAL */
 	TOUCH_AWAIT,	 /* was made possible by the SIGNALs before it; never a race */
+	/*
+	 * Where every store stays and a later load may choose it (engine_choose()): whatever a LOOK behind a PUT
+	 * does, one before it cannot do more, so the two need not be tried in the order PUT, LOOK once more the other way
+	 * round; nor need two PUTs. A LOOK before a PUT could have read it: these race. Readers AWAIT the store
+	 * that they read.
+	 */
+	TOUCH_LOOK, /* LOOK, and any PUT or SWAP before it */
+	TOUCH_PUT,  /* PUT */
+	TOUCH_SWAP, /* looks at one store and puts the next: any PUT before it */
 };
 
 enum engine_search {

@@ -34,9 +34,27 @@
 
 enum relation { INDEPENDENT, RACE, ORDER };
 
+/* One of them of a location that keeps its stores. Others take part in it as READ and WRITE, in both orders. */
+static enum relation history_relation(unsigned earlier, unsigned later)
+{
+	bool is_old = earlier >= TOUCH_LOOK && later >= TOUCH_LOOK;
+
+	if (earlier == TOUCH_SIGNAL || earlier == TOUCH_AWAIT || later == TOUCH_SIGNAL || later == TOUCH_AWAIT)
+		return INDEPENDENT;
+	if (!is_old)
+		return earlier != TOUCH_READ && earlier != TOUCH_LOOK ? RACE :
+		       later != TOUCH_READ && later != TOUCH_LOOK     ? RACE :
+									INDEPENDENT;
+	if (later == TOUCH_LOOK || earlier == TOUCH_PUT)
+		return INDEPENDENT;
+	return RACE; /* LOOK or SWAP, then PUT or SWAP */
+}
+
 /* What @earlier is to @later, of two threads. */
 static enum relation relation(unsigned earlier, unsigned later)
 {
+	if (earlier >= TOUCH_LOOK || later >= TOUCH_LOOK)
+		return history_relation(earlier, later);
 	switch (later) {
 	case TOUCH_READ:
 		return earlier == TOUCH_READ || earlier >= TOUCH_SIGNAL ? INDEPENDENT : RACE;

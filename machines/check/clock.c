@@ -1,0 +1,189 @@
+/*
+ * clock.c - vector clocks, the messages that carry them, and the objects that keep them.
+ *
+ * Errors:  out of memory ends the process with status 3.
+ */
+#include "memory_inside.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct object {
+	uintptr_t key;
+	uint32_t execution; /* of another one: free */
+	uint32_t message;
+};
+
+static struct {
+	struct clock *message;
+	uint32_t messages, room;
+	struct object *object; /* hash table */
+	uint32_t mask, objects;
+} clocks;
+
+int clock_create(void)
+{
+	clocks.mask = 1023;
+	clocks.object = calloc(clocks.mask + 1, sizeof(*clocks.object));
+	return clocks.object ? 0 : -1;
+}
+
+void clock_destroy(void)
+{
+	free(clocks.message);
+	free(clocks.object);
+	memset(&clocks, 0, sizeof(clocks));
+}
+
+static uint32_t new_message(const struct clock *clock)
+{
+	clocks.message = memory_grow(clocks.message, &clocks.room, clocks.messages, sizeof(*clocks.message));
+	clocks.message[clocks.messages] = *clock;
+	return clocks.messages++;
+}
+
+void clock_begin(void)
+{
+	static const struct clock empty;
+
+	clocks.messages = clocks.objects = 0;
+	new_message(&empty);
+	for (unsigned t = 0; t < memory.threads; t++) {
+		struct thread_memory *thread = &memory.thread[t];
+
+		memset(thread, 0, sizeof(*thread));
+		thread->now.at[t] = 1;
+		thread->fences = NONE;
+	}
+}
+
+static void join(struct clock *clock, const struct clock *other)
+{
+	for (unsigned t = 0; t < memory.threads; t++)
+		if (other->at[t] > clock->at[t])
+			clock->at[t] = other->at[t];
+}
+
+static void learn(struct thread_memory *thread, const struct clock *other)
+{
+	join(&thread->now, other);
+	thread->fences = NONE;
+}
+
+uint32_t clock_publish(void)
+{
+	struct thread_memory *thread = memory_self();
+	uint32_t message = new_message(&thread->now);
+
+	thread->now.at[engine_self()]++;
+	return message;
+}
+
+uint32_t clock_of_store(int order)
+{
+	return order >= MO_RELEASE ? clock_publish() : memory_self()->released;
+}
+
+uint32_t clock_merge(uint32_t a, uint32_t b)
+{
+	if (!a || a == b)
+		return b;
+	if (!b)
+		return a;
+	uint32_t merged = new_message(&clocks.message[a]);
+	join(&clocks.message[merged], &clocks.message[b]);
+	return merged;
+}
+
+uint32_t clock_of_rmw(int order, uint32_t read)
+{
+	return clock_merge(read, clock_of_store(order));
+}
+
+static bool acquires(int order)
+{
+	return order != MO_RELAXED && order != MO_RELEASE;
+}
+
+void clock_take(int order, uint32_t message)
+{
+	struct thread_memory *thread = memory_self();
+
+	if (!message)
+		return;
+	if (acquires(order)) {
+		learn(thread, &clocks.message[message]);
+		return;
+	}
+	join(&thread->acquired, &clocks.message[message]);
+	thread->has_acquired = true;
+}
+
+void clock_fence(int order)
+{
+	struct thread_memory *thread = memory_self();
+
+	if (acquires(order) && thread->has_acquired) {
+		learn(thread, &thread->acquired);
+		thread->has_acquired = false;
+	}
+	if (order >= MO_RELEASE)
+		thread->released = clock_publish();
+}
+
+void clock_join(unsigned of)
+{
+	struct thread_memory *thread = memory_self();
+
+	if (of == engine_self())
+		return;
+	learn(thread, &memory.thread[of].now);
+	memory.thread[of].now.at[of]++;
+}
+
+/* ---- objects --------------------------------------------------------------------------------------------- */
+
+static struct object *find(uintptr_t key)
+{
+	uint32_t slot = (uint32_t)(key * 0x9e3779b97f4a7c15ul >> 40) & clocks.mask;
+
+	while (clocks.object[slot].execution == memory.execution && clocks.object[slot].key != key)
+		slot = (slot + 1) & clocks.mask;
+	return &clocks.object[slot];
+}
+
+static void make_room(void)
+{
+	struct object *old = clocks.object;
+	uint32_t size = clocks.mask + 1;
+
+	if (clocks.objects * 2 < size)
+		return;
+	clocks.object = calloc(size * 2ul, sizeof(*clocks.object));
+	if (!clocks.object)
+		exit(3);
+	clocks.mask = size * 2 - 1;
+	for (uint32_t i = 0; i < size; i++)
+		if (old[i].execution == memory.execution)
+			*find(old[i].key) = old[i];
+	free(old);
+}
+
+void clock_acquire(uintptr_t object)
+{
+	struct object *at = find(object);
+
+	if (at->execution == memory.execution)
+		clock_take(MO_ACQUIRE, at->message);
+}
+
+void clock_release(uintptr_t object)
+{
+	make_room();
+	struct object *at = find(object);
+	if (at->execution != memory.execution) {
+		*at = (struct object){ .key = object, .execution = memory.execution };
+		clocks.objects++;
+	}
+	at->message = clock_merge(at->message, clock_publish());
+}

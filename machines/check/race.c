@@ -1,0 +1,165 @@
+/*
+ * race.c - two accesses to one byte, one of them a write, one of them plain, that nothing orders.
+ *
+ * As FastTrack does (Flanagan and Freund, PLDI'09): an access is an epoch of a thread; an earlier one is ordered
+ * before a later one exactly if the later one's thread has seen that epoch. For each word of the arena there is a
+ * short list of the accesses that a later one might race with: bytes, kind, thread, epoch, code. A new access is
+ * compared with all of them, and takes the place of those that it makes redundant: what it comes after, and
+ * whose races would all be races of its own too. Unlike a shadow of fixed size, nothing is ever forgotten that
+ * could still race: every execution that has a race reports one.
+ *
+ *	atomic with atomic is no race; plain reads are none; everything else is, if unordered
+ *
+ * The common case, the same thread once more in the same epoch, is two comparisons.
+ *
+ * Rules:   CHK-5.
+ */
+#include "memory_inside.h"
+
+#include <stdlib.h>
+
+struct record {
+	uint32_t next;
+	uint32_t epoch;
+	uint8_t mask, kind, thread;
+	const void *code;
+};
+
+static struct {
+	struct record *record;
+	uint32_t records, room;
+} races;
+
+int race_create(void)
+{
+	races.records = races.room = 0;
+	races.record = NULL;
+	return 0;
+}
+
+void race_destroy(void)
+{
+	free(races.record);
+	races.record = NULL;
+}
+
+void race_begin(void)
+{
+	races.records = 0;
+}
+
+static bool conflict(unsigned a, unsigned b)
+{
+	static const bool table[4][4] = {
+		[RACE_READ] = { [RACE_WRITE] = true, [RACE_ATOMIC_WRITE] = true },
+		[RACE_WRITE] = { true, true, true, true },
+		[RACE_ATOMIC_READ] = { [RACE_WRITE] = true },
+		[RACE_ATOMIC_WRITE] = { [RACE_READ] = true, [RACE_WRITE] = true },
+	};
+	return table[a][b];
+}
+
+/* Whatever could race with @old races with @new as well, if old comes before new. */
+static bool replaces(unsigned new, unsigned old)
+{
+	return new == RACE_WRITE || new == old || old == RACE_ATOMIC_READ;
+}
+
+static const char *kind_name(unsigned kind)
+{
+	static const char *const name[] = { "read", "write", "atomic read", "atomic write" };
+
+	return name[kind];
+}
+
+static const char *thread_name(unsigned thread)
+{
+	return memory.config.name ? memory.config.name(memory.config.data, thread) : "a thread";
+}
+
+static void report(uintptr_t address, const struct record *old, const struct record *new)
+{
+	if (memory.config.is_exempt && memory.config.is_exempt(memory.config.data, address))
+		return;
+	engine_violation("data race at %#lx: %s by %s (thread %u) at %#lx, %s by %s (thread %u) at %#lx",
+			 (unsigned long)address, kind_name(old->kind), thread_name(old->thread), old->thread,
+			 (unsigned long)old->code, kind_name(new->kind), thread_name(new->thread),
+			 new->thread, (unsigned long)new->code);
+}
+
+static uintptr_t first_common(uintptr_t word, unsigned a, unsigned b)
+{
+	return word + (unsigned)__builtin_ctz(a & b);
+}
+
+/* Compare with one record; returns which of its bytes are still to be remembered. */
+static uint8_t meet(uintptr_t word, const struct record *old, const struct record *new)
+{
+	unsigned common = old->mask & new->mask;
+
+	if (!common)
+		return old->mask;
+	bool ordered = old->thread == new->thread ||
+		       clock_covers(&memory.thread[new->thread].now, old->thread, old->epoch);
+	if (!ordered && conflict(old->kind, new->kind))
+		report(first_common(word, old->mask, new->mask), old, new);
+	return ordered && replaces(new->kind, old->kind) ? old->mask & ~common : old->mask;
+}
+
+static void remember(struct cell *cell, const struct record *new)
+{
+	if (cell->mask) {
+		races.record = memory_grow(races.record, &races.room, races.records, sizeof(*races.record));
+		races.record[races.records] = (struct record){ cell->more, cell->epoch,	 cell->mask,
+							       cell->kind, cell->thread, cell->code };
+		cell->more = races.records++;
+	}
+	cell->mask = new->mask;
+	cell->kind = new->kind;
+	cell->thread = new->thread;
+	cell->epoch = new->epoch;
+	cell->code = new->code;
+}
+
+static void check_word(struct cell *cell, uintptr_t word, const struct record *new)
+{
+	if (!cell_is_current(cell)) {
+		cell_renew(cell);
+		remember(cell, new);
+		return;
+	}
+	if (cell->thread == new->thread && cell->epoch == new->epoch && !(new->mask & ~cell->mask) &&
+	    (cell->kind == new->kind || (cell->kind == RACE_WRITE && new->kind == RACE_READ)))
+		return;
+	uint32_t *link = &cell->more;
+	while (*link != NONE) {
+		struct record *old = &races.record[*link];
+
+		old->mask = meet(word, old, new);
+		if (old->mask)
+			link = &old->next;
+		else
+			*link = old->next;
+	}
+	if (cell->mask) {
+		struct record first = { NONE, cell->epoch, cell->mask, cell->kind, cell->thread, cell->code };
+
+		cell->mask = meet(word, &first, new);
+	}
+	remember(cell, new);
+}
+
+void race_check(uintptr_t address, size_t bytes, enum race_kind kind, const void *code)
+{
+	unsigned self = engine_self();
+	struct record new = { NONE, memory.thread[self].now.at[self], 0, (uint8_t)kind, (uint8_t)self, code };
+	uintptr_t end = address + bytes;
+
+	for (uintptr_t word = address & ~(uintptr_t)(WORD - 1); word < end; word += WORD) {
+		unsigned from = address > word ? (unsigned)(address - word) : 0;
+		unsigned to = end - word < WORD ? (unsigned)(end - word) : WORD;
+
+		new.mask = (uint8_t)((0xffu >> (WORD - to)) & (0xffu << from));
+		check_word(memory_cell(word), word, &new);
+	}
+}
