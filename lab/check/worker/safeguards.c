@@ -1,0 +1,65 @@
+/*
+ * safeguards.c - the core's safeguards, as the linker has gathered them (core/base/safeguard.h).
+ *
+ * One name may stand at several places of the core: it is switched off at all of them.
+ */
+#include "lab/check/worker/worker.h"
+
+#include "core/base/safeguard.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Weak: a core without safeguards has no such section. */
+extern struct quire_safeguard __start_quire_safeguards[] __attribute__((weak));
+extern struct quire_safeguard __stop_quire_safeguards[] __attribute__((weak));
+
+static bool same_name(const char *a, const char *b)
+{
+	for (; *a && *b; a++, b++)
+		if (*a != *b && !((*a == '-' || *a == '_') && (*b == '-' || *b == '_')))
+			return false;
+	return *a == *b;
+}
+
+static size_t safeguard_count(void)
+{
+	return (size_t)(__stop_quire_safeguards - __start_quire_safeguards);
+}
+
+bool safeguard_exists(const char *name)
+{
+	for (size_t i = 0; i < safeguard_count(); i++)
+		if (same_name(__start_quire_safeguards[i].name, name))
+			return true;
+	return false;
+}
+
+bool safeguard_off(const char *name)
+{
+	for (size_t i = 0; i < safeguard_count(); i++)
+		if (same_name(__start_quire_safeguards[i].name, name))
+			__start_quire_safeguards[i].on = false;
+	return safeguard_exists(name);
+}
+
+/* [{"name": "munmap-flush", "place": "core/table/gather.c:12"}, ...] */
+json_t *safeguards_json(void)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < safeguard_count(); i++) {
+		const struct quire_safeguard *s = &__start_quire_safeguards[i];
+		char name[80], place[200];
+		size_t n = 0;
+
+		for (; s->name[n] && n < sizeof(name) - 1; n++)
+			name[n] = s->name[n] == '_' ? '-' : s->name[n];
+		name[n] = 0;
+		const char *file = strstr(s->file, "core/");
+
+		snprintf(place, sizeof(place), "%s:%d", file ? file : s->file, s->line);
+		json_array_append_new(list, json_pack("{s:s, s:s}", "name", name, "place", place));
+	}
+	return list;
+}

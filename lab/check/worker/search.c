@@ -1,0 +1,352 @@
+/*
+ * search.c - which searches a file gets, what is kept of their executions, and when they end.
+ *
+ *	complete	source-DPOR (a share of it, when there are shards)
+ *	Bound: k	bound 0, 1, ... k, each complete in itself: "complete for <= 2 preemptions"
+ *	sampled		PCT or POS, with a seed
+ *
+ * An oracle that speaks ends the search at once. A condition that contradicts the file's Result does not, so that
+ * it can be told how often; but after many executions it does too. Then the file has failed, and what is left to find
+ * is the witness that is easiest to read: with 0, 1, 2, ... preemptions, until there is one, and of these the
+ * shortest. That is limited by executions, not by time, so that it comes out the same everywhere.
+ */
+#include "lab/check/worker/worker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	USUAL_SECONDS = 60,
+	FRONTIER = 12,	  /* depth at which work is shared: the same on every machine */
+	PATIENCE = 50000, /* executions after which a contradicted condition ends the search */
+	MINIMISE_EXECUTIONS = 20000,
+	MINIMISE_SECONDS = 60, /* a machine too slow for that many gets another witness */
+	PROGRESS_EVERY = 64,
+};
+
+/* ---- witnesses -------------------------------------------------------------------------------------------- */
+
+/* The end of this execution is not what the file promises. */
+static bool contradicts(const struct run *run)
+{
+	if (!run->litmus->condition)
+		return false;
+	return run->litmus->header.result == LITMUS_NEVER    ? run->holds
+	       : run->litmus->header.result == LITMUS_ALWAYS ? !run->holds
+							     : false;
+}
+
+static bool is_better(const struct witness *than, enum witness_kind kind, unsigned preemptions, size_t steps)
+{
+	if (!than->schedule)
+		return true;
+	if (than->kind != kind)
+		return kind == WITNESS_VIOLATION || than->kind == WITNESS_NONE;
+	if (than->preemptions != preemptions)
+		return preemptions < than->preemptions;
+	return steps < than->steps;
+}
+
+static void keep_witness(struct run *run, enum witness_kind kind, const char *text)
+{
+	struct witness *w = &run->witness;
+	unsigned preemptions = engine_preemptions(run->engine);
+	size_t steps;
+
+	engine_trace(run->engine, &steps);
+	if (!is_better(w, kind, preemptions, steps))
+		return;
+	free(w->text);
+	free(w->schedule);
+	*w = (struct witness){ kind, strdup(text), strdup(engine_schedule(run->engine)), preemptions, steps };
+}
+
+/* ---- executions ------------------------------------------------------------------------------------------- */
+
+static void count_state(struct run *run)
+{
+	for (size_t i = 0; i < run->state_count; i++) {
+		if (run->states[i].holds == run->holds && strcmp(run->states[i].text, run->end) == 0) {
+			run->states[i].count++;
+			return;
+		}
+	}
+	if (run->state_count == run->state_room) {
+		run->state_room = run->state_room ? run->state_room * 2 : 64;
+		run->states = realloc(run->states, run->state_room * sizeof(*run->states));
+		if (!run->states)
+			exit(EXIT_BROKEN);
+	}
+	run->states[run->state_count++] = (struct state){ strdup(run->end), 1, run->holds };
+}
+
+static void drop_references(struct run *run, struct quire_mm **mms, unsigned *count)
+{
+	struct quire_cpu **cpu = machine_cpu(run->machine, 0);
+
+	for (unsigned i = 0; i < run->litmus->name_count; i++) {
+		if (run->litmus->names[i].kind != NAME_MM || !run->world.mms[i] || !run->world.held[i])
+			continue;
+		for (uint64_t more = run->world.held[i]; more &= more - 1;)
+			quire_mm_put(cpu, run->world.mms[i]);
+		mms[(*count)++] = run->world.mms[i];
+	}
+}
+
+/* The execution is complete: what does it end with, and does it leave everything in order? */
+static void finish(void *data)
+{
+	struct run *run = data;
+	struct quire_mm *mms[LITMUS_NAMES];
+	struct quire_file *files[LITMUS_NAMES];
+	unsigned mm_count = 0, file_count = 0;
+
+	memory_settle();
+	free(run->end);
+	run->holds = run->litmus->condition && condition_holds(run, run->litmus->condition);
+	run->end = state_text(run);
+	run->has_ended = true;
+	drop_references(run, mms, &mm_count);
+	for (unsigned i = 0; i < run->litmus->name_count; i++)
+		if (run->files[i])
+			files[file_count++] = run->files[i];
+	machine_finish(run->machine, mms, mm_count, files, file_count);
+	if (contradicts(run) && !run->minimising && run->holding + run->failing >= PATIENCE) {
+		run->out_of_patience = true;
+		engine_violation("%s", run->litmus->condition_text);
+	}
+}
+
+static void ended(void *data, const char *violation)
+{
+	struct run *run = data;
+
+	if (violation && !run->out_of_patience) {
+		run->violations += !run->minimising;
+		keep_witness(run, WITNESS_VIOLATION, violation);
+	} else if (run->has_ended) {
+		if (contradicts(run))
+			keep_witness(run, WITNESS_CONDITION, run->end);
+		if (!run->minimising) {
+			run->holding += run->holds;
+			run->failing += !run->holds;
+			count_state(run);
+		}
+	}
+	if (run->options.tables && !run->witness.schedule)
+		keep_witness(run, WITNESS_NONE, ""); /* something to look at */
+	run->has_ended = false;
+	if ((run->holding + run->failing) % PROGRESS_EVERY == 0)
+		tell_progress(run);
+}
+
+/* ---- the engine's program --------------------------------------------------------------------------------- */
+
+static const char *thread_name(void *data, unsigned thread)
+{
+	return machine_thread_name(((struct run *)data)->machine, thread);
+}
+
+static void reset(void *data)
+{
+	struct run *run = data;
+
+	machine_reset(run->machine);
+	run->world = run->frozen;
+	run->has_ended = false;
+}
+
+static void thread(void *data, unsigned thread)
+{
+	struct run *run = data;
+
+	if (thread < run->cpus)
+		run_block(run, thread, machine_cpu(run->machine, thread), run->litmus->columns[thread].body);
+	else
+		machine_agent(run->machine, thread);
+}
+
+static bool is_agent(void *data, unsigned thread)
+{
+	return machine_is_agent(((struct run *)data)->machine, thread);
+}
+
+static void describe_wait(void *data, unsigned thread, char *out, size_t room)
+{
+	machine_describe_wait(((struct run *)data)->machine, thread, out, room);
+}
+
+static void create_engine(struct run *run)
+{
+	struct engine_program program = {
+		.data = run,
+		.threads = machine_threads(run->machine),
+		.name = thread_name,
+		.reset = reset,
+		.thread = thread,
+		.finish = finish,
+		.is_agent = is_agent,
+		.describe_wait = describe_wait,
+	};
+
+	run->engine = engine_create(&program);
+	if (!run->engine)
+		mistake(run, (struct litmus_place){ 1, 1 }, "no memory for the search");
+	engine_on_execution(run->engine, ended, run);
+}
+
+/* ---- searches --------------------------------------------------------------------------------------------- */
+
+static double seconds_of(const struct run *run)
+{
+	return run->options.seconds > 0		 ? run->options.seconds
+	       : run->litmus->header.seconds > 0 ? run->litmus->header.seconds
+						 : USUAL_SECONDS;
+}
+
+static uint64_t executions_of(const struct run *run)
+{
+	return run->options.executions ? run->options.executions : run->litmus->header.executions;
+}
+
+static void forget_counts(struct run *run)
+{
+	for (size_t i = 0; i < run->state_count; i++)
+		free(run->states[i].text);
+	run->state_count = 0;
+	run->holding = run->failing = run->violations = 0;
+}
+
+static void run_engine(struct run *run, const struct engine_config *config)
+{
+	struct engine_counts counts;
+
+	machine_forget_orders();
+	engine_run(run->engine, config, &counts);
+	if (run->minimising)
+		return;
+	run->counts = counts;
+	run->stopped = counts.complete							  ? NULL
+		       : run->witness.kind && (counts.violations || run->out_of_patience) ? "violation"
+		       : config->executions && counts.executions >= config->executions	  ? "executions"
+											  : "time";
+}
+
+static void search_sampled(struct run *run)
+{
+	struct engine_config config = {
+		.search = run->options.kind == SEARCH_BY_POS ? SEARCH_POS : SEARCH_PCT,
+		.bound = run->options.bound >= 0 ? (unsigned)run->options.bound : 3,
+		.executions = run->options.samples,
+		.seconds = run->options.seconds,
+		.seed = run->options.seed,
+		.stop_at_violation = true,
+	};
+
+	run->search = "sampled";
+	run_engine(run, &config);
+}
+
+static void search_bounded(struct run *run, unsigned bound)
+{
+	double until = now() + seconds_of(run);
+
+	run->search = "bounded";
+	for (unsigned k = 0; k <= bound; k++) {
+		struct engine_config config = {
+			.search = SEARCH_BOUNDED,
+			.bound = k,
+			.seconds = until - now(),
+			.executions = executions_of(run),
+			.stop_at_violation = true,
+		};
+
+		if (config.seconds <= 0) {
+			run->stopped = "time";
+			return;
+		}
+		forget_counts(run);
+		run_engine(run, &config);
+		if (!run->counts.complete)
+			return;
+		run->complete_bound = (int)k;
+		if (run->witness.kind)
+			return;
+	}
+}
+
+static void search_complete(struct run *run)
+{
+	struct engine_config config = {
+		.search = run->options.optimal ? SEARCH_OPTIMAL : SEARCH_SOURCE,
+		.seconds = seconds_of(run),
+		.executions = executions_of(run),
+		.frontier = run->options.shards ? FRONTIER : 0,
+		.shard = run->options.shard,
+		.shards = run->options.shards,
+		.stop_at_violation = true,
+	};
+
+	run->search = "complete";
+	if (run->options.at_most && (!config.executions || run->options.at_most < config.executions))
+		config.executions = run->options.at_most;
+	run_engine(run, &config);
+	if (run->stopped && strcmp(run->stopped, "executions") == 0 &&
+	    config.executions == run->options.at_most)
+		run->stopped = "share";
+}
+
+/* A witness is there: is there one with fewer preemptions, or as few and shorter? */
+static void minimise(struct run *run)
+{
+	double until = now() + MINIMISE_SECONDS;
+	unsigned most = run->witness.preemptions;
+
+	run->minimising = true;
+	for (unsigned k = 0; k <= most && k <= run->witness.preemptions; k++) {
+		struct engine_config config = {
+			.search = SEARCH_BOUNDED,
+			.bound = k,
+			.executions = MINIMISE_EXECUTIONS,
+			.seconds = until - now(),
+		};
+
+		if (config.seconds <= 0)
+			break;
+		run_engine(run, &config);
+		if (run->witness.preemptions <= k)
+			break;
+	}
+	run->minimising = false;
+}
+
+/* One execution, given. */
+static void replay(struct run *run)
+{
+	run->search = "replayed";
+	if (!engine_replay(run->engine, run->options.replay, &run->counts))
+		mistake(run, (struct litmus_place){ 1, 1 }, "this schedule is none of this file's");
+	if (!run->witness.kind)
+		keep_witness(run, WITNESS_NONE, "");
+}
+
+void search(struct run *run)
+{
+	int bound = run->options.bound >= 0 ? run->options.bound : run->litmus->header.bound;
+
+	run->complete_bound = -1;
+	create_engine(run);
+	if (run->options.replay) {
+		replay(run);
+		return;
+	}
+	if (run->options.kind != SEARCH_FOR_FILE)
+		search_sampled(run);
+	else if (bound >= 0)
+		search_bounded(run, (unsigned)bound);
+	else
+		search_complete(run);
+	if (run->witness.kind)
+		minimise(run);
+}

@@ -1,0 +1,158 @@
+/*
+ * worker.h - one litmus file on the check machine: what the worker's files share.
+ *
+ *	main.c		options, the order of things		result.c	the result as JSON
+ *	world.c		set-up, reset, end			witness.c	a violation's steps, by replaying it
+ *	interpret.c	statements				source.c	return addresses to source lines
+ *	evaluate.c	conditions, states			tables.c	page tables as they are, for pictures
+ *	search.c	which searches, how long		safeguards.c	switching them off
+ *
+ * `quire check` runs it, one process a shard, and reads from its standard output lines of JSON: progress, then one
+ * result (docs/litmus-format.md says nothing of these: they are between the two, of one build).
+ */
+#ifndef LAB_CHECK_WORKER_H
+#define LAB_CHECK_WORKER_H
+
+#include "lab/check/litmus/litmus.h"
+#include "machines/check/machine.h"
+
+#include <jansson.h>
+
+enum { EXIT_BAD_FILE = 2, EXIT_BROKEN = 4 };
+
+enum search_kind { SEARCH_FOR_FILE, SEARCH_BY_PCT, SEARCH_BY_POS };
+
+struct worker_options {
+	const char *path;
+	enum litmus_model model;
+	bool has_model;
+	int bound; /* -1: the file's */
+	enum search_kind kind;
+	uint64_t samples, seed;
+	double seconds; /* 0: the file's */
+	uint64_t executions;
+	unsigned shard, shards; /* 0: one process, no frontier */
+	uint64_t at_most; /* without shards: give up after so many, so that others may share; 0: never */
+	const char *replay;
+	bool tables; /* with the witness: the page tables at each step */
+	bool optimal;
+};
+
+/* What an execution changes outside the arena. Copied back at each reset. */
+struct world {
+	uint64_t registers[LITMUS_CPUS][LITMUS_REGISTERS];
+	uint32_t reached[LITMUS_CPUS], faulted[LITMUS_CPUS]; /* labels */
+	uint8_t signals[LITMUS_CPUS][LITMUS_LABELS];
+	int current[LITMUS_CPUS]; /* name of the mm that it runs or idles in, -1: none */
+	struct quire_mm *mms[LITMUS_NAMES];
+	uint64_t held[LITMUS_NAMES];  /* a bit for each column that has a reference */
+	uint64_t waited[LITMUS_CPUS]; /* children whose fork this column has seen */
+};
+
+enum { HELD_BY_WORKER = 63 };
+
+struct state { /* of the end of an execution, as far as the condition tells */
+	char *text;
+	uint64_t count;
+	bool holds;
+};
+
+enum witness_kind { WITNESS_NONE, WITNESS_VIOLATION, WITNESS_CONDITION };
+
+struct witness {
+	enum witness_kind kind;
+	char *text, *schedule;
+	unsigned preemptions;
+	size_t steps;
+};
+
+struct run {
+	struct worker_options options;
+	const struct litmus *litmus;
+	struct machine *machine;
+	struct engine *engine;
+	unsigned cpus;
+	struct world world, frozen;
+	struct quire_file *files[LITMUS_NAMES];
+	void *words[LITMUS_NAMES]; /* words, events, and of a forked mm the event of its being there */
+	unsigned device[LITMUS_NAMES];
+	/* the search */
+	struct state *states;
+	size_t state_count, state_room;
+	uint64_t holding, failing, violations;
+	bool tracing;	      /* statements are written down */
+	bool minimising;      /* a contradicted condition ends the search, nothing is counted */
+	bool out_of_patience; /* a condition was contradicted, and long enough */
+	bool has_ended;	      /* finish() has looked at this execution: */
+	bool holds;
+	char *end; /* its state */
+	struct witness witness;
+	struct engine_counts counts;
+	enum memory_model model;
+	const char *stopped; /* "violation", "time", "executions"; NULL: it was complete */
+	const char *search;  /* "complete", "bounded", "sampled" */
+	int complete_bound;  /* -1: none */
+	double began, told;
+};
+
+double now(void);
+
+/* ---- world.c ---------------------------------------------------------------------------------------------- */
+
+/* The file cannot be set up: says why, and does not return. */
+_Noreturn void mistake(const struct run *run, struct litmus_place at, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+void world_create(struct run *run);
+quire_vaddr address_of(const struct run *run, const struct litmus_address *address,
+		       const uint64_t *registers);
+uint64_t file_position(const struct litmus_address *address);
+void put_mm(struct run *run, struct quire_cpu **cpu, int name, unsigned holder);
+
+/* ---- interpret.c ------------------------------------------------------------------------------------------ */
+
+void run_block(struct run *run, unsigned column, struct quire_cpu **cpu,
+	       const struct litmus_statement *block);
+int64_t do_mmap(struct run *run, struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr at,
+		quire_vaddr length, const struct litmus_mapping *mapping);
+uint32_t protection(uint32_t flags);
+
+/* ---- evaluate.c ------------------------------------------------------------------------------------------- */
+
+int64_t value_of(const struct run *run, const struct litmus_value *value, const uint64_t *registers);
+bool condition_holds(struct run *run, const struct litmus_condition *condition);
+char *state_text(struct run *run); /* to be freed */
+
+/* ---- search.c --------------------------------------------------------------------------------------------- */
+
+void search(struct run *run);
+
+/* ---- witness.c, result.c ---------------------------------------------------------------------------------- */
+
+json_t *witness_json(struct run *run);
+void trace_statement(struct run *run, unsigned column, const struct litmus_statement *s);
+json_t *result_json(struct run *run);
+void tell_progress(struct run *run);
+
+/* ---- source.c --------------------------------------------------------------------------------------------- */
+
+/*
+ * Collects return addresses, then asks for all lines at once. source_line() is "file.c:12 function", or a number in
+ * hexadecimal where nobody knows.
+ */
+void source_want(const void *code);
+void source_resolve(void);
+const char *source_line(const void *code);
+
+/* ---- tables.c --------------------------------------------------------------------------------------------- */
+
+void tables_prepare(struct run *run); /* unscheduled */
+json_t *tables_json(struct run *run);
+
+/* ---- safeguards.c ----------------------------------------------------------------------------------------- */
+
+bool safeguard_off(const char *name); /* - and _ are equal; false: none so called */
+bool safeguard_exists(const char *name);
+json_t *safeguards_json(void);
+
+#endif
