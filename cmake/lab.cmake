@@ -28,6 +28,11 @@ add_custom_command(
 set_source_files_properties(${PROJECT_SOURCE_DIR}/lab/fuzz/oracle.c PROPERTIES
 	OBJECT_DEPENDS ${QUIRE_FUZZ_AGENT} COMPILE_DEFINITIONS QUIRE_FUZZ_AGENT="${QUIRE_FUZZ_AGENT}")
 
+# The page of `quire check --html`, carried inside the command.
+set(page ${PROJECT_SOURCE_DIR}/lab/check/witness.html)
+set_source_files_properties(${PROJECT_SOURCE_DIR}/lab/check/html.c PROPERTIES
+	OBJECT_DEPENDS ${page} COMPILE_DEFINITIONS QUIRE_CHECK_PAGE="${page}")
+
 if(EXISTS ${PROJECT_SOURCE_DIR}/lab/main.c)
 	add_executable(quire_command lab/main.c)
 	set_target_properties(quire_command PROPERTIES OUTPUT_NAME quire)

@@ -19,6 +19,7 @@ static const struct {
 } commands[] = {
 	{ "record", command_record, "record -o TRACE -- COMMAND...", "record a program's memory life" },
 	{ "replay", command_replay, "replay TRACE...", "let a recorded program live on Quire" },
+	{ "check", command_check, "check FILE...", "run races under every interleaving" },
 	{ "fuzz", command_fuzz, "fuzz", "compare Quire with this computer's kernel, call by call" },
 };
 
@@ -27,7 +28,7 @@ enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 static void help(void)
 {
 	printf("Usage: quire COMMAND [OPTION...]\n\n"
-	       "A virtual-memory subsystem with Linux's semantics, to link, record, replay and compare.\n\n");
+	       "A virtual-memory subsystem with Linux's semantics, to link, record, replay, check and compare.\n\n");
 	for (int i = 0; i < COMMANDS; i++)
 		printf("  quire %-32s %s\n", commands[i].use, commands[i].what);
 	printf("\n`quire COMMAND --help` tells more; so does `man quire`.\n"

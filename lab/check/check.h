@@ -1,0 +1,93 @@
+/*
+ * check.h - what the files of `quire check` share.
+ *
+ *	command.c	options, files, the exit status		verdict.c	what a result says about a file
+ *	pool.c		worker processes			report.c	the text
+ *	merge.c		one result out of many shards'		columns.c	a witness as columns
+ *	zoo.c		the table of safeguards			html.c, dot.c	pictures of it
+ *
+ * A check is one file with one set of safeguards switched off. It is first given to one worker; one that is not through
+ * after so many executions is begun again by all of them, each with a share. The number of executions is what decides,
+ * so that counts do not depend on the machine.
+ */
+#ifndef LAB_CHECK_CHECK_H
+#define LAB_CHECK_CHECK_H
+
+#include "lab/check/litmus/litmus.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+enum { CHECK_WITHOUT = 16, CHECK_WORKERS = 256 };
+
+struct check_options {
+	const char *model, *replay, *html, *dot;
+	const char *without[CHECK_WITHOUT];
+	unsigned without_count;
+	int bound; /* -1: the file's */
+	uint64_t random, executions;
+	bool pos, json, list, zoo, strict, verbose, optimal;
+	uint64_t seed;
+	double seconds;
+	unsigned jobs;
+	unsigned shard, shards; /* of machines; 0: this one alone */
+	const char **paths;
+	unsigned path_count;
+};
+
+enum check_state { CHECK_WAITING, CHECK_RUNNING, CHECK_DONE };
+
+struct check {
+	const struct check_options *options;
+	const char *path;
+	const struct litmus *litmus;
+	const char *zoo; /* one of the file's safeguards, off besides: the check is to fail */
+	enum check_state state;
+	unsigned running;  /* workers at it */
+	bool shared;	   /* the second stage */
+	json_t *result;	   /* merged */
+	char *mistake;	   /* "line:column: text", or what became of a worker */
+	bool missing;	   /* no worker for this geometry */
+	uint64_t progress; /* executions so far, as told */
+	double began, ended;
+};
+
+/* ---- pool.c ----------------------------------------------------------------------------------------------- */
+
+/* Runs all of them; @done is called for each in their order. */
+void pool_run(struct check *checks, unsigned count, void (*done)(struct check *check, void *data),
+	      void *data);
+
+/* ---- merge.c ---------------------------------------------------------------------------------------------- */
+
+void merge_result(struct check *check, json_t *result); /* takes the reference */
+
+/* ---- verdict.c -------------------------------------------------------------------------------------------- */
+
+enum verdict { VERDICT_HOLDS, VERDICT_UNSURE, VERDICT_FAILS };
+
+struct finding {
+	enum verdict verdict;
+	enum litmus_result observed;
+	bool violated;	 /* an oracle spoke */
+	char search[80]; /* "complete", "complete for <= 2 preemptions", "200000 sampled", ... */
+};
+
+struct finding verdict_of(const struct check *check);
+
+/* ---- report.c, columns.c, html.c, dot.c ------------------------------------------------------------------- */
+
+void report_line(FILE *to, const struct check *check);
+void report_full(FILE *to, const struct check *check);
+void report_command(FILE *to, const struct check *check); /* the options that repeat this check */
+bool step_is_shown(const json_t *step);			  /* or is it of no interest to most */
+void step_text(const json_t *step, char *out, size_t room);
+void columns_print(FILE *to, const struct check *check, json_t *witness);
+bool html_write(const char *path, const struct check *check);
+bool dot_write(const char *path, const struct check *check);
+
+/* Of an object; 0, "" or NULL when it is not there. */
+int64_t json_number(const json_t *object, const char *key);
+const char *json_text(const json_t *object, const char *key);
+
+#endif

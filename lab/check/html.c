@@ -1,0 +1,102 @@
+/*
+ * html.c - a witness as one page that steps through it: witness.html with the data put in.
+ *
+ * The tables are pictured after every step; most steps leave them as they are, so each picture is kept once.
+ */
+#include "lab/check/check.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The page, put here by the assembler. */
+__asm__(".pushsection .rodata\n"
+	"check_page_start:\n"
+	".incbin \"" QUIRE_CHECK_PAGE "\"\n"
+	"check_page_end:\n"
+	".popsection\n");
+extern const char check_page_start[], check_page_end[];
+
+static const char mark[] = "/*DATA*/null";
+
+/* { pictures: each once, at: which of them stands after so many steps } */
+static void add_pictures(json_t *data, json_t *pictures)
+{
+	json_t *unique = json_array(), *at = json_array(), *picture;
+	size_t i;
+
+	json_array_foreach(pictures, i, picture)
+	{
+		if (!i || !json_equal(picture, json_array_get(unique, json_array_size(unique) - 1)))
+			json_array_append(unique, picture);
+		json_array_append_new(at, json_integer((json_int_t)json_array_size(unique) - 1));
+	}
+	json_object_set_new(data, "pictures", unique);
+	json_object_set_new(data, "at", at);
+}
+
+static json_t *page_data(const struct check *check)
+{
+	json_t *witness = json_object_get(check->result, "witness"), *step;
+	json_t *data = json_object();
+	struct finding f = verdict_of(check);
+	char about[200];
+	size_t i;
+
+	snprintf(about, sizeof(about), "%s (%s), model %s, geometry %s",
+		 f.violated ? "violated" : litmus_result_name(f.observed), f.search,
+		 json_text(check->result, "model"), json_text(check->result, "geometry"));
+	json_object_set_new(data, "name", json_string(check->litmus->name));
+	json_object_set_new(data, "about", json_string(about));
+	json_object_set_new(data, "text", json_string(json_text(witness, "text")));
+	json_object_set(data, "threads", json_object_get(witness, "threads"));
+	json_array_foreach(json_object_get(witness, "steps"), i, step)
+	{
+		char text[300];
+
+		step_text(step, text, sizeof(text));
+		json_object_set_new(step, "text", json_string(text));
+		json_object_set_new(step, "shown", json_boolean(step_is_shown(step)));
+	}
+	json_object_set(data, "steps", json_object_get(witness, "steps"));
+	add_pictures(data, json_object_get(witness, "pictures"));
+	return data;
+}
+
+/* Nothing in it may end the script that it stands in. */
+static void write_data(FILE *to, const struct check *check)
+{
+	json_t *data = page_data(check);
+	char *text = json_dumps(data, JSON_COMPACT);
+
+	for (const char *c = text; c && *c; c++) {
+		if (*c == '<')
+			fputs("\\u003c", to);
+		else
+			fputc(*c, to);
+	}
+	free(text);
+	json_decref(data);
+}
+
+bool html_write(const char *path, const struct check *check)
+{
+	size_t bytes = (size_t)(check_page_end - check_page_start);
+	const char *at = memmem(check_page_start, bytes, mark, sizeof(mark) - 1);
+	FILE *to = fopen(path, "w");
+	bool wrong;
+
+	if (!to)
+		return false;
+	if (!at || !json_is_object(json_object_get(check->result, "witness"))) {
+		fprintf(to, "<!DOCTYPE html><title>%s</title><p>There is no execution to show.\n",
+			check->litmus->name);
+	} else {
+		fwrite(check_page_start, 1, (size_t)(at - check_page_start), to);
+		write_data(to, check);
+		at += sizeof(mark) - 1;
+		fwrite(at, 1, (size_t)(check_page_end - at), to);
+	}
+	wrong = ferror(to) != 0;
+	return fclose(to) == 0 && !wrong;
+}

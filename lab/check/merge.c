@@ -1,0 +1,133 @@
+/*
+ * merge.c - one result out of those of several shards.
+ *
+ * Counts add up, states are counted together, hot places too; of witnesses the best is kept: an oracle's before a
+ * condition's, then the fewest preemptions, then the fewest steps. Whatever order the shards end in, the outcome is
+ * the same.
+ */
+#include "lab/check/check.h"
+
+#include <string.h>
+
+int64_t json_number(const json_t *object, const char *key)
+{
+	return (int64_t)json_integer_value(json_object_get(object, key));
+}
+
+const char *json_text(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "";
+}
+
+static void add_numbers(json_t *to, const json_t *from)
+{
+	static const char *const keys[] = { "executions", "blocked", "transitions", "instrumented",
+					    "holding",	  "failing", "violations" };
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		json_object_set_new(to, keys[i],
+				    json_integer(json_number(to, keys[i]) + json_number(from, keys[i])));
+	if (json_number(from, "longest") > json_number(to, "longest"))
+		json_object_set_new(to, "longest", json_integer(json_number(from, "longest")));
+	if (json_real_value(json_object_get(from, "seconds")) >
+	    json_real_value(json_object_get(to, "seconds")))
+		json_object_set(to, "seconds", json_object_get(from, "seconds"));
+}
+
+static bool same_state(const json_t *a, const json_t *b)
+{
+	return strcmp(json_text(a, "state"), json_text(b, "state")) == 0 &&
+	       json_is_true(json_object_get(a, "holds")) == json_is_true(json_object_get(b, "holds"));
+}
+
+/* Both are sorted by text, and so is what comes out. */
+static json_t *merge_states(json_t *a, json_t *b)
+{
+	json_t *list = json_array();
+	size_t i = 0, j = 0;
+
+	while (i < json_array_size(a) || j < json_array_size(b)) {
+		json_t *x = json_array_get(a, i), *y = json_array_get(b, j);
+
+		if (x && y && same_state(x, y)) {
+			json_object_set_new(x, "count",
+					    json_integer(json_number(x, "count") + json_number(y, "count")));
+			json_array_append(list, x);
+			i++;
+			j++;
+		} else if (!y || (x && strcmp(json_text(x, "state"), json_text(y, "state")) <= 0)) {
+			json_array_append(list, x);
+			i++;
+		} else {
+			json_array_append(list, y);
+			j++;
+		}
+	}
+	return list;
+}
+
+/* Places by what they are; where they meet may differ from shard to shard: the first stays. */
+static void merge_hot(json_t *to, json_t *from)
+{
+	size_t i, j;
+	json_t *place, *known;
+
+	json_array_foreach(from, i, place)
+	{
+		json_array_foreach(to, j, known) if (strcmp(json_text(place, "where"),
+							    json_text(known, "where")) == 0) break;
+		if (j < json_array_size(to))
+			json_object_set_new(
+				known, "races",
+				json_integer(json_number(known, "races") + json_number(place, "races")));
+		else
+			json_array_append(to, place);
+	}
+}
+
+static int witness_rank(const json_t *witness)
+{
+	const char *kind = json_text(witness, "kind");
+
+	return strcmp(kind, "violation") == 0 ? 2 : strcmp(kind, "condition") == 0 ? 1 : 0;
+}
+
+static bool is_better(const json_t *a, const json_t *than)
+{
+	int64_t preemptions = json_number(a, "preemptions") - json_number(than, "preemptions");
+	int64_t steps = (int64_t)json_array_size(json_object_get(a, "steps")) -
+			(int64_t)json_array_size(json_object_get(than, "steps"));
+
+	if (!json_is_object(a) || !json_is_object(than))
+		return json_is_object(a);
+	if (witness_rank(a) != witness_rank(than))
+		return witness_rank(a) > witness_rank(than);
+	if (preemptions)
+		return preemptions < 0;
+	if (steps)
+		return steps < 0;
+	return strcmp(json_text(a, "schedule"), json_text(than, "schedule")) < 0;
+}
+
+void merge_result(struct check *check, json_t *result)
+{
+	json_t *to = check->result;
+
+	if (!to) {
+		check->result = result;
+		return;
+	}
+	add_numbers(to, result);
+	json_object_set_new(to, "states",
+			    merge_states(json_object_get(to, "states"), json_object_get(result, "states")));
+	merge_hot(json_object_get(to, "hot"), json_object_get(result, "hot"));
+	if (is_better(json_object_get(result, "witness"), json_object_get(to, "witness")))
+		json_object_set(to, "witness", json_object_get(result, "witness"));
+	if (!json_is_true(json_object_get(result, "complete"))) {
+		json_object_set(to, "complete", json_false());
+		json_object_set(to, "stopped", json_object_get(result, "stopped"));
+	}
+	json_decref(result);
+}

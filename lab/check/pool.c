@@ -1,0 +1,406 @@
+/*
+ * pool.c - worker processes: as many at a time as was asked for, over as many checks as there are.
+ *
+ * A worker writes lines of JSON; all are read by one loop. When one shard of a check has found what is wrong, the
+ * others are stopped: their counts are not needed any more.
+ */
+#include "lab/check/check.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { FIRST_STAGE = 20000, ARGUMENTS = 64 };
+
+struct worker {
+	struct check *check;
+	pid_t pid;
+	int from;
+	char *line; /* what was read of the next one */
+	size_t bytes, room;
+	uint64_t progress;
+	bool answered, killed;
+};
+
+struct pool {
+	struct check *checks;
+	unsigned count, jobs, told; /* checks before told have been handed to done() */
+	struct worker workers[CHECK_WORKERS];
+	unsigned running;
+	double began, last_progress;
+	bool showed_progress;
+};
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+/* ---- a worker's command line ------------------------------------------------------------------------------ */
+
+/* Beside ourselves. */
+static void worker_path(const struct check *check, char out[PATH_MAX])
+{
+	ssize_t length = readlink("/proc/self/exe", out, PATH_MAX - 40);
+
+	out[length > 0 ? length : 0] = 0;
+	char *slash = strrchr(out, '/');
+
+	snprintf(slash ? slash + 1 : out, 40, "quire-check-%s", check->litmus->header.geometry->name);
+}
+
+struct arguments {
+	char *words[ARGUMENTS + 1];
+	unsigned count;
+};
+
+static void add(struct arguments *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void add(struct arguments *a, const char *format, ...)
+{
+	va_list arguments;
+
+	if (a->count == ARGUMENTS)
+		abort();
+	va_start(arguments, format);
+	if (vasprintf(&a->words[a->count++], format, arguments) < 0)
+		abort();
+	va_end(arguments);
+}
+
+static void add_search(struct arguments *a, const struct check *check, unsigned shard, unsigned shards)
+{
+	const struct check_options *o = check->options;
+
+	if (o->bound >= 0)
+		add(a, "--bound=%d", o->bound);
+	if (o->random)
+		add(a, "--%s=%llu", o->pos ? "pos" : "pct",
+		    (unsigned long long)(o->random / (shards ? shards : 1)));
+	if (o->seconds > 0)
+		add(a, "--seconds=%f", o->seconds);
+	if (o->executions)
+		add(a, "--executions=%llu", (unsigned long long)o->executions);
+	add(a, "--seed=%llu", (unsigned long long)(o->seed + shard));
+	if (o->optimal)
+		add(a, "--optimal");
+	if (shards)
+		add(a, "--shard=%u", shard);
+	if (shards)
+		add(a, "--shards=%u", shards);
+	else if (!o->optimal)
+		add(a, "--at-most=%d", FIRST_STAGE);
+}
+
+static void make_arguments(struct arguments *a, const struct check *check, const char *program,
+			   unsigned shard, unsigned shards)
+{
+	const struct check_options *o = check->options;
+
+	add(a, "%s", program);
+	if (o->model)
+		add(a, "--model=%s", o->model);
+	for (unsigned i = 0; i < o->without_count; i++)
+		add(a, "--without=%s", o->without[i]);
+	if (check->zoo)
+		add(a, "--without=%s", check->zoo);
+	if (o->html || o->dot)
+		add(a, "--tables");
+	if (o->replay)
+		add(a, "--replay=%s", o->replay);
+	else
+		add_search(a, check, shard, shards);
+	add(a, "--");
+	add(a, "%s", check->path);
+}
+
+/* ---- starting --------------------------------------------------------------------------------------------- */
+
+static void free_arguments(struct arguments *a)
+{
+	for (unsigned i = 0; i < a->count; i++)
+		free(a->words[i]);
+}
+
+static void give_up(struct check *check, const char *text)
+{
+	if (!check->mistake)
+		check->mistake = strdup(text);
+}
+
+static void start_worker(struct pool *pool, struct check *check, unsigned shard, unsigned shards)
+{
+	struct worker *worker = &pool->workers[pool->running];
+	struct arguments a = { 0 };
+	char program[PATH_MAX];
+	int pipes[2];
+
+	check->state = CHECK_RUNNING;
+	worker_path(check, program);
+	if (access(program, X_OK)) {
+		check->missing = true;
+		give_up(check, program);
+		return;
+	}
+	if (pipe(pipes)) {
+		give_up(check, strerror(errno));
+		return;
+	}
+	make_arguments(&a, check, program, shard, shards);
+	fflush(NULL);
+	*worker = (struct worker){ .check = check, .from = pipes[0], .pid = fork() };
+	if (worker->pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		dup2(pipes[1], STDOUT_FILENO);
+		close(pipes[0]);
+		close(pipes[1]);
+		execv(program, a.words);
+		_exit(127);
+	}
+	free_arguments(&a);
+	close(pipes[1]);
+	if (worker->pid < 0) {
+		close(pipes[0]);
+		give_up(check, strerror(errno));
+		return;
+	}
+	check->running++;
+	pool->running++;
+}
+
+static bool wants_shards(const struct check *check)
+{
+	return check->options->shards && !check->options->replay && !check->options->random;
+}
+
+/* All of its shards, each beginning as soon as there is room: some wait in the operating system's queue. */
+static void start_shards(struct pool *pool, struct check *check)
+{
+	const struct check_options *o = check->options;
+	unsigned machines = o->shards ? o->shards : 1;
+
+	check->shared = true;
+	for (unsigned j = 0; j < o->jobs && pool->running < CHECK_WORKERS; j++)
+		start_worker(pool, check, o->shard + machines * j, machines * o->jobs);
+}
+
+static void start_waiting(struct pool *pool)
+{
+	for (unsigned i = 0; i < pool->count && pool->running < pool->jobs; i++) {
+		struct check *check = &pool->checks[i];
+
+		if (check->state != CHECK_WAITING)
+			continue;
+		check->began = now();
+		if (check->litmus == NULL)
+			check->state = CHECK_DONE;
+		else if (wants_shards(check))
+			start_shards(pool, check);
+		else
+			start_worker(pool, check, 0, 0);
+		if (check->state == CHECK_RUNNING && !check->running)
+			check->state = CHECK_DONE;
+	}
+}
+
+/* ---- what workers say ------------------------------------------------------------------------------------- */
+
+static void kill_others(struct pool *pool, const struct worker *but)
+{
+	for (unsigned i = 0; i < pool->running; i++) {
+		struct worker *worker = &pool->workers[i];
+
+		if (worker != but && worker->check == but->check && !worker->answered) {
+			worker->killed = true;
+			kill(worker->pid, SIGKILL);
+		}
+	}
+}
+
+static void take_result(struct pool *pool, struct worker *worker, json_t *result)
+{
+	bool found = strcmp(json_text(result, "stopped"), "violation") == 0;
+
+	merge_result(worker->check, json_incref(result));
+	if (found && worker->check->shared)
+		kill_others(pool, worker);
+}
+
+static void take_mistake(struct worker *worker, const json_t *mistake)
+{
+	char text[600];
+
+	snprintf(text, sizeof(text), "%d:%d: %s", (int)json_number(mistake, "line"),
+		 (int)json_number(mistake, "column"), json_text(mistake, "text"));
+	give_up(worker->check, text);
+}
+
+static void take_line(struct pool *pool, struct worker *worker, const char *line, size_t bytes)
+{
+	json_t *json = json_loadb(line, bytes, 0, NULL);
+	json_t *progress = json_object_get(json, "progress"), *result = json_object_get(json, "result");
+	json_t *mistake = json_object_get(json, "mistake");
+
+	if (progress) {
+		uint64_t executions = (uint64_t)json_number(progress, "executions");
+
+		worker->check->progress += executions - worker->progress;
+		worker->progress = executions;
+	}
+	worker->answered |= result || mistake;
+	if (mistake)
+		take_mistake(worker, mistake);
+	if (result)
+		take_result(pool, worker, result);
+	json_decref(json);
+}
+
+static void take_lines(struct pool *pool, struct worker *worker)
+{
+	char *start = worker->line, *end = worker->line + worker->bytes, *newline;
+
+	while ((newline = memchr(start, '\n', (size_t)(end - start)))) {
+		take_line(pool, worker, start, (size_t)(newline - start));
+		start = newline + 1;
+	}
+	worker->bytes = (size_t)(end - start);
+	memmove(worker->line, start, worker->bytes);
+}
+
+/* False at its end. */
+static bool read_worker(struct pool *pool, struct worker *worker)
+{
+	ssize_t got;
+
+	if (worker->room - worker->bytes < 65536) {
+		worker->room = worker->room ? worker->room * 2 : 1 << 17;
+		worker->line = realloc(worker->line, worker->room);
+		if (!worker->line)
+			abort();
+	}
+	got = read(worker->from, worker->line + worker->bytes, worker->room - worker->bytes);
+	if (got < 0 && errno == EINTR)
+		return true;
+	if (got <= 0)
+		return false;
+	worker->bytes += (size_t)got;
+	take_lines(pool, worker);
+	return true;
+}
+
+static void died(const struct worker *worker, int status)
+{
+	char text[100];
+
+	if (worker->answered || worker->killed)
+		return;
+	if (WIFSIGNALED(status))
+		snprintf(text, sizeof(text), "1:1: the worker died of signal %d", WTERMSIG(status));
+	else
+		snprintf(text, sizeof(text), "1:1: the worker ended with status %d and no result",
+			 WEXITSTATUS(status));
+	give_up(worker->check, text);
+}
+
+/* A search that one worker was not through with is begun again by all; else the check is done. */
+static void check_ended(struct pool *pool, struct check *check)
+{
+	if (!check->mistake && check->result && !check->shared &&
+	    strcmp(json_text(check->result, "stopped"), "share") == 0) {
+		json_decref(check->result);
+		check->result = NULL;
+		check->progress = 0;
+		start_shards(pool, check);
+		if (check->running)
+			return;
+	}
+	check->ended = now();
+	check->state = CHECK_DONE;
+}
+
+static void reap(struct pool *pool, unsigned index)
+{
+	struct worker worker = pool->workers[index];
+	int status = 0;
+
+	close(worker.from);
+	while (waitpid(worker.pid, &status, 0) < 0 && errno == EINTR)
+		;
+	died(&worker, status);
+	free(worker.line);
+	pool->workers[index] = pool->workers[--pool->running];
+	if (!--worker.check->running)
+		check_ended(pool, worker.check);
+}
+
+/* ---- the loop --------------------------------------------------------------------------------------------- */
+
+static void show_progress(struct pool *pool)
+{
+	bool terminal = isatty(STDERR_FILENO);
+	double time = now();
+	unsigned done = 0;
+
+	if (time - pool->last_progress < (terminal ? 1 : 10))
+		return;
+	pool->last_progress = time;
+	for (unsigned i = 0; i < pool->count; i++)
+		done += pool->checks[i].state == CHECK_DONE;
+	for (unsigned i = 0; i < pool->count; i++) {
+		const struct check *check = &pool->checks[i];
+
+		if (check->state != CHECK_RUNNING)
+			continue;
+		fprintf(stderr, "%s%u of %u done; %s: %llu executions in %.0f s%s",
+			terminal ? "\r\033[K" : "", done, pool->count, check->litmus->name,
+			(unsigned long long)check->progress, time - check->began, terminal ? "" : "\n");
+		pool->showed_progress = terminal;
+		break;
+	}
+	fflush(stderr);
+}
+
+static void tell_done(struct pool *pool, void (*done)(struct check *check, void *data), void *data)
+{
+	while (pool->told < pool->count && pool->checks[pool->told].state == CHECK_DONE) {
+		if (pool->showed_progress)
+			fputs("\r\033[K", stderr);
+		pool->showed_progress = false;
+		done(&pool->checks[pool->told++], data);
+	}
+}
+
+void pool_run(struct check *checks, unsigned count, void (*done)(struct check *check, void *data), void *data)
+{
+	static struct pool pool;
+	struct pollfd polls[CHECK_WORKERS];
+
+	pool = (struct pool){ .checks = checks, .count = count, .began = now(), .last_progress = now() };
+	pool.jobs = count ? checks[0].options->jobs : 1;
+	for (;;) {
+		start_waiting(&pool);
+		tell_done(&pool, done, data);
+		if (!pool.running && pool.told == count)
+			break;
+		for (unsigned i = 0; i < pool.running; i++)
+			polls[i] = (struct pollfd){ .fd = pool.workers[i].from, .events = POLLIN };
+		unsigned polled = pool.running;
+
+		poll(polls, polled, 500);
+		/* From the last on: reaping moves the last into the gap. */
+		for (unsigned i = polled; i-- > 0;)
+			if (polls[i].revents && !read_worker(&pool, &pool.workers[i]))
+				reap(&pool, i);
+		show_progress(&pool);
+	}
+}

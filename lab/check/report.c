@@ -1,0 +1,170 @@
+/*
+ * report.c - the text: one line for a check that is as expected, everything for one that is not.
+ *
+ * In the manner of the memory-model tools: Test, States, Observation. What depends on the machine (times, rates) stands
+ * in lines of its own, which begin with Time; all else is the same wherever it is run.
+ */
+#include "lab/check/check.h"
+
+#include <string.h>
+
+enum { HOT_SHOWN = 5 };
+
+static const char *marks[] = { [VERDICT_HOLDS] = "ok", [VERDICT_UNSURE] = "ok?", [VERDICT_FAILS] = "FAIL" };
+
+static const char *model_name(const struct check *check)
+{
+	const char *model = json_text(check->result, "model");
+
+	return strcmp(model, "sc") == 0 ? "SC" : strcmp(model, "tso") == 0 ? "TSO" : "weak";
+}
+
+/* A check of the zoo is as it should be when it fails. */
+static const char *mark_of(const struct check *check, const struct finding *f)
+{
+	if (check->zoo)
+		return f->verdict == VERDICT_FAILS ? "ok" : "FAIL";
+	return marks[f->verdict];
+}
+
+static const char *observed_text(const struct finding *f)
+{
+	return f->violated ? "violated" : litmus_result_name(f->observed);
+}
+
+static void print_without(FILE *to, const struct check *check, const char *before)
+{
+	for (unsigned i = 0; i < check->options->without_count; i++)
+		fprintf(to, "%s%s", before, check->options->without[i]);
+	if (check->zoo)
+		fprintf(to, "%s%s", before, check->zoo);
+}
+
+void report_line(FILE *to, const struct check *check)
+{
+	struct finding f = verdict_of(check);
+	char name[120];
+
+	snprintf(name, sizeof(name), "%s%s%s", check->litmus->name, check->zoo ? " without " : "",
+		 check->zoo ? check->zoo : "");
+	fprintf(to, "%-4s %-44s %s (%s) %lld executions, %.2f s\n", mark_of(check, &f), name,
+		observed_text(&f), f.search, (long long)json_number(check->result, "executions"),
+		check->ended - check->began);
+}
+
+void report_command(FILE *to, const struct check *check)
+{
+	const struct check_options *o = check->options;
+
+	fprintf(to, "quire check %s", check->path);
+	if (o->model)
+		fprintf(to, " --model %s", o->model);
+	print_without(to, check, " --without ");
+}
+
+/* ---- the full report -------------------------------------------------------------------------------------- */
+
+static void print_states(FILE *to, const struct check *check)
+{
+	json_t *states = json_object_get(check->result, "states"), *state;
+	size_t i;
+
+	fprintf(to, "States %zu\n", json_array_size(states));
+	json_array_foreach(states, i, state) fprintf(
+		to, "%-10lld%s %s\n", (long long)json_number(state, "count"),
+		check->litmus->condition && json_is_true(json_object_get(state, "holds")) ? "*>" : ":>",
+		json_text(state, "state"));
+}
+
+static void print_witness(FILE *to, const struct check *check)
+{
+	json_t *witness = json_object_get(check->result, "witness");
+
+	if (!json_is_object(witness))
+		return;
+	if (!check->options->replay) {
+		fputs("Replay ", to);
+		report_command(to, check);
+		fprintf(to, " --replay %s\n", json_text(witness, "schedule"));
+	}
+	columns_print(to, check, witness);
+}
+
+/* Tells the author of a file that is too large what makes it so. */
+static void print_hot(FILE *to, const struct check *check)
+{
+	json_t *hot = json_object_get(check->result, "hot"), *place;
+	size_t i;
+
+	json_array_foreach(hot, i, place)
+	{
+		if (i == HOT_SHOWN)
+			break;
+		fprintf(to, "%s%s: %lld reversed\n", i ? "      " : "Space ", json_text(place, "where"),
+			(long long)json_number(place, "races"));
+		for (size_t k = 0; k < 2; k++) {
+			json_t *code = json_array_get(json_object_get(place, "code"), k);
+
+			if (k == 0 || !json_equal(code, json_array_get(json_object_get(place, "code"), 0)))
+				fprintf(to, "        %s\n", json_string_value(code));
+		}
+	}
+}
+
+static void print_search(FILE *to, const struct check *check, const struct finding *f)
+{
+	const json_t *r = check->result;
+	double seconds = check->ended - check->began;
+
+	fprintf(to, "Search %s, model %s", f->search, model_name(check));
+	/* Where workers were stopped, how far each had come depends on the machine. */
+	if (!*json_text(r, "stopped") || !check->shared)
+		fprintf(to, ", %lld executions, %lld begun in vain, at most %lld steps",
+			(long long)json_number(r, "executions"), (long long)json_number(r, "blocked"),
+			(long long)json_number(r, "longest"));
+	fprintf(to, "\nTime %.2f s, %.0f executions/s\n", seconds,
+		seconds > 0 ? (double)json_number(r, "executions") / seconds : 0);
+}
+
+static void print_result(FILE *to, const struct check *check, const struct finding *f)
+{
+	const struct litmus *l = check->litmus;
+
+	fprintf(to, "Result %s (%s)", observed_text(f), f->search);
+	if (check->zoo)
+		fprintf(to, ", %s\n",
+			f->verdict == VERDICT_FAILS ? "as it must be without its safeguard"
+						    : "though its safeguard is off");
+	else if (f->verdict == VERDICT_FAILS && (f->violated || f->observed != l->header.result))
+		fprintf(to, ", expected %s\n", litmus_result_name(l->header.result));
+	else
+		fprintf(to, "%s\n",
+			f->verdict == VERDICT_HOLDS    ? ", as expected"
+			: f->verdict == VERDICT_UNSURE ? ", not contradicted"
+						       : ", not shown");
+}
+
+void report_full(FILE *to, const struct check *check)
+{
+	static const char *const words[] = { "Forbidden", "Allowed", "Required" };
+	const struct litmus *l = check->litmus;
+	const json_t *witness = json_object_get(check->result, "witness");
+	struct finding f = verdict_of(check);
+
+	fprintf(to, "Test %s %s", l->name, words[l->header.result]);
+	print_without(to, check, ", without ");
+	fputc('\n', to);
+	print_states(to, check);
+	if (f.violated)
+		fprintf(to, "VIOLATION %s\n", json_text(witness, "text"));
+	if (l->condition_text)
+		fprintf(to, "Condition %s\n", l->condition_text);
+	fprintf(to, "Observation %s %s %lld %lld\n", l->name, litmus_result_name(f.observed),
+		(long long)json_number(check->result, "holding"),
+		(long long)json_number(check->result, "failing"));
+	print_result(to, check, &f);
+	print_search(to, check, &f);
+	if (f.verdict == VERDICT_UNSURE || check->options->verbose)
+		print_hot(to, check);
+	print_witness(to, check);
+}
