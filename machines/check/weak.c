@@ -228,10 +228,16 @@ static uintptr_t location_of(const struct store *store)
 	return 1ul << 63 | (uintptr_t)store->thread << 48 | store->number;
 }
 
-static void read_from(uint32_t store)
+/*
+ * It comes after the store that it reads. Where the two also conflict at the location itself, this is known, and
+ * must not be said again: they would pass for ordered by something else, and not be tried the other way round.
+ */
+static void read_from(const struct place *place, uint32_t at, enum touch_mode mode)
 {
-	if (weak.store[store].number)
-		engine_touch(location_of(&weak.store[store]), TOUCH_AWAIT);
+	const struct store *store = &weak.store[at];
+
+	if (store->number && !is_walked(place->address) && !(mode == TOUCH_SWAP && store->is_rmw))
+		engine_touch(location_of(store), TOUCH_AWAIT);
 }
 
 /* ---- accesses ------------------------------------------------------------------------------------------------- */
@@ -244,10 +250,10 @@ static struct place *begin(unsigned what, uintptr_t address, unsigned bytes, con
 	return place;
 }
 
-static uint64_t read_store(struct place *place, uint32_t store, int order)
+static uint64_t read_store(struct place *place, uint32_t store, int order, enum touch_mode mode)
 {
 	weak_order_commit(place, weak_at(store), order);
-	read_from(store);
+	read_from(place, store, mode);
 	note_access(place, store, false, weak_order_event(order));
 	clock_take(order, weak.store[store].message);
 	engine_note(weak.store[store].value);
@@ -291,7 +297,7 @@ uint64_t weak_load(uintptr_t address, unsigned bytes, int order, const void *cod
 		if (s == floor)
 			break;
 	}
-	return read_store(place, list.store[engine_choose(list.count)], order);
+	return read_store(place, list.store[engine_choose(list.count)], order, TOUCH_LOOK);
 }
 
 void weak_store(uintptr_t address, unsigned bytes, uint64_t value, int order, const void *code)
@@ -318,7 +324,7 @@ static uint64_t modify(struct place *place, uint32_t at, uint64_t value, int ord
 	uint64_t old = weak.store[at].value;
 
 	weak_order_commit(place, weak_behind(at), order);
-	read_from(at);
+	read_from(place, at, TOUCH_SWAP);
 	clock_take(order, weak.store[at].message);
 	write_behind(place, at, value, order, true);
 	return old;
@@ -343,7 +349,10 @@ uint64_t weak_rmw(uintptr_t address, unsigned bytes, enum memory_operation opera
 	return modify(place, at, memory_compute(operation, weak.store[at].value, operand, bytes), order);
 }
 
-/* One that fails is a load. Which of the two it is may be the choice: both belong to the step. */
+/*
+ * One that fails is a load. Which of the two it is may be the choice: both belong to the step. If it cannot succeed only
+ * because others were first to replace what it looks for, it meets them as one that does.
+ */
 bool weak_compare_exchange(uintptr_t address, unsigned bytes, uint64_t *expected, uint64_t desired,
 			   int success, int failure, const void *code)
 {
@@ -356,21 +365,21 @@ bool weak_compare_exchange(uintptr_t address, unsigned bytes, uint64_t *expected
 		bool succeeds = weak.store[s].value == *expected;
 
 		if (succeeds ? !is_consumed(s) && weak_order_allows(place, weak_behind(s), success)
-			     : weak_order_allows(place, weak_at(s), failure)) {
+			     : weak_order_allows(place, weak_at(s), failure))
 			add_choice(&list, s);
-			may_succeed |= succeeds;
-		}
+		may_succeed |= succeeds;
 		if (s == floor)
 			break;
 	}
-	touch(place, may_succeed ? TOUCH_SWAP : TOUCH_LOOK);
+	enum touch_mode mode = may_succeed ? TOUCH_SWAP : TOUCH_LOOK;
+	touch(place, mode);
 	uint32_t at = list.store[engine_choose(list.count)];
 	bool done = weak.store[at].value == *expected;
 	race_check(address, bytes, done ? RACE_ATOMIC_WRITE : RACE_ATOMIC_READ, code);
 	if (done)
 		modify(place, at, desired, success);
 	else
-		*expected = read_store(place, at, failure);
+		*expected = read_store(place, at, failure, mode);
 	return done;
 }
 

@@ -1,0 +1,145 @@
+/*
+ * test_models.c - random tiny programs: the searches against every schedule, and both against the axioms.
+ *
+ * A program that differs is printed; QUIRE_SEED and QUIRE_PROGRAMS change what is tried.
+ */
+#include "little.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static uint64_t seed;
+
+static unsigned below(unsigned n)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return (unsigned)((seed >> 16) % n);
+}
+
+static unsigned from_environment(const char *name, unsigned otherwise)
+{
+	const char *text = getenv(name);
+
+	return text ? (unsigned)strtoul(text, NULL, 10) : otherwise;
+}
+
+static struct little_op random_op(unsigned locations, bool is_rich)
+{
+	static const int store_orders[] = { MO_RELAXED, MO_RELAXED, MO_RELEASE, MO_SEQ_CST };
+	static const int load_orders[] = { MO_RELAXED, MO_RELAXED, MO_ACQUIRE, MO_SEQ_CST };
+	static const int both_orders[] = { MO_RELAXED, MO_RELEASE, MO_ACQUIRE, MO_ACQ_REL, MO_SEQ_CST };
+	static const int fence_orders[] = { MO_SEQ_CST, MO_SEQ_CST, MO_RELEASE, MO_ACQUIRE, MO_ACQ_REL };
+	struct little_op op = { .location = 5 - below(locations), .value = 1 + below(2) };
+	unsigned kind = below(is_rich ? 16 : 10);
+
+	if (kind < 5) {
+		op.kind = LITTLE_LOAD;
+		op.order = load_orders[below(4)];
+	} else if (kind < 10) {
+		op.kind = LITTLE_STORE;
+		op.order = store_orders[below(4)];
+	} else if (kind < 12) {
+		op.kind = LITTLE_FENCE;
+		op.order = fence_orders[below(5)];
+	} else {
+		static const enum little_kind kinds[] = { LITTLE_ADD, LITTLE_COUNT, LITTLE_EXCHANGE,
+							  LITTLE_COMPARE };
+
+		op.kind = kinds[kind - 12];
+		op.order = both_orders[below(5)];
+		op.expected = below(3);
+	}
+	return op;
+}
+
+static struct little random_program(unsigned most)
+{
+	struct little program = { .threads = 2 + below(2) };
+	unsigned locations = 2 + below(2), ops = 0;
+	bool is_rich = below(3);
+
+	for (unsigned t = 0; t < program.threads; t++) {
+		unsigned room = most - ops - (program.threads - 1 - t) * 2;
+
+		program.ops[t] = 2 + below(room > 4 ? 3 : room - 1);
+		ops += program.ops[t];
+		for (unsigned i = 0; i < program.ops[t]; i++)
+			program.op[t][i] = random_op(locations, is_rich);
+	}
+	snprintf(program.last, sizeof(program.last), "%.*s", 3, locations == 3 ? "xyz" : "yz");
+	if (locations == 2)
+		snprintf(program.last, sizeof(program.last), "yz");
+	return program;
+}
+
+static struct {
+	uint64_t programs, source, optimal, brute, blocked, outcomes;
+} totals[3];
+
+static void compare(const struct little *program, enum memory_model model, unsigned number)
+{
+	static struct outcomes axioms, source, optimal, brute;
+	static char a[8192], b[8192], text[256];
+	static const char *const what[] = { "axioms", "source-DPOR", "optimal", "every schedule" };
+	struct outcomes *all[] = { &axioms, &source, &optimal, &brute };
+
+	axioms.count = source.count = optimal.count = brute.count = 0;
+	axioms_outcomes(program, model, &axioms);
+	struct engine_counts counts = little_search(program, model, SEARCH_SOURCE, &source);
+	totals[model].source += counts.executions;
+	totals[model].blocked += counts.blocked;
+	if (model == MEMORY_WEAK)
+		optimal = source;
+	else
+		totals[model].optimal += little_search(program, model, SEARCH_OPTIMAL, &optimal).executions;
+	if (counts.executions < 400)
+		totals[model].brute += little_search(program, model, SEARCH_BRUTE, &brute).executions;
+	else
+		brute = source;
+	totals[model].programs++;
+	totals[model].outcomes += axioms.count;
+	for (unsigned i = 1; i < 4; i++) {
+		if (outcomes_equal(&axioms, all[i]))
+			continue;
+		little_print(program, text, sizeof(text));
+		outcomes_print(&axioms, a, sizeof(a));
+		outcomes_print(all[i], b, sizeof(b));
+		fail_msg("program %u, %s, under %s\naxioms: %s\n%s: %s", number, text, model_name[model], a,
+			 what[i], b);
+	}
+}
+
+/* CHK-2, CHK-3: what a search finds is what every schedule finds, and what the axioms allow. */
+static void chk_3_random_programs(void **state)
+{
+	unsigned programs = from_environment("QUIRE_PROGRAMS", 1000);
+
+	(void)state;
+	for (unsigned i = 0; i < programs; i++) {
+		seed = (from_environment("QUIRE_SEED", 1) + i + 1) * 0x9e3779b97f4a7c15ul;
+		struct little program = random_program(from_environment("QUIRE_LARGEST", 9));
+
+		for (enum memory_model model = MEMORY_SC; model <= MEMORY_WEAK; model++)
+			compare(&program, model, i);
+	}
+	for (enum memory_model model = MEMORY_SC; model <= MEMORY_WEAK; model++)
+		print_message("%-4s %lu programs: %lu outcomes, %lu executions (%lu blocked), optimal %lu, "
+			      "every schedule %lu\n",
+			      model_name[model], totals[model].programs, totals[model].outcomes,
+			      totals[model].source, totals[model].blocked, totals[model].optimal,
+			      totals[model].brute);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(chk_3_random_programs),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
