@@ -1,0 +1,339 @@
+/*
+ * locks.c - locks as conditions: a lock's transition can be chosen when the lock is free.
+ *
+ * Nothing of a lock is in memory; who holds it stands in a table here, by its address. The lock's word, which the
+ * core initialises, is never looked at. One step takes a lock:
+ *
+ *	free?  ----> [ take; ... up to the thread's next transition ]
+ *
+ * and giving it back is no step of its own but the end of the step before: between that step and the release nobody
+ * can do anything that the release would forbid or allow later (whoever wants the lock cannot go on before; whoever
+ * does not cannot tell), so that every order of the two is one of these. Two exceptions. A critical section without
+ * a transition in it gives back in the step that took, which would then be one step at the lock's location both ways:
+ * it gets a step of its own. And where locks are tried, a try can tell: the core tries no spin lock and no rwlock;
+ * here a try is a violation of the machine's own limits unless nothing is scheduled.
+ *
+ * Readers of one lock are not ordered by it: what they release only the next writer acquires. So a race between two
+ * of them is seen.
+ *
+ * Store buffers (TSO): taking waits until the thread's is empty, as a locked instruction does. Giving back empties it,
+ * which a plain store would not: what a load after an unlock can overtake is explored by the weak model only.
+ *
+ * Errors:  taking a lock that one holds, giving back what one does not hold, sleeping with a spin lock: violations.
+ * Rules:   BASE-8, CHK-5.
+ */
+#include "inside.h"
+
+#include <string.h>
+
+enum { LOCKS = 1024 };
+
+struct lock {
+	uintptr_t at; /* 0: free place */
+	uint32_t epoch;
+	uint8_t writer;	  /* NOBODY */
+	uint8_t waiting;  /* writers that have said so */
+	uint32_t readers; /* a bit a thread */
+};
+
+static struct lock locks[LOCKS];
+static uint32_t lock_epoch = 1;
+
+void locks_reset(struct machine *machine)
+{
+	(void)machine;
+	lock_epoch++;
+}
+
+static struct lock *lock_at(uintptr_t at)
+{
+	uint32_t slot = (uint32_t)(at * 0x9e3779b97f4a7c15ul >> 32) % LOCKS;
+
+	for (uint32_t tries = 0; tries < LOCKS; tries++, slot = (slot + 1) % LOCKS) {
+		struct lock *lock = &locks[slot];
+
+		if (lock->epoch == lock_epoch && lock->at == at)
+			return lock;
+		if (lock->epoch == lock_epoch)
+			continue;
+		*lock = (struct lock){ .at = at, .epoch = lock_epoch, .writer = NOBODY };
+		return lock;
+	}
+	violation("more than %d locks in one execution", LOCKS);
+	return &locks[0];
+}
+
+static bool is_free(struct lock *lock)
+{
+	return lock->writer == NOBODY && !lock->readers;
+}
+
+/* ---- what a thread holds ---------------------------------------------------------------------------------- */
+
+static void hold(uintptr_t at, enum held_how how)
+{
+	struct thread_state *thread = here();
+
+	if (thread->held_count == HELD) {
+		violation("%s holds more than %d locks", thread_name(self()), HELD);
+		return;
+	}
+	unsigned class = class_of(at, how);
+	thread->held[thread->held_count++] =
+		(struct held){ at, how, (uint8_t)class, engine_now ? engine_step_now() : UINT32_MAX };
+	thread->spins += how == HELD_SPIN;
+}
+
+/* Returns the step in which it was taken. */
+static uint32_t let_go(uintptr_t at)
+{
+	struct thread_state *thread = here();
+
+	for (unsigned i = thread->held_count; i-- > 0;) {
+		struct held held = thread->held[i];
+
+		if (held.lock != at)
+			continue;
+		thread->spins -= held.how == HELD_SPIN;
+		memmove(&thread->held[i], &thread->held[i + 1],
+			(thread->held_count - i - 1) * sizeof(thread->held[0]));
+		thread->held_count--;
+		return held.step;
+	}
+	violation("%s gives back %s, which it does not hold", thread_name(self()),
+		  machine_describe(machine_now, at));
+	return 0;
+}
+
+static bool holds(uintptr_t at)
+{
+	struct thread_state *thread = here();
+
+	for (unsigned i = 0; i < thread->held_count; i++)
+		if (thread->held[i].lock == at)
+			return true;
+	return false;
+}
+
+/* Before a lock is taken, whether or not it has to be waited for. */
+static void check_taking(uintptr_t at, enum held_how how)
+{
+	struct thread_state *thread = here();
+
+	if (is_handler(machine_now, self()))
+		violation("an interrupt handler of %s takes %s", thread_name(self()),
+			  machine_describe(machine_now, at));
+	if (holds(at))
+		violation("%s takes %s, which it holds", thread_name(self()), machine_describe(machine_now, at));
+	order_check(thread->held, thread->held_count, at, class_of(at, how), how);
+}
+
+void must_not_sleep(const char *what)
+{
+	struct thread_state *thread = here();
+	const char *name = thread_name(self());
+
+	if (is_handler(machine_now, self()))
+		violation("an interrupt handler of %s sleeps: %s", name, what);
+	if (thread->rcu_depth)
+		violation("%s sleeps in a read-side section: %s", name, what);
+	for (unsigned i = 0; thread->spins && i < thread->held_count; i++) {
+		if (thread->held[i].how != HELD_SPIN)
+			continue;
+		violation("%s sleeps with a spin lock held (%s): %s", name,
+			  machine_describe(machine_now, thread->held[i].lock), what);
+		return;
+	}
+}
+
+/* ---- for itself ---------------------------------------------------------------------------------------------- */
+
+static bool may_write(void *argument)
+{
+	struct thread_state *thread = argument;
+
+	return is_free(thread->wants) && is_drained(thread);
+}
+
+/* Whoever waits for no step cannot wait at all. */
+static bool is_stuck(struct lock *lock, bool can_go_on)
+{
+	if (engine_now || can_go_on)
+		return false;
+	violation("outside a run %s is not free", machine_describe(machine_now, lock->at));
+	return true;
+}
+
+static void begin_taking(unsigned what, struct lock *lock, bool (*may)(void *), const void *code)
+{
+	struct thread_state *thread = here();
+
+	thread->wants = lock;
+	block_on("", lock->at);
+	engine_at(code, lock->at);
+	engine_begin(what, may, thread);
+	block_on(NULL, 0);
+}
+
+/* What the thread had buffered came before. */
+static void drained(void)
+{
+	if (machine_now->config.model == MEMORY_TSO)
+		memory_release(place(PLACE_DRAIN, self()));
+}
+
+static void taken_exclusive(struct lock *lock)
+{
+	drained();
+	lock->writer = (uint8_t)self();
+	memory_acquire(lock->at);
+	memory_acquire(place(PLACE_READERS, lock->at));
+}
+
+void lock_exclusive(unsigned what, uintptr_t at, enum held_how how)
+{
+	check_taking(at, how);
+	struct lock *lock = lock_at(at);
+	if (is_stuck(lock, is_free(lock)))
+		return;
+	if (how == HELD_WRITE && machine_now->config.writers_wait) {
+		engine_begin(STEP_WRITER_WAITS, NULL, NULL);
+		engine_touch(place(PLACE_WRITERS, at), TOUCH_WRITE);
+		lock->waiting++;
+	}
+	begin_taking(what, lock, may_write, __builtin_return_address(0));
+	engine_touch(at, TOUCH_ACQUIRE);
+	if (how == HELD_WRITE && machine_now->config.writers_wait) {
+		engine_touch(place(PLACE_WRITERS, at), TOUCH_WRITE);
+		lock->waiting--;
+	}
+	taken_exclusive(lock);
+	hold(at, how);
+}
+
+bool lock_try_exclusive(unsigned what, uintptr_t at, enum held_how how)
+{
+	struct lock *lock = lock_at(at);
+
+	if (engine_now)
+		violation("a lock is tried: giving back must be a step then, see locks.c");
+	(void)what;
+	if (!is_free(lock))
+		return false;
+	taken_exclusive(lock);
+	hold(at, how);
+	return true;
+}
+
+void unlock_exclusive(unsigned what, uintptr_t at)
+{
+	struct lock *lock = lock_at(at);
+	uint32_t taken_at = let_go(at);
+
+	if (lock->writer != self())
+		violation("%s gives back %s, which it has not taken", thread_name(self()),
+			  machine_describe(machine_now, at));
+	if (engine_now && taken_at == engine_step_now()) {
+		engine_at(__builtin_return_address(0), at);
+		engine_begin(what, NULL, NULL);
+	}
+	engine_touch(at, TOUCH_RELEASE);
+	memory_release(at);
+	lock->writer = NOBODY;
+}
+
+bool lock_is_held_exclusive(uintptr_t at)
+{
+	return lock_at(at)->writer != NOBODY;
+}
+
+/* ---- with others ------------------------------------------------------------------------------------------------ */
+
+static bool may_read(void *argument)
+{
+	struct thread_state *thread = argument;
+	struct lock *lock = thread->wants;
+
+	return lock->writer == NOBODY && !lock->waiting && is_drained(thread);
+}
+
+void lock_shared(unsigned what, uintptr_t at)
+{
+	check_taking(at, HELD_READ);
+	struct lock *lock = lock_at(at);
+	if (is_stuck(lock, lock->writer == NOBODY))
+		return;
+	begin_taking(what, lock, may_read, __builtin_return_address(0));
+	engine_touch(at, TOUCH_SHARE);
+	if (machine_now->config.writers_wait)
+		engine_touch(place(PLACE_WRITERS, at), TOUCH_READ);
+	lock->readers |= 1u << self();
+	drained();
+	memory_acquire(at);
+	hold(at, HELD_READ);
+}
+
+bool lock_try_shared(unsigned what, uintptr_t at)
+{
+	struct lock *lock = lock_at(at);
+
+	if (engine_now)
+		violation("a lock is tried: giving back must be a step then, see locks.c");
+	(void)what;
+	if (lock->writer != NOBODY)
+		return false;
+	lock->readers |= 1u << self();
+	hold(at, HELD_READ);
+	return true;
+}
+
+void unlock_shared(unsigned what, uintptr_t at)
+{
+	struct lock *lock = lock_at(at);
+	uint32_t taken_at = let_go(at);
+
+	if (engine_now && taken_at == engine_step_now()) {
+		engine_at(__builtin_return_address(0), at);
+		engine_begin(what, NULL, NULL);
+	}
+	engine_touch(at, TOUCH_SHARE_END);
+	memory_release(place(PLACE_READERS, at));
+	lock->readers &= ~(1u << self());
+}
+
+/* ---- the folio lock is a bit of the core's; here it only counts for the order -------------------------------------- */
+
+void folio_lock_changed(uintptr_t flags, bool locked)
+{
+	if (!locked) {
+		if (holds(flags))
+			let_go(flags);
+		return;
+	}
+	hold(flags, HELD_FOLIO);
+}
+
+uintptr_t lock_held_within(uintptr_t start, size_t bytes)
+{
+	for (unsigned t = 0; t <= ENGINE_THREADS; t++) {
+		const struct thread_state *thread = &machine_now->thread[t];
+
+		for (unsigned i = 0; i < thread->held_count; i++)
+			if (thread->held[i].lock - start < bytes)
+				return thread->held[i].lock;
+	}
+	return 0;
+}
+
+bool locks_are_free(const char **which)
+{
+	for (uint32_t i = 0; i < LOCKS; i++) {
+		struct lock *lock = &locks[i];
+
+		if (lock->epoch != lock_epoch || is_free(lock))
+			continue;
+		*which = machine_describe(machine_now, lock->at);
+		return false;
+	}
+	return true;
+}

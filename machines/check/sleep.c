@@ -1,0 +1,227 @@
+/*
+ * sleep.c - waiting for a word to change, and being woken.
+ *
+ *	wait: [ read the word: as seen?  then stand in its queue ] ...... [ woken: go on ]
+ *	wake: [ change of the word ] ... [ whoever stands in the queue is woken ]
+ *
+ * Reading and standing in the queue are one step, as they are one under a futex's bucket lock; between a change and
+ * its wake anything may come. Nobody is woken without a wake, so that one that is lost is a deadlock. Who is woken of
+ * several, where only one is, is a choice.
+ *
+ * The short wait (quire_port_relax()) is a wait for a change of something that the thread has looked at since its last
+ * turn: the same look again would only be the same turn again. Which locations that were, the trace says.
+ *
+ * Errors:  sleeping where that is forbidden: violations. A short wait with too many turns ends the execution, which
+ *          then counts as none.
+ * Rules:   BASE-8, CHK-5.
+ */
+#include "inside.h"
+
+enum { TURNS = 12 }; /* of short waits, by one thread in one execution */
+
+/* ---- a word's waiters ---------------------------------------------------------------------------------------- */
+
+static bool is_woken(void *argument)
+{
+	const struct thread_state *thread = argument;
+
+	return thread->woken;
+}
+
+/* Of all, the newest value: as the kernel's own look under its bucket's lock. */
+static uint32_t look(_Atomic uint32_t *word, const void *code)
+{
+	if (machine_now->config.model == MEMORY_WEAK)
+		return (uint32_t)memory_rmw((uintptr_t)word, sizeof(*word), RMW_OR, 0, MO_ACQ_REL, code);
+	memory_fence(MO_SEQ_CST, code);
+	return (uint32_t)memory_load((uintptr_t)word, sizeof(*word), MO_SEQ_CST, code);
+}
+
+void quire_port_wait(struct quire_cpu **cpu, _Atomic uint32_t *word, uint32_t seen)
+{
+	struct thread_state *thread = here();
+	uintptr_t queue = place(PLACE_QUEUE, (uintptr_t)word);
+	const void *code = __builtin_return_address(0);
+
+	(void)cpu;
+	must_not_sleep("a wait");
+	order_sleep(thread->held, thread->held_count, (uintptr_t)word);
+	if (look(word, code) != seen)
+		return;
+	if (!engine_now) {
+		violation("outside a run nobody changes %s", machine_describe(machine_now, (uintptr_t)word));
+		return;
+	}
+	engine_touch(queue, TOUCH_ADD);
+	thread->waits_for = (uintptr_t)word;
+	thread->woken = false;
+	block_on("", (uintptr_t)word);
+	engine_at(code, queue);
+	engine_begin(STEP_SLEEP, is_woken, thread);
+	block_on(NULL, 0);
+	engine_touch(place(PLACE_WOKEN, self()), TOUCH_AWAIT);
+	memory_acquire(queue);
+}
+
+static void wake_thread(struct thread_state *thread)
+{
+	thread->waits_for = 0;
+	thread->woken = true;
+	engine_touch(place(PLACE_WOKEN, (uintptr_t)(thread - machine_now->thread)), TOUCH_SIGNAL);
+}
+
+static void wake(_Atomic uint32_t *word, bool all, const void *code)
+{
+	struct machine *machine = machine_now;
+	uintptr_t queue = place(PLACE_QUEUE, (uintptr_t)word);
+	unsigned waiting[ENGINE_THREADS], count = 0;
+
+	if (!engine_now)
+		return;
+	engine_at(code, queue);
+	engine_begin(STEP_WAKE, is_drained, here());
+	for (unsigned t = 0; t < machine->threads; t++)
+		if (machine->thread[t].waits_for == (uintptr_t)word)
+			waiting[count++] = t;
+	engine_touch(queue, count ? TOUCH_WRITE : TOUCH_READ);
+	engine_note(count);
+	memory_release(queue);
+	if (!count)
+		return;
+	if (!all) {
+		wake_thread(&machine->thread[waiting[engine_choose(count)]]);
+		return;
+	}
+	for (unsigned i = 0; i < count; i++)
+		wake_thread(&machine->thread[waiting[i]]);
+}
+
+void quire_port_wake_one(struct quire_cpu *cpu, _Atomic uint32_t *word)
+{
+	(void)cpu;
+	wake(word, false, __builtin_return_address(0));
+}
+
+void quire_port_wake_all(struct quire_cpu *cpu, _Atomic uint32_t *word)
+{
+	(void)cpu;
+	wake(word, true, __builtin_return_address(0));
+}
+
+/* ---- the short wait --------------------------------------------------------------------------------------------- */
+
+static bool is_look(const struct engine_step *step)
+{
+	return step->what == MEMORY_STEP_LOAD || step->what == MEMORY_STEP_RMW ||
+	       step->what == MEMORY_STEP_COMPARE_EXCHANGE;
+}
+
+static bool is_change(const struct engine_step *step)
+{
+	return step->what == MEMORY_STEP_STORE || step->what == MEMORY_STEP_RMW ||
+	       step->what == MEMORY_STEP_COMPARE_EXCHANGE || step->what == MEMORY_STEP_DRAIN;
+}
+
+/*
+ * Was something changed by another thread after this one looked at it? Calls @changed for each such location.
+ */
+static bool find_changes(unsigned self, uint32_t since, void (*found)(uintptr_t location))
+{
+	size_t steps;
+	const struct engine_step *trace = engine_trace(engine_now, &steps);
+	bool any = false;
+
+	for (size_t i = since; i < steps; i++) {
+		if (trace[i].thread != self || !is_look(&trace[i]))
+			continue;
+		for (size_t k = i + 1; k < steps; k++) {
+			if (trace[k].thread == self || !is_change(&trace[k]) ||
+			    memory_address(trace[k].location) != memory_address(trace[i].location))
+				continue;
+			any = true;
+			if (found)
+				found(trace[k].location);
+		}
+	}
+	return any;
+}
+
+static bool has_changed(void *argument)
+{
+	const struct thread_state *thread = argument;
+	unsigned self = (unsigned)(thread - machine_now->thread);
+
+	return find_changes(self, thread->relaxed_at, NULL);
+}
+
+static void touch_change(uintptr_t location)
+{
+	engine_touch(location, TOUCH_AWAIT);
+}
+
+void quire_port_relax(struct quire_cpu *cpu)
+{
+	struct thread_state *thread = here();
+
+	(void)cpu;
+	if (!engine_now)
+		return;
+	if (++thread->relaxes > TURNS) {
+		machine_now->abandoned++;
+		engine_abandon();
+	}
+	block_on("a change of what it looks at", 0);
+	engine_at(__builtin_return_address(0), 0);
+	engine_begin(STEP_RELAX, has_changed, thread);
+	block_on(NULL, 0);
+	find_changes(self(), thread->relaxed_at, touch_change);
+	thread->relaxed_at = engine_step_now();
+}
+
+/* ---- the caller's events ------------------------------------------------------------------------------------------- */
+
+static bool is_posted(void *argument)
+{
+	const struct thread_state *thread = argument;
+
+	return *(const uint32_t *)thread->wants != 0;
+}
+
+void machine_post(struct machine *machine, void *event)
+{
+	uintptr_t at = place(PLACE_EVENT, (uintptr_t)event);
+
+	(void)machine;
+	engine_at(__builtin_return_address(0), at);
+	engine_begin(STEP_POST, is_drained, here());
+	engine_touch(at, TOUCH_SIGNAL);
+	memory_release(at);
+	*(uint32_t *)event = 1;
+}
+
+void machine_wait(struct machine *machine, void *event)
+{
+	struct thread_state *thread = here();
+	uintptr_t at = place(PLACE_EVENT, (uintptr_t)event);
+
+	(void)machine;
+	thread->wants = event;
+	block_on("", at);
+	engine_at(__builtin_return_address(0), at);
+	engine_begin(STEP_EVENT_WAIT, is_posted, thread);
+	block_on(NULL, 0);
+	engine_touch(at, TOUCH_AWAIT);
+	memory_acquire(at);
+}
+
+void machine_lock(struct machine *machine, void *event)
+{
+	(void)machine;
+	lock_exclusive(STEP_LOCK, place(PLACE_EVENT, (uintptr_t)event), HELD_WRITE);
+}
+
+void machine_unlock(struct machine *machine, void *event)
+{
+	(void)machine;
+	unlock_exclusive(STEP_UNLOCK, place(PLACE_EVENT, (uintptr_t)event));
+}
