@@ -20,11 +20,15 @@ struct quire_safeguard {
 	bool on;
 };
 
-/* One for each place; the linker gathers them. */
+/*
+ * One for each place; the linker gathers them into an array. The alignment is said, or compilers choose a larger one,
+ * which leaves holes in it.
+ */
 #define QUIRE_SAFEGUARD(which)                                                                                \
 	__extension__({                                                                                       \
 		static struct quire_safeguard here                                                            \
-			__attribute__((section("quire_safeguards"), used)) = { #which, __FILE__, __LINE__, true }; \
+			__attribute__((section("quire_safeguards"), used, aligned(8))) = { #which, __FILE__,  \
+											   __LINE__, true };  \
 		here.on;                                                                                      \
 	})
 #else
