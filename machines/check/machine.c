@@ -238,6 +238,8 @@ static int create_arena(struct machine *machine)
 	machine->arena = at;
 	machine->memory = machine->arena;
 	machine->metadata = machine->memory + rounded(machine->memory_bytes);
+	/* They stand last (core/phys/phys.c), and are looked at while that is still being created. */
+	machine->folios = (struct folio *)(machine->metadata + machine->metadata_bytes) - machine->config.frames;
 	machine->heaps = machine->metadata + rounded(machine->metadata_bytes);
 	machine->frozen_memory = malloc(machine->memory_bytes);
 	machine->frozen_metadata = malloc(machine->metadata_bytes);
@@ -284,7 +286,6 @@ static int create_core(struct machine *machine)
 				       &machine->cpu[i].cpu);
 	if (err)
 		return err;
-	machine->folios = machine->quire->phys->folios;
 	struct quire_stats stats;
 	quire_stats_read(machine->quire, &stats);
 	machine->objects_at_first = stats.objects;
