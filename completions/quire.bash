@@ -5,7 +5,7 @@ _quire()
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} options i
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		COMPREPLY=($(compgen -W "record replay fuzz --help --version" -- "$current"))
+		COMPREPLY=($(compgen -W "record replay check fuzz --help --version" -- "$current"))
 		return
 	fi
 	case ${COMP_WORDS[1]} in
@@ -41,6 +41,21 @@ _quire()
 			;;
 		esac
 		options="--cpus --memory --json --without --help"
+		;;
+	check)
+		case $previous in
+		--model)
+			COMPREPLY=($(compgen -W "sc tso weak" -- "$current"))
+			return
+			;;
+		--without)
+			COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" check --list-safeguards 2>/dev/null | cut -d' ' -f1)" \
+				-- "$current"))
+			return
+			;;
+		esac
+		options="--model --without --zoo --bound --random --pct --pos --seed --optimal --seconds --executions --jobs
+			--shard --replay --html --dot --strict --verbose --json --list-safeguards --help"
 		;;
 	fuzz)
 		options="--ops --seconds --seed --replay --verbose --program --length --findings --no-shrink --blind

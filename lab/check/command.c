@@ -374,8 +374,10 @@ static void check_done(struct check *check, void *data)
 	bool expected;
 
 	if (check->missing) {
-		fprintf(stderr, "quire check: no worker for geometry %s: %s\n",
-			check->litmus->header.geometry->name, check->mistake);
+		/* Said once. */
+		if (!checks->missing)
+			fprintf(stderr, "quire check: no worker for geometry %s: %s\n",
+				check->litmus->header.geometry->name, check->mistake);
 		checks->missing = true;
 		return;
 	}
@@ -455,7 +457,8 @@ static int run_checks(struct checks *checks)
 		return EXIT_USAGE;
 	}
 	pool_run(checks->list, checks->count, check_done, checks);
-	print_summary(checks);
+	if (!checks->missing)
+		print_summary(checks);
 	return checks->missing	? EXIT_MISSING
 	       : checks->wrong	? EXIT_USAGE
 	       : checks->failed ? EXIT_VIOLATED

@@ -68,17 +68,26 @@ static json_t *merge_states(json_t *a, json_t *b)
 	return list;
 }
 
+static json_t *find_place(json_t *places, const char *where)
+{
+	size_t i;
+	json_t *place;
+
+	json_array_foreach(places, i, place) if (strcmp(json_text(place, "where"), where) == 0) return place;
+	return NULL;
+}
+
 /* Places by what they are; where they meet may differ from shard to shard: the first stays. */
 static void merge_hot(json_t *to, json_t *from)
 {
-	size_t i, j;
-	json_t *place, *known;
+	size_t i;
+	json_t *place;
 
 	json_array_foreach(from, i, place)
 	{
-		json_array_foreach(to, j, known) if (strcmp(json_text(place, "where"),
-							    json_text(known, "where")) == 0) break;
-		if (j < json_array_size(to))
+		json_t *known = find_place(to, json_text(place, "where"));
+
+		if (known)
 			json_object_set_new(
 				known, "races",
 				json_integer(json_number(known, "races") + json_number(place, "races")));

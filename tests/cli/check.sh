@@ -1,0 +1,225 @@
+#!/bin/sh
+# check.sh QUIRE - `quire check`: options, exit statuses, mistakes in files; then reports, first with workers that are
+# scripts and say what they are told to, then with the real ones, where they are built.
+set -u
+quire=$1
+here=$(dirname "$quire")
+place=$(mktemp -d)
+trap 'rm -rf "$place"' EXIT
+cd "$place" || exit 1
+failed=0
+
+complain() {
+	echo "check.sh: $*"
+	failed=1
+}
+
+# expect STATUS COMMAND...: exits so; out and err are kept.
+expect() {
+	status=$1
+	shift
+	"$@" >out 2>err </dev/null
+	got=$?
+	[ $got -eq "$status" ] || complain "$*: status $got, not $status: $(head -n 5 out err)"
+}
+
+# says FILE WORDS: the output holds them.
+says() {
+	grep -qF -- "$2" "$1" || complain "no '$2' in $1: $(head -n 20 "$1")"
+}
+
+# ---- options
+
+expect 2 "$quire" check
+says err 'no file given'
+expect 2 "$quire" check --no-such-option x
+expect 2 "$quire" check --model pso x
+says err 'no such memory model: pso'
+expect 2 "$quire" check --without no-such-safeguard x
+says err 'no such safeguard: no-such-safeguard'
+expect 2 "$quire" check --bound many x
+expect 2 "$quire" check --bound 65 x
+expect 2 "$quire" check --random 0 x
+expect 2 "$quire" check --seconds -1 x
+expect 2 "$quire" check --jobs 0 x
+for shard in 1 1/ /2 2/2 -1/2 1/0 a/b; do
+	expect 2 "$quire" check --shard=$shard x
+	says err 'shard is I/N'
+done
+expect 0 "$quire" check --help
+expect 0 "$quire" check --list-safeguards
+says out munmap-flush
+expect 0 "$quire" check --list-safeguards --json
+says out '"name": "munmap-flush"'
+
+# ---- files
+
+expect 2 "$quire" check no-such-file.litmus
+says err 'no-such-file.litmus: No such file'
+mkdir empty
+expect 2 "$quire" check empty
+says err 'no litmus file in it'
+cat >bad.litmus <<'END'
+MM bad
+{ mm A; x: A anon rw 1 page; }
+P0 @A { lod x; }
+END
+expect 2 "$quire" check bad.litmus
+says err "bad.litmus:3:9: expected a statement, found 'lod'"
+
+cat >one.litmus <<'END'
+MM one
+(* Result: Never
+   Safeguard: munmap-flush *)
+{ mm A; x: A anon rw 1 page = 7; }
+P0 @A { munmap(x); }
+P1 @A { r0 = load x; }
+exists (1:r0 = 9)
+END
+
+# ---- workers that are scripts: beside a command of our own
+
+# worker LINE...: the next worker says these.
+worker() {
+	printf '#!/bin/sh\necho "$@" >>arguments\n' >quire-check-mini
+	for line in "$@"; do
+		printf "cat <<'END'\n%s\nEND\n" "$line" >>quire-check-mini
+	done
+	chmod +x quire-check-mini
+	rm -f arguments
+}
+
+# result STOPPED COMPLETE HOLDING FAILING VIOLATIONS WITNESS
+result() {
+	cat <<END
+{"result": {"geometry": "mini", "model": "tso", "search": "complete", "stopped": $1, "complete": $2, "bound": -1,
+"executions": 43, "blocked": 2, "transitions": 900, "instrumented": 5, "longest": 30, "seconds": 0.5, "holding": $3,
+"failing": $4, "violations": $5, "hot": [{"where": "mm A lock", "races": 3, "code": ["core/a.c:1 f", "core/b.c:2 g"]}],
+"states": [{"state": "1:r0=7;", "count": $4, "holds": false}, {"state": "1:r0=9;", "count": $3, "holds": true}],
+"witness": $6}}
+END
+}
+
+# The same on one line, as a worker writes it.
+line() {
+	result "$@" | tr -d '\n'
+	echo
+}
+
+witness='{"kind": "violation", "text": "stale frame: P1 reads x", "schedule": "v1:0*2.1", "preemptions": 1,
+"threads": ["P0", "P1", "P0 interrupts"], "steps": [
+{"step": 0, "thread": 0, "what": "load", "code": "core/a.c:1 f", "value": 0, "choices": 0, "notes": [], "where": "word"},
+{"step": 1, "thread": 0, "what": "store", "code": "core/a.c:2 f", "value": 0, "choices": 0, "notes": [],
+ "where": "entry of x", "line": 5, "statement": "munmap(x)"},
+{"step": 2, "thread": 1, "what": "user load", "code": "", "value": 7, "choices": 1, "notes": ["stale: frame 5"],
+ "line": 6, "statement": "r0 = load x"}]}'
+
+cp "$quire" quire || exit 1
+expect 3 ./quire check one.litmus
+says err 'no worker for geometry mini'
+
+worker "$(line null true 0 43 0 null)"
+expect 0 ./quire check one.litmus
+says out 'Test one Forbidden'
+says out 'Observation one Never 0 43'
+says out 'Result Never (complete), as expected'
+says out 'Search complete, model TSO, 43 executions, 2 begun in vain, at most 30 steps'
+expect 0 ./quire check --model weak --without munmap_flush --seconds 3 --bound 2 one.litmus
+says arguments '--model=weak --without=munmap_flush'
+says arguments '--bound=2 --seconds=3'
+expect 0 ./quire check --json one.litmus
+says out '"verdict": "holds"'
+
+worker "$(line null true 2 41 0 null)"
+expect 1 ./quire check one.litmus
+says out 'Observation one Sometimes 2 41'
+says out 'Result Sometimes (complete), expected Never'
+
+worker "$(line '"violation"' false 0 41 1 "$witness")"
+expect 1 ./quire check one.litmus
+says out 'VIOLATION stale frame: P1 reads x'
+says out 'Replay quire check one.litmus --replay v1:0*2.1'
+says out '> munmap(x)  (line 5)'
+says out 'store entry of x = 0'
+says out 'stale: frame 5'
+! grep -q 'P0 interrupts' out || complain 'a column for a thread that does nothing'
+! grep -q 'load word' out || complain 'a step of no interest is shown'
+expect 1 ./quire check -v one.litmus
+says out 'load word = 0'
+says out 'Space mm A lock: 3 reversed'
+expect 1 ./quire check --html page.html --dot graph.dot one.litmus
+says page.html 'stale frame: P1 reads x'
+! grep -qE '(src|href)=' page.html || complain 'the page fetches something'
+says graph.dot 'digraph "one"'
+expect 1 ./quire check --zoo one.litmus
+
+# Out of time: not contradicted, and that is said; --strict does not take it.
+worker "$(line '"time"' false 0 41 0 null)"
+expect 0 ./quire check one.litmus
+says out 'Result Never (time out after 43 executions), not contradicted'
+says out 'Space mm A lock'
+expect 1 ./quire check --strict one.litmus
+
+# The first stage gives up: all shards begin again, and their counts add up.
+cat >quire-check-mini <<'END'
+#!/bin/sh
+echo "$@" >>arguments
+case $* in
+*--shards*) cat all ;;
+*) cat share ;;
+esac
+END
+line '"share"' false 0 41 0 null >share
+line null true 0 43 0 null >all
+rm -f arguments
+expect 0 ./quire check -j 3 one.litmus
+says out 'Observation one Never 0 129'
+says arguments '--shard=2 --shards=3'
+rm -f arguments
+expect 0 ./quire check -j 2 --shard 1/4 one.litmus
+says arguments '--shard=1 --shards=8'
+says arguments '--shard=5 --shards=8'
+
+worker '{"mistake": {"line": 4, "column": 9, "text": "set-up of x failed"}}'
+expect 2 ./quire check one.litmus
+says err 'one.litmus:4:9: set-up of x failed'
+worker 'nonsense'
+expect 2 ./quire check one.litmus
+says err 'the worker ended with status 0 and no result'
+printf '#!/bin/sh\nkill -SEGV $$\n' >quire-check-mini
+expect 2 ./quire check one.litmus
+says err 'the worker died of signal 11'
+
+# ---- the real workers
+
+if [ ! -x "$here/quire-check-mini" ]; then
+	[ $failed -eq 0 ] && echo 'check.sh: no workers here: only reports were tested'
+	exit $failed
+fi
+cat >sb.litmus <<'END'
+MM sb
+(* Result: Never
+   Model: sc *)
+{ a = 0; b = 0; }
+P0 @none { store.relaxed a, 1; r0 = load.relaxed b; }
+P1 @none { store.relaxed b, 1; r0 = load.relaxed a; }
+exists (0:r0 = 0 /\ 1:r0 = 0)
+END
+expect 0 "$quire" check sb.litmus
+says out 'Observation sb Never 0 3'
+expect 1 "$quire" check --model tso sb.litmus
+says out 'Result Sometimes'
+id=$(sed -n 's/^Replay .*--replay //p' out)
+expect 1 "$quire" check --model tso --replay "$id" sb.litmus
+says out 'one execution, replayed'
+expect 2 "$quire" check --replay v1:9.9.9 sb.litmus
+
+"$quire" check --without munmap-flush --html page.html --dot graph.dot "$QUIRE_SOURCE/litmus/munmap-vs-load.litmus" >first
+[ $? -eq 1 ] || complain "munmap-vs-load without munmap-flush: $(head -n 20 first)"
+says first 'VIOLATION'
+says graph.dot 'level 0'
+"$quire" check --without munmap-flush -j 1 "$QUIRE_SOURCE/litmus/munmap-vs-load.litmus" >second
+grep -v ^Time first >first.kept
+grep -v ^Time second >second.kept
+cmp -s first.kept second.kept || complain "two runs differ: $(diff first.kept second.kept | head -n 5)"
+exit $failed
