@@ -66,11 +66,11 @@ static json_t *hot_json(struct run *run)
 	}
 	source_resolve();
 	for (size_t i = 0; i < count; i++)
-		json_array_append_new(
-			list, json_pack("{s:s, s:I, s:[s, s]}", "where",
-					machine_describe(run->machine, memory_address(hot[i].location)),
-					"races", (json_int_t)hot[i].races, "code",
-					source_line(hot[i].code[0]), source_line(hot[i].code[1])));
+		json_array_append_new(list,
+				      json_pack("{s:s, s:I, s:[s, s]}", "where",
+						machine_describe(run->machine, hot[i].location), "races",
+						(json_int_t)hot[i].races, "code", source_line(hot[i].code[0]),
+						source_line(hot[i].code[1])));
 	return list;
 }
 

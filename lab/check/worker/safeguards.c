@@ -22,24 +22,34 @@ static bool same_name(const char *a, const char *b)
 	return *a == *b;
 }
 
-static size_t safeguard_count(void)
+/*
+ * The one after @before, NULL: the first. Where one object file's end and another's begin, the linker may leave a gap:
+ * zeroes, which no safeguard begins with.
+ */
+static struct quire_safeguard *safeguard_next(struct quire_safeguard *before)
 {
-	return (size_t)(__stop_quire_safeguards - __start_quire_safeguards);
+	uintptr_t at = before ? (uintptr_t)(before + 1) : (uintptr_t)__start_quire_safeguards;
+	uintptr_t end = (uintptr_t)__stop_quire_safeguards;
+
+	for (; at + sizeof(*before) <= end; at += _Alignof(struct quire_safeguard))
+		if (((struct quire_safeguard *)at)->name)
+			return (struct quire_safeguard *)at;
+	return NULL;
 }
 
 bool safeguard_exists(const char *name)
 {
-	for (size_t i = 0; i < safeguard_count(); i++)
-		if (same_name(__start_quire_safeguards[i].name, name))
+	for (struct quire_safeguard *s = NULL; (s = safeguard_next(s));)
+		if (same_name(s->name, name))
 			return true;
 	return false;
 }
 
 bool safeguard_off(const char *name)
 {
-	for (size_t i = 0; i < safeguard_count(); i++)
-		if (same_name(__start_quire_safeguards[i].name, name))
-			__start_quire_safeguards[i].on = false;
+	for (struct quire_safeguard *s = NULL; (s = safeguard_next(s));)
+		if (same_name(s->name, name))
+			s->on = false;
 	return safeguard_exists(name);
 }
 
@@ -48,8 +58,7 @@ json_t *safeguards_json(void)
 {
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < safeguard_count(); i++) {
-		const struct quire_safeguard *s = &__start_quire_safeguards[i];
+	for (struct quire_safeguard *s = NULL; (s = safeguard_next(s));) {
 		char name[80], place[200];
 		size_t n = 0;
 

@@ -98,9 +98,8 @@ static json_t *step_json(struct run *run, const struct engine_step *step, size_t
 				 "choices", (int)step->choices, "notes", notes_of(run, number));
 
 	if (step->location)
-		json_object_set_new(
-			json, "where",
-			json_string(machine_describe(run->machine, memory_address(step->location))));
+		json_object_set_new(json, "where",
+				    json_string(machine_describe(run->machine, step->location)));
 	if (s) {
 		json_object_set_new(json, "line", json_integer(s->at.line));
 		json_object_set_new(json, "statement", json_string(s->text));
