@@ -132,7 +132,7 @@ static void new_node(struct engine *engine, thread_set ready)
 	struct node *node = &engine->node[depth];
 
 	node->enabled = ready;
-	node->todo = node->done = node->sleep = 0;
+	node->todo = node->done = node->sleep = node->drowsy = 0;
 	node->previous = depth ? engine->event[depth - 1].thread : ENGINE_THREADS;
 	node->choices = engine->choice_count;
 	node->choice_count = 0;
@@ -345,6 +345,28 @@ unsigned engine_choose(unsigned n)
 	engine->choice[engine->choice_count++] = (struct choice){ (uint16_t)value, (uint16_t)n };
 	node->choice_count++;
 	return value;
+}
+
+uint32_t engine_seen_before(void)
+{
+	struct engine *engine = engine_now;
+
+	if (!engine || engine->replaying)
+		return 0;
+	const struct node *node = &engine->node[engine->depth - 1];
+	return node->drowsy & ONLY(engine->self) ? node->since[engine->self] : 0;
+}
+
+/* As if the thread had still been asleep when it was picked: if it was picked first, somebody else is to go on. */
+void engine_seen(void)
+{
+	struct engine *engine = engine_now;
+	struct node *node = &engine->node[engine->depth - 1];
+	thread_set others = node->enabled & ~node->sleep & ~ONLY(engine->self);
+
+	if (!(node->todo & others))
+		node->todo |= others & -others;
+	leave(engine, BLOCKED);
 }
 
 void engine_note(uint64_t value)

@@ -180,6 +180,13 @@ void engine_touch(uintptr_t location, enum touch_mode mode);
 /* One of 0 .. @n - 1; every one is explored. Part of the transition. @n is at least 1. */
 unsigned engine_choose(unsigned n);
 
+/*
+ * Where stores are kept (TOUCH_LOOK): what this transition does with stores made before step number @returned was seen
+ * elsewhere. It chooses among the later ones; if there are none, engine_seen() ends the execution: it is in vain.
+ */
+uint32_t engine_seen_before(void);
+void engine_seen(void);
+
 void engine_note(uint64_t value); /* for the trace: what this transition read or wrote */
 void engine_note_code(const void *code); /* for the trace: it turns out to be about this place */
 

@@ -95,6 +95,33 @@ bool footprints_conflict(const struct touch *a, uint32_t a_count, const struct t
 	return false;
 }
 
+enum waking { ASLEEP, DROWSY, AWAKE };
+
+/*
+ * Does a step wake who is asleep? Whatever the sleeper does after it must have been seen when it went first. Where
+ * stores are kept this goes one way: what a store finds behind a load it also finds before it. And a load that is woken
+ * by stores behind it has something new to do only if it reads one of these: it is drowsy.
+ */
+static enum waking wakes(const struct touch *asleep, uint32_t count, const struct touch *taken, uint32_t taken_count)
+{
+	enum waking result = ASLEEP;
+
+	for (uint32_t i = 0; i < count; i++) {
+		for (uint32_t k = 0; k < taken_count; k++) {
+			unsigned a = asleep[i].mode, b = taken[k].mode;
+			bool kept = a >= TOUCH_LOOK && b >= TOUCH_LOOK;
+
+			if (asleep[i].location != taken[k].location)
+				continue;
+			if (kept && relation(a, b) != INDEPENDENT)
+				result = DROWSY;
+			else if (!kept && modes_conflict(a, b))
+				return AWAKE;
+		}
+	}
+	return result;
+}
+
 bool event_before(const struct event *earlier, const struct event *later)
 {
 	return later->clock[earlier->thread] > earlier->local;
@@ -361,21 +388,27 @@ void explore_fall_asleep(struct engine *engine, uint32_t depth)
 {
 	struct node *node = &engine->node[depth];
 
-	node->sleep = 0;
+	node->sleep = node->drowsy = 0;
 	if (!depth)
 		return;
 	struct node *before = &engine->node[depth - 1];
 	const struct event *event = &engine->event[depth - 1];
-	thread_set rest = (before->sleep | before->done) & ~ONLY(before->chosen);
+	thread_set rest = (before->sleep | before->done | before->drowsy) & ~ONLY(before->chosen);
 	for (; rest; rest &= rest - 1) {
 		unsigned t = (unsigned)__builtin_ctz(rest);
 		struct footprint footprint = before->asleep[t];
+		bool is_drowsy = before->drowsy & ~before->done & ONLY(t);
+		enum waking waking = wakes(&engine->pool[footprint.first], footprint.count,
+					   &engine->touch[event->touches], event->touch_count);
 
-		if (footprints_conflict(&engine->pool[footprint.first], footprint.count,
-					&engine->touch[event->touches], event->touch_count))
+		if (waking == AWAKE || (waking == DROWSY && engine->config.search != SEARCH_SOURCE))
 			continue;
-		node->sleep |= ONLY(t);
+		if (waking == DROWSY || is_drowsy)
+			node->drowsy |= ONLY(t);
+		else
+			node->sleep |= ONLY(t);
 		node->asleep[t] = footprint;
+		node->since[t] = before->done & ONLY(t) ? (uint16_t)(depth - 1) : before->since[t];
 	}
 }
 

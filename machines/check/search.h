@@ -61,13 +61,15 @@ struct node {
 	thread_set todo;  /* to be tried from here: the backtrack set, tried ones included */
 	thread_set done;  /* tried */
 	thread_set sleep; /* asleep on arrival: whatever they lead to was seen elsewhere */
+	thread_set drowsy; /* whatever they lead to but with stores made since step since[] */
 	uint8_t chosen;
 	uint8_t previous; /* the thread of the step before, ENGINE_THREADS: none */
 	uint16_t preemptions;
 	uint32_t choices, choice_count, choice_used; /* of the step tried now, in the choice pool */
 	struct footprint seen;			     /* by the step tried now, over its choices so far */
 	uint32_t pool; /* footprints from here on belong to this node or later ones */
-	struct footprint asleep[ENGINE_THREADS]; /* of threads in sleep or done */
+	struct footprint asleep[ENGINE_THREADS]; /* of threads in sleep, drowsy or done */
+	uint16_t since[ENGINE_THREADS];
 	struct wakeup *wakeup;			 /* SEARCH_OPTIMAL: what is still to be tried, in order */
 	struct wakeup *taken;			 /* what is to follow the step tried now */
 };

@@ -78,6 +78,7 @@ static uint32_t new_store(const struct store *store)
 {
 	weak.store = memory_grow(weak.store, &weak.store_room, weak.stores, sizeof(*weak.store));
 	weak.store[weak.stores] = *store;
+	weak.store[weak.stores].step = engine_step_now();
 	return weak.stores++;
 }
 
@@ -90,6 +91,7 @@ void weak_place(struct place *place, uint32_t message)
 		.before = NONE,
 		.behind = NONE,
 	});
+	weak.store[place->first].step = 0;
 	place->accesses = NONE;
 }
 
@@ -202,11 +204,33 @@ static bool is_consumed(uint32_t store)
 	return behind != NONE && weak.store[behind].is_rmw;
 }
 
+/* The last made first: what was not seen before (engine_seen_before()) then comes before what was. */
 static void add_choice(struct choice_list *list, uint32_t store)
 {
-	if (list->count == CHOICES)
+	unsigned i = list->count++;
+
+	if (i == CHOICES)
 		engine_violation("more than %d stores of one location could be read", CHOICES);
-	list->store[list->count++] = store;
+	for (; i && list->store[i - 1] < store; i--)
+		list->store[i] = list->store[i - 1];
+	list->store[i] = store;
+}
+
+static uint32_t choose_place(struct choice_list *list)
+{
+	return list->store[engine_choose(list->count)];
+}
+
+/* The same for what reads. */
+static uint32_t choose_source(struct choice_list *list)
+{
+	uint32_t seen_before = engine_seen_before();
+
+	while (list->count && weak.store[list->store[list->count - 1]].step < seen_before)
+		list->count--;
+	if (!list->count)
+		engine_seen();
+	return choose_place(list);
 }
 
 /* ---- conflicts ------------------------------------------------------------------------------------------------ */
@@ -297,7 +321,7 @@ uint64_t weak_load(uintptr_t address, unsigned bytes, int order, const void *cod
 		if (s == floor)
 			break;
 	}
-	return read_store(place, list.store[engine_choose(list.count)], order, TOUCH_LOOK);
+	return read_store(place, choose_source(&list), order, TOUCH_LOOK);
 }
 
 void weak_store(uintptr_t address, unsigned bytes, uint64_t value, int order, const void *code)
@@ -314,7 +338,7 @@ void weak_store(uintptr_t address, unsigned bytes, uint64_t value, int order, co
 		if (s == floor)
 			break;
 	}
-	uint32_t at = list.store[engine_choose(list.count)];
+	uint32_t at = choose_place(&list);
 	weak_order_commit(place, weak_behind(at), order);
 	write_behind(place, at, value, order, false);
 }
@@ -345,7 +369,7 @@ uint64_t weak_rmw(uintptr_t address, unsigned bytes, enum memory_operation opera
 		if (s == floor)
 			break;
 	}
-	uint32_t at = list.store[engine_choose(list.count)];
+	uint32_t at = choose_source(&list);
 	return modify(place, at, memory_compute(operation, weak.store[at].value, operand, bytes), order);
 }
 
@@ -373,7 +397,7 @@ bool weak_compare_exchange(uintptr_t address, unsigned bytes, uint64_t *expected
 	}
 	enum touch_mode mode = may_succeed ? TOUCH_SWAP : TOUCH_LOOK;
 	touch(place, mode);
-	uint32_t at = list.store[engine_choose(list.count)];
+	uint32_t at = choose_source(&list);
 	bool done = weak.store[at].value == *expected;
 	race_check(address, bytes, done ? RACE_ATOMIC_WRITE : RACE_ATOMIC_READ, code);
 	if (done)

@@ -12,6 +12,7 @@ struct store {
 	uint32_t position;
 	uint32_t message;
 	uint32_t number; /* among its thread's, from 1; 0: plain, hardware's, or what was there first */
+	uint32_t step;	 /* in which it was made */
 	uint8_t thread;
 	bool is_rmw;	/* it read the one before */
 	bool is_native; /* the value is in memory, if not yet here */

@@ -11,9 +11,9 @@
  *	SC	no circle of program order, rf, mo, fr
  *	TSO	no circle of rf, mo, fr and program order within a location; none of rf between threads, mo, fr and the
  *		program order without that from a plain store to a plain load
- *	WEAK	RC11 (Lahav, Vafeiadis, Kang, Hur, Dreyer, PLDI'17), with C20's release sequences: no circle of happens-
- *		before and coherence; read-modify-writes undivided; psc without circle; no circle of program order and
- *		rf (no load buffering)
+ *	WEAK	RC11 (Lahav, Vafeiadis, Kang, Hur, Dreyer, PLDI'17), with C20's release sequences (of read-modify-writes
+ *		alone) and C20's order of seq_cst (also along reads-from): no circle of happens-before and coherence;
+ *		read-modify-writes undivided; psc without circle; no circle of program order and rf (load buffering)
  *
  * A relation is a row of bits for each event.
  */
@@ -42,6 +42,7 @@ struct candidate {
 	unsigned from[EVENTS];	/* INITIAL: what was there first */
 	unsigned place[EVENTS]; /* of a write in its location's order */
 	unsigned writes[LITTLE_LOCATIONS];
+	uint64_t executions; /* allowed */
 };
 
 /* ---- relations --------------------------------------------------------------------------------------------- */
@@ -251,7 +252,7 @@ static void happens_before(const struct candidate *c, const struct base *b, cons
 /*
  * psc: what the order of seq_cst must respect.
  *
- *	scb = po U po|other hb po|other U hb|same U mo U fr
+ *	scb = po U po|other hb po|other U hb|same U (rf U mo U fr)+
  *	psc = ([E] U [F] hb?) scb ([E] U hb? [F])  U  [F] (hb U hb eco hb) [F]		E, F: seq_cst
  */
 static bool has_sc_order(const struct candidate *c, const struct base *b, const struct kinds *k,
@@ -269,8 +270,7 @@ static bool has_sc_order(const struct candidate *c, const struct base *b, const 
 		for (unsigned m = 0; m < n; m++)
 			if (hb[i] >> m & 1 && same_location(c, i, m))
 				scb[i] |= 1u << m;
-	unite(n, scb, b->mo);
-	unite(n, scb, b->fr);
+	unite(n, scb, b->eco);
 	restrict_to(n, left, hb, k->sc & k->fences, k->all);
 	identity(n, step, k->sc);
 	unite(n, left, step);
@@ -303,7 +303,7 @@ static bool allows_weak(const struct candidate *c, const struct base *b)
 
 /* ---- candidates --------------------------------------------------------------------------------------------- */
 
-static void add_outcome(const struct candidate *c)
+static void add_outcome(struct candidate *c)
 {
 	char text[LITTLE_TEXT] = "";
 	unsigned used = 0;
@@ -323,9 +323,10 @@ static void add_outcome(const struct candidate *c)
 		text[used++] = (char)('0' + value);
 	}
 	outcomes_add(c->outcomes, text);
+	c->executions++;
 }
 
-static void check(const struct candidate *c)
+static void check(struct candidate *c)
 {
 	struct base b;
 
@@ -419,7 +420,7 @@ static void choose_reads(struct candidate *c, unsigned i)
 	}
 }
 
-void axioms_outcomes(const struct little *program, enum memory_model model, struct outcomes *outcomes)
+uint64_t axioms_outcomes(const struct little *program, enum memory_model model, struct outcomes *outcomes)
 {
 	struct candidate c = { .program = program, .model = model, .outcomes = outcomes };
 
@@ -438,4 +439,5 @@ void axioms_outcomes(const struct little *program, enum memory_model model, stru
 		}
 	}
 	choose_reads(&c, 0);
+	return c.executions;
 }

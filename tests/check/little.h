@@ -64,8 +64,11 @@ struct engine_counts little_search(const struct little *program, enum memory_mod
 /* One access, for real: little_access.c, which is instrumented. Returns what it reads. */
 unsigned little_access(const struct little_op *op, _Atomic uint32_t *at);
 
-/* What the axioms of the model allow: axioms.c. Straight-line programs, at most 16 accesses and fences. */
-void axioms_outcomes(const struct little *program, enum memory_model model, struct outcomes *outcomes);
+/*
+ * What the axioms of the model allow: axioms.c. Straight-line programs, at most 16 accesses and fences. Returns in how
+ * many ways: who reads from whom, and the order of the stores of each location.
+ */
+uint64_t axioms_outcomes(const struct little *program, enum memory_model model, struct outcomes *outcomes);
 
 extern const char *const model_name[3];
 

@@ -79,7 +79,7 @@ static struct little random_program(unsigned most)
 }
 
 static struct {
-	uint64_t programs, source, optimal, brute, blocked, outcomes;
+	uint64_t programs, source, optimal, brute, blocked, outcomes, graphs;
 } totals[3];
 
 static void compare(const struct little *program, enum memory_model model, unsigned number)
@@ -90,7 +90,7 @@ static void compare(const struct little *program, enum memory_model model, unsig
 	struct outcomes *all[] = { &axioms, &source, &optimal, &brute };
 
 	axioms.count = source.count = optimal.count = brute.count = 0;
-	axioms_outcomes(program, model, &axioms);
+	totals[model].graphs += axioms_outcomes(program, model, &axioms);
 	struct engine_counts counts = little_search(program, model, SEARCH_SOURCE, &source);
 	totals[model].source += counts.executions;
 	totals[model].blocked += counts.blocked;
@@ -129,11 +129,12 @@ static void chk_3_random_programs(void **state)
 			compare(&program, model, i);
 	}
 	for (enum memory_model model = MEMORY_SC; model <= MEMORY_WEAK; model++)
-		print_message("%-4s %lu programs: %lu outcomes, %lu executions (%lu blocked), optimal %lu, "
-			      "every schedule %lu\n",
-			      model_name[model], totals[model].programs, totals[model].outcomes,
-			      totals[model].source, totals[model].blocked, totals[model].optimal,
-			      totals[model].brute);
+		print_message(
+			"%-4s %lu programs: %lu outcomes, %lu graphs, %lu executions (%lu blocked), optimal %lu, "
+			"every schedule %lu\n",
+			model_name[model], totals[model].programs, totals[model].outcomes,
+			totals[model].graphs, totals[model].source, totals[model].blocked,
+			totals[model].optimal, totals[model].brute);
 }
 
 int main(void)
