@@ -20,6 +20,8 @@
 
 #include "../../core/phys/frames.h"
 
+enum { CORE_POISON_BYTES = 32 }; /* core/phys/folio.c */
+
 struct folio *folio_at(quire_pfn pfn)
 {
 	return &machine_now->folios[pfn];
@@ -43,8 +45,10 @@ static void fill_with_poison(quire_pfn pfn, uint32_t life)
 {
 	uint64_t *word = (void *)address_of(machine_now, pfn);
 	uint64_t poison = (uint64_t)POISON << 32 | (pfn & 0xffff) << 16 | (life << 1 & 0xfffe);
+	/* Set-up: seen only after the core has put its own there, and looks for it again. */
+	size_t first = folio_at(pfn)->flags & FRAME_POISONED ? CORE_POISON_BYTES / WORD : 0;
 
-	for (size_t i = 0; i < QUIRE_PAGE_SIZE / WORD; i++)
+	for (size_t i = first; i < QUIRE_PAGE_SIZE / WORD; i++)
 		word[i] = poison;
 	history_note((uintptr_t)word, QUIRE_PAGE_SIZE);
 }
@@ -59,6 +63,8 @@ static void born(quire_pfn head, unsigned order)
 				       .thread = (uint8_t)actor(),
 				       .step = engine_step_now(),
 				       .since = ++machine_now->time };
+		/* What is in it may have been put there before the count left its CPU's store buffer. */
+		history_note(address_of(machine_now, pfn), QUIRE_PAGE_SIZE);
 	}
 	note(NOTE_TAKEN, head, order, 0);
 }
@@ -71,7 +77,8 @@ static void died(quire_pfn head, unsigned order)
 	if (folio->kind == FOLIO_TABLE) {
 		if (lock_held_within(lock, sizeof(folio->table.lock)))
 			violation("table frame %lu is given back with its lock held", (unsigned long)head);
-		mmu_check_table(machine_now, head);
+		if (engine_now) /* set-up is looked at too seldom for that */
+			mmu_check_table(machine_now, head);
 	}
 	note(NOTE_GIVEN_BACK, head, order, 0);
 	for (quire_pfn pfn = head; pfn < head + (1ul << order); pfn++) {

@@ -14,7 +14,8 @@
  * A version that could be cached (present, accessed) and ends is what flushes are about: the step that ends it and
  * the steps that flush may come in either order, so they conflict (PLACE_ORDER, PLACE_ORDERS): see mmu.c.
  *
- * While nothing is scheduled nobody tells of changes; then all of memory is compared before anything else is noted.
+ * While nothing is scheduled nobody tells of changes; then all of memory is compared before anything else is noted,
+ * and what was freed and taken again in between is the same to us, but for the lives.
  *
  * Versions of set-up stay; an execution's are cut off when the next begins.
  */
@@ -180,7 +181,8 @@ static bool note_word(uint32_t word)
 	uint64_t old = newest->value;
 	const struct life *life = life_of(frame_of(machine_now, address));
 
-	if (old == value && newest->life == (life->alive ? life->number : 0))
+	bool same = old == value && newest->life == (life->alive ? life->number : 0);
+	if (same && (engine_now || newest->target == target_life(value)))
 		return false;
 	push(word, value, life);
 	note_parent(address, value);

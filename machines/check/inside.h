@@ -35,6 +35,7 @@ enum {
 	COLUMNS = 8, /* CPUs that a file may name, at most */
 	CPUS = COLUMNS + 1,
 	OUTSIDE = ENGINE_THREADS, /* the "thread" that does what is not scheduled */
+	LOOKS = 32,
 	HELD = 24,		  /* locks that one thread holds at a time */
 	NOBODY = 255,
 	FOREVER = -1, /* an end of time: UINT32_MAX */
@@ -97,7 +98,10 @@ struct thread_state {
 	uintptr_t waits_for; /* word; 0: does not wait */
 	bool woken;
 	unsigned relaxes;
-	uint32_t relaxed_at; /* step of the last one */
+	uint32_t relaxed_at;   /* step of the last one */
+	uintptr_t look[LOOKS]; /* while it waits so: what it had looked at */
+	unsigned looks;
+	uintptr_t changed_at; /* one of these was changed by another thread */
 	const char *blocked; /* what for, for reports; NULL */
 	uintptr_t blocked_on;
 	int call;	     /* of machine_call_begin(), -1: none */
@@ -298,6 +302,7 @@ void order_sleep(const struct held *held, unsigned count, uintptr_t word);
 
 /* ---- sleep.c, ipi.c, rcu.c, copy.c ------------------------------------------------------------------------------ */
 
+void relax_changed(uintptr_t address);
 void ipi_agent(struct machine *machine, unsigned thread);
 void grace_agent(struct machine *machine);
 void rcu_run_all(struct machine *machine);

@@ -189,6 +189,7 @@ static void changed(void *data, uintptr_t address, size_t bytes)
 {
 	struct machine *machine = data;
 
+	relax_changed(address);
 	if (is_physical(machine, address))
 		history_note(address, bytes);
 	else
@@ -444,7 +445,7 @@ static void reset_threads(struct machine *machine)
 		thread->held_count = thread->spins = thread->rcu_depth = thread->relaxes = 0;
 		thread->waits_for = thread->blocked_on = 0;
 		thread->woken = false;
-		thread->relaxed_at = 0;
+		thread->relaxed_at = thread->looks = 0;
 		thread->blocked = NULL;
 		thread->call = -1;
 		thread->callbacks = NULL;

@@ -57,6 +57,10 @@ static void *grow(void *array, uint32_t *room, uint32_t count, size_t each)
 void mmu_freeze(struct machine *machine)
 {
 	for (unsigned i = 0; i <= machine->cpus; i++) {
+		/* The first root was loaded before lives were counted. */
+		for (uint32_t w = 0; w < machine->mmu[i].windows; w++)
+			if (!machine->mmu[i].window[w].life)
+				machine->mmu[i].window[w].life = life_of(machine->mmu[i].window[w].root)->number;
 		machine->mmu[i].frozen_windows = machine->mmu[i].windows;
 		machine->mmu[i].frozen_flushes = machine->mmu[i].flushes;
 	}

@@ -5,9 +5,12 @@
  * has. They are wrong when
  *
  *	the frame has another owner by now, or none		BASE-3
- *	the tables already lead elsewhere: two CPUs would
- *	see two pages at one address				VMA-4, BASE-3
+ *	whoever ended it has put another page there already:
+ *	he must have flushed between				BASE-3 (cursor_replace())
  *	the call that changed them has returned			CHK-5
+ *
+ * (That another thread's fault puts a page where an unmapping is under way, and two CPUs see two pages until that
+ * returns, is as on Linux, where the address space is not closed.)
  *
  * What "the call that changed them" is. The thread that wrote the version which ended the translation, if it did so
  * in a call that has returned. And of calls that take something away whatever it was (munmap and so on): also one
@@ -179,6 +182,31 @@ static void two_pages(unsigned cpu, quire_vaddr va, unsigned access, const struc
 		  thread_name(end->thread), end->step, at, name);
 }
 
+/* Who made the entry that is there now lead where it does? */
+static uint8_t maker(struct machine *machine, quire_pfn root, quire_vaddr va)
+{
+	quire_pfn table = root;
+	uintptr_t slot = 0;
+
+	for (unsigned level = QUIRE_LEVELS; level-- > 0;) {
+		slot = slot_address(machine, table, va, level);
+		uint64_t value = *(const uint64_t *)slot;
+
+		table = (value & X86_FRAME_MASK) >> X86_FRAME_SHIFT;
+		if (value & X86_PS)
+			break;
+	}
+	const struct version *version = history_newest(slot);
+	while (version->before) {
+		const struct version *before = history_version(version->before);
+
+		if (!still_leads(version->value, before->value, QUIRE_ACCESS_READ))
+			break;
+		version = before;
+	}
+	return version->thread;
+}
+
 static bool covers(const struct call *call, const struct quire_mm *mm, quire_vaddr va)
 {
 	return call->mm == mm && va >= call->start && va < call->end;
@@ -224,7 +252,8 @@ void oracle_use(struct machine *machine, unsigned cpu, struct quire_mm *mm, quir
 	memory_hardware_touch((uintptr_t)&folio_at(head_of(outcome->pfn))->refs, sizeof(uint32_t), TOUCH_READ);
 	if (!life->alive || life->number != used->target)
 		wrong_owner(cpu, va, access, outcome, &end);
-	else if (present && truth != outcome->pfn)
+	else if (present && truth != outcome->pfn &&
+		 maker(machine, mmu_root(&machine->mmu[cpu]), va) == end.thread)
 		two_pages(cpu, va, access, outcome, &end, truth);
 	else if (engine_now)
 		check_calls(machine, cpu, mm, va, access, outcome, &end);

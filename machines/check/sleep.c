@@ -122,41 +122,52 @@ static bool is_change(const struct engine_step *step)
 	       step->what == MEMORY_STEP_COMPARE_EXCHANGE || step->what == MEMORY_STEP_DRAIN;
 }
 
-/*
- * Was something changed by another thread after this one looked at it? Calls @changed for each such location.
- */
-static bool find_changes(unsigned self, uint32_t since, void (*found)(uintptr_t location))
+static unsigned find(const struct thread_state *thread, uintptr_t address)
+{
+	unsigned i = 0;
+
+	while (i < thread->looks && thread->look[i] != address)
+		i++;
+	return i;
+}
+
+/* What the thread has looked at since its last turn; and whether some of it was changed by others after that. */
+static void find_looks(struct thread_state *thread, unsigned self)
 {
 	size_t steps;
 	const struct engine_step *trace = engine_trace(engine_now, &steps);
-	bool any = false;
 
-	for (size_t i = since; i < steps; i++) {
-		if (trace[i].thread != self || !is_look(&trace[i]))
-			continue;
-		for (size_t k = i + 1; k < steps; k++) {
-			if (trace[k].thread == self || !is_change(&trace[k]) ||
-			    memory_address(trace[k].location) != memory_address(trace[i].location))
-				continue;
-			any = true;
-			if (found)
-				found(trace[k].location);
+	thread->looks = 0;
+	thread->changed_at = 0;
+	for (size_t i = thread->relaxed_at; i < steps; i++) {
+		uintptr_t address = memory_address(trace[i].location);
+		unsigned at = find(thread, address);
+
+		if (trace[i].thread != self) {
+			if (is_change(&trace[i]) && at < thread->looks)
+				thread->changed_at = address;
+		} else if (is_look(&trace[i]) && at == thread->looks && at < LOOKS) {
+			thread->look[thread->looks++] = address;
 		}
 	}
-	return any;
+}
+
+/* Something reached memory while threads wait so. */
+void relax_changed(uintptr_t address)
+{
+	struct machine *machine = machine_now;
+
+	for (unsigned t = 0; t < machine->threads; t++) {
+		struct thread_state *thread = &machine->thread[t];
+
+		if (thread->looks && t != self() && find(thread, address) < thread->looks)
+			thread->changed_at = address;
+	}
 }
 
 static bool has_changed(void *argument)
 {
-	const struct thread_state *thread = argument;
-	unsigned self = (unsigned)(thread - machine_now->thread);
-
-	return find_changes(self, thread->relaxed_at, NULL);
-}
-
-static void touch_change(uintptr_t location)
-{
-	engine_touch(location, TOUCH_AWAIT);
+	return ((const struct thread_state *)argument)->changed_at != 0;
 }
 
 void quire_port_relax(struct quire_cpu *cpu)
@@ -170,11 +181,13 @@ void quire_port_relax(struct quire_cpu *cpu)
 		machine_now->abandoned++;
 		engine_abandon();
 	}
+	find_looks(thread, self());
 	block_on("a change of what it looks at", 0);
 	engine_at(__builtin_return_address(0), 0);
 	engine_begin(STEP_RELAX, has_changed, thread);
 	block_on(NULL, 0);
-	find_changes(self(), thread->relaxed_at, touch_change);
+	engine_touch(thread->changed_at, TOUCH_AWAIT);
+	thread->looks = 0;
 	thread->relaxed_at = engine_step_now();
 }
 

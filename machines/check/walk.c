@@ -241,7 +241,8 @@ static void read_table(struct search *search, unsigned level, quire_pfn table, u
 			if (window->asid != search->asid || a > b)
 				continue;
 			if (version.life != life) {
-				freed_table(search, level, table);
+				if (engine_now)
+					freed_table(search, level, table);
 				return;
 			}
 			if (table == search->machine->probed && b == search->now)
@@ -272,7 +273,8 @@ void walk_all(struct machine *machine, unsigned cpu, quire_vaddr va, unsigned ac
 
 	out->count = 0;
 	engine_touch(place(PLACE_TLB, cpu), TOUCH_READ);
-	for (uint32_t i = mmu->windows; i-- > 0;) {
+	/* Under tag 0 nothing is mapped, ever. */
+	for (uint32_t i = search.asid ? mmu->windows : 0; i-- > 0;) {
 		const struct window *window = &mmu->window[i];
 		uint32_t from = window->from > flushed ? window->from : flushed;
 		uint32_t to = window->to - 1 < search.now ? window->to - 1 : search.now;
