@@ -11,7 +11,8 @@ set(QUIRE_ENGINE_SOURCES ${QUIRE_CHECK_SOURCES})
 list(FILTER QUIRE_ENGINE_SOURCES INCLUDE REGEX "/(engine|explore|optimal|bounded|random|coroutine|witness|memory|weak|tso|race|clock|tsan|commute)[^/]*$")
 set(QUIRE_CHECKER_SOURCES ${QUIRE_CHECK_SOURCES})
 list(REMOVE_ITEM QUIRE_CHECKER_SOURCES ${QUIRE_ENGINE_SOURCES})
-list(APPEND QUIRE_CHECKER_SOURCES ${PROJECT_SOURCE_DIR}/machines/softmmu/walk.c)
+list(APPEND QUIRE_CHECKER_SOURCES ${PROJECT_SOURCE_DIR}/machines/softmmu/walk.c
+	${PROJECT_SOURCE_DIR}/machines/lockorder/lockorder.c)
 
 add_library(quire_engine STATIC ${QUIRE_ENGINE_SOURCES})
 target_include_directories(quire_engine PUBLIC ${PROJECT_SOURCE_DIR})

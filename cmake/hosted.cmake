@@ -5,7 +5,8 @@ find_package(Threads REQUIRED)
 pkg_check_modules(urcu REQUIRED IMPORTED_TARGET liburcu-memb)
 
 file(GLOB_RECURSE QUIRE_HOSTED_SOURCES CONFIGURE_DEPENDS
-	${PROJECT_SOURCE_DIR}/machines/softmmu/*.c ${PROJECT_SOURCE_DIR}/machines/hosted/*.c)
+	${PROJECT_SOURCE_DIR}/machines/softmmu/*.c ${PROJECT_SOURCE_DIR}/machines/lockorder/*.c
+	${PROJECT_SOURCE_DIR}/machines/hosted/*.c)
 quire_sources(QUIRE_HOSTED_SOURCES)
 
 add_library(quire_hosted STATIC ${QUIRE_HOSTED_SOURCES})
