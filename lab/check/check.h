@@ -3,8 +3,8 @@
  *
  *	command.c	options, files, the exit status		verdict.c	what a result says about a file
  *	pool.c		worker processes			report.c	the text
- *	merge.c		one result out of many shards'		columns.c	a witness as columns
- *	zoo.c		the table of safeguards			html.c, dot.c	pictures of it
+ *	merge.c		one result out of many shards'		steps.c, columns.c	a witness in words
+ *	zoo.c		the table of safeguards			html.c, dot.c		pictures of it
  *
  * A check is one file with one set of safeguards switched off. It is first given to one worker; one that is not through
  * after so many executions is begun again by all of them, each with a share. The number of executions is what decides,
@@ -75,13 +75,12 @@ struct finding {
 
 struct finding verdict_of(const struct check *check);
 
-/* ---- report.c, columns.c, html.c, dot.c ------------------------------------------------------------------- */
+/* ---- report.c, steps.c, columns.c, html.c, dot.c ------------------------------------------------------------------- */
 
 void report_line(FILE *to, const struct check *check);
 void report_full(FILE *to, const struct check *check);
 void report_command(FILE *to, const struct check *check); /* the options that repeat this check */
-bool step_is_shown(const json_t *step);			  /* or is it of no interest to most */
-void step_text(const json_t *step, char *out, size_t room);
+void steps_prepare(json_t *witness);			  /* gives each step "text", and "shown" */
 void columns_print(FILE *to, const struct check *check, json_t *witness);
 bool html_write(const char *path, const struct check *check);
 bool dot_write(const char *path, const struct check *check);

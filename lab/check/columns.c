@@ -7,8 +7,7 @@
  *	     core/table/change.h:33 entry_clear
  *	13                                       TLB hit x -> frame 5             <== stale
  *
- * Of some hundred steps most change nothing that the reader asks for: loads, statistics, the way down the tree. Those
- * are left out; --verbose and the HTML page have them all.
+ * Steps of no interest (steps.c) are left out; --verbose and the HTML page have them all.
  */
 #include "lab/check/check.h"
 
@@ -17,38 +16,19 @@
 
 enum { WIDTH = 44, NUMBER = 5, THREADS = 32, LINES = 24 };
 
-static bool is_what(const json_t *step, const char *const *names, size_t count)
+/* "stale frame: P1 stores to x ...; missing: a flush of x on P1": what it is, and what is missing. */
+static void kind_of(const char *text, char *out, size_t room)
 {
-	const char *what = json_text(step, "what");
+	size_t length = strcspn(text, ":");
 
-	for (size_t i = 0; i < count; i++)
-		if (strcmp(what, names[i]) == 0)
-			return true;
-	return false;
+	snprintf(out, room, "%.*s", (int)(length < room ? length : room - 1), text);
 }
 
-bool step_is_shown(const json_t *step)
+static const char *missing_of(const char *text)
 {
-	static const char *const quiet[] = { "begin",  "load",	      "rcu lock",     "rcu unlock",
-					     "unlock", "read unlock", "write unlock", "zero",
-					     "copy",   "fence" };
+	const char *at = strstr(text, "missing: ");
 
-	if (json_array_size(json_object_get(step, "notes")))
-		return true;
-	return !is_what(step, quiet, sizeof(quiet) / sizeof(quiet[0]));
-}
-
-void step_text(const json_t *step, char *out, size_t room)
-{
-	static const char *const valued[] = { "load", "store", "rmw", "cas", "drain" };
-	const char *what = json_text(step, "what"), *where = json_text(step, "where");
-	int64_t value = json_number(step, "value");
-
-	if (is_what(step, valued, sizeof(valued) / sizeof(valued[0])) && *where)
-		snprintf(out, room, value > -4096 && value < 65536 ? "%s %s = %lld" : "%s %s = %#llx", what,
-			 where, (long long)value);
-	else
-		snprintf(out, room, "%s%s%s", what, *where ? " " : "", where);
+	return at ? at + strlen("missing: ") : NULL;
 }
 
 /* ---- columns ---------------------------------------------------------------------------------------------- */
@@ -61,6 +41,11 @@ struct sheet {
 	int64_t line[THREADS];
 	bool all;
 };
+
+static bool is_wanted(const struct sheet *sheet, const json_t *step)
+{
+	return sheet->all || json_is_true(json_object_get(step, "shown"));
+}
 
 struct cell {
 	char lines[LINES][WIDTH + 1];
@@ -117,21 +102,23 @@ static void print_statement(struct sheet *sheet, const json_t *step, unsigned th
 		(long long)json_number(step, "line"));
 }
 
-static void print_step(struct sheet *sheet, const json_t *step)
+/* @mark: what is wrong here, or NULL. */
+static void print_step(struct sheet *sheet, const json_t *step, const char *mark)
 {
 	unsigned thread = (unsigned)json_number(step, "thread") % THREADS;
 	unsigned column = (unsigned)sheet->column_of[thread];
 	json_t *notes = json_object_get(step, "notes"), *note;
 	const char *code = json_text(step, "code");
 	struct cell cell = { .count = 0 };
-	char text[300];
 	size_t i;
 
-	step_text(step, text, sizeof(text));
-	cell_add(&cell, "", text);
-	json_array_foreach(notes, i, note) cell_add(&cell, "  ", json_string_value(note));
+	cell_add(&cell, "", json_text(step, "text"));
+	json_array_foreach(notes, i, note)
+		cell_add(&cell, "  ", json_string_value(note));
 	if (*code && (!sheet->code[thread] || strcmp(sheet->code[thread], code) != 0))
 		cell_add(&cell, "  at ", code);
+	if (mark)
+		cell_add(&cell, "", mark);
 	sheet->code[thread] = code;
 	print_statement(sheet, step, thread, column);
 	print_cell(sheet, step, &cell, column);
@@ -145,7 +132,7 @@ static void lay_out(struct sheet *sheet, json_t *steps)
 	size_t i;
 
 	json_array_foreach(steps, i, step)
-		used[(unsigned)json_number(step, "thread") % THREADS] |= sheet->all || step_is_shown(step);
+		used[(unsigned)json_number(step, "thread") % THREADS] |= is_wanted(sheet, step);
 	for (unsigned t = 0; t < THREADS; t++)
 		sheet->column_of[t] = used[t] ? (int)sheet->columns++ : -1;
 }
@@ -167,11 +154,21 @@ void columns_print(FILE *to, const struct check *check, json_t *witness)
 {
 	struct sheet sheet = { .to = to, .all = check->options->verbose };
 	json_t *steps = json_object_get(witness, "steps"), *step;
+	const char *text = json_text(witness, "text"), *missing = missing_of(text);
+	bool violated = strcmp(json_text(witness, "kind"), "violation") == 0;
+	char kind[80], mark[100];
 	size_t i;
 
+	kind_of(text, kind, sizeof(kind));
+	snprintf(mark, sizeof(mark), "<== %s", kind);
+	/* The last step is where the oracle spoke. */
+	if (violated && json_array_size(steps))
+		json_object_set_new(json_array_get(steps, json_array_size(steps) - 1), "shown", json_true());
 	lay_out(&sheet, steps);
 	print_heads(&sheet, json_object_get(witness, "threads"));
-	json_array_foreach(steps, i, step) if (sheet.all || step_is_shown(step)) print_step(&sheet, step);
-	if (json_is_string(json_object_get(witness, "missing")))
-		fprintf(to, "%*smissing: %s\n", NUMBER, "", json_text(witness, "missing"));
+	json_array_foreach(steps, i, step)
+		if (is_wanted(&sheet, step))
+			print_step(&sheet, step, violated && i + 1 == json_array_size(steps) ? mark : NULL);
+	if (violated && missing)
+		fprintf(to, "%*smissing: %.*s\n", NUMBER, "", (int)strcspn(missing, ")"), missing);
 }

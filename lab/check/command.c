@@ -388,6 +388,7 @@ static void check_done(struct check *check, void *data)
 	expected = is_as_expected(checks, check);
 	checks->held += expected;
 	checks->failed |= !expected;
+	steps_prepare(json_object_get(check->result, "witness"));
 	write_pictures(checks, check);
 	if (checks->options->json) {
 		add_json(checks, check);

@@ -14,8 +14,7 @@ static void print_table(FILE *to, const char *mm, const json_t *table)
 	fprintf(to, "\t\t\"%s.%lld\" [label=\"{frame %lld, level %lld, from page %lld", mm,
 		(long long)json_number(table, "pfn"), (long long)json_number(table, "pfn"),
 		(long long)json_number(table, "level"), (long long)json_number(table, "start"));
-	json_array_foreach(entries, i, entry)
-	{
+	json_array_foreach(entries, i, entry) {
 		long long index = json_integer_value(json_array_get(entry, 0));
 
 		fprintf(to, "|<e%lld> %lld: %lld %s", index, index,
@@ -31,8 +30,7 @@ static void print_edges(FILE *to, const char *mm, const json_t *table)
 	bool leaf = json_number(table, "level") == 0;
 	size_t i;
 
-	json_array_foreach(entries, i, entry)
-	{
+	json_array_foreach(entries, i, entry) {
 		long long pfn = json_integer_value(json_array_get(entry, 1));
 		const char *bits = json_string_value(json_array_get(entry, 2));
 
@@ -55,22 +53,24 @@ static void print_graph(FILE *to, const struct check *check, const json_t *pictu
 
 	fprintf(to, "digraph \"%s\" {\n\trankdir=LR;\n\tnode [shape=record, fontname=monospace];\n",
 		check->litmus->name);
-	json_array_foreach(mms, i, mm)
-	{
+	json_array_foreach(mms, i, mm) {
 		json_t *tables = json_object_get(mm, "tables");
 
 		fprintf(to, "\tsubgraph \"cluster_%s\" {\n\t\tlabel=\"%s\";\n", json_text(mm, "mm"),
 			json_text(mm, "mm"));
-		json_array_foreach(tables, j, item) print_table(to, json_text(mm, "mm"), item);
+		json_array_foreach(tables, j, item)
+			print_table(to, json_text(mm, "mm"), item);
 		fprintf(to, "\t}\n");
-		json_array_foreach(tables, j, item) print_edges(to, json_text(mm, "mm"), item);
+		json_array_foreach(tables, j, item)
+			print_edges(to, json_text(mm, "mm"), item);
 	}
-	json_array_foreach(frames, j, item) if (strcmp(json_text(item, "kind"), "anon") == 0 ||
-						strcmp(json_text(item, "kind"), "file") == 0)
-		fprintf(to, "\t\"frame %lld\" [label=\"frame %lld|%s|refs %lld, maps %lld|%lld\"];\n",
-			(long long)json_number(item, "pfn"), (long long)json_number(item, "pfn"),
-			json_text(item, "kind"), (long long)json_number(item, "refs"),
-			(long long)json_number(item, "maps"), (long long)json_number(item, "word"));
+	json_array_foreach(frames, j, item)
+		if (strcmp(json_text(item, "kind"), "anon") == 0 ||
+		    strcmp(json_text(item, "kind"), "file") == 0)
+			fprintf(to, "\t\"frame %lld\" [label=\"frame %lld|%s|refs %lld, maps %lld|%lld\"];\n",
+				(long long)json_number(item, "pfn"), (long long)json_number(item, "pfn"),
+				json_text(item, "kind"), (long long)json_number(item, "refs"),
+				(long long)json_number(item, "maps"), (long long)json_number(item, "word"));
 	fprintf(to, "}\n");
 }
 

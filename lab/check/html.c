@@ -25,8 +25,7 @@ static void add_pictures(json_t *data, json_t *pictures)
 	json_t *unique = json_array(), *at = json_array(), *picture;
 	size_t i;
 
-	json_array_foreach(pictures, i, picture)
-	{
+	json_array_foreach(pictures, i, picture) {
 		if (!i || !json_equal(picture, json_array_get(unique, json_array_size(unique) - 1)))
 			json_array_append(unique, picture);
 		json_array_append_new(at, json_integer((json_int_t)json_array_size(unique) - 1));
@@ -37,11 +36,10 @@ static void add_pictures(json_t *data, json_t *pictures)
 
 static json_t *page_data(const struct check *check)
 {
-	json_t *witness = json_object_get(check->result, "witness"), *step;
+	json_t *witness = json_object_get(check->result, "witness");
 	json_t *data = json_object();
 	struct finding f = verdict_of(check);
 	char about[200];
-	size_t i;
 
 	snprintf(about, sizeof(about), "%s (%s), model %s, geometry %s",
 		 f.violated ? "violated" : litmus_result_name(f.observed), f.search,
@@ -50,14 +48,6 @@ static json_t *page_data(const struct check *check)
 	json_object_set_new(data, "about", json_string(about));
 	json_object_set_new(data, "text", json_string(json_text(witness, "text")));
 	json_object_set(data, "threads", json_object_get(witness, "threads"));
-	json_array_foreach(json_object_get(witness, "steps"), i, step)
-	{
-		char text[300];
-
-		step_text(step, text, sizeof(text));
-		json_object_set_new(step, "text", json_string(text));
-		json_object_set_new(step, "shown", json_boolean(step_is_shown(step)));
-	}
 	json_object_set(data, "steps", json_object_get(witness, "steps"));
 	add_pictures(data, json_object_get(witness, "pictures"));
 	return data;

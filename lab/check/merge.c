@@ -73,7 +73,9 @@ static json_t *find_place(json_t *places, const char *where)
 	size_t i;
 	json_t *place;
 
-	json_array_foreach(places, i, place) if (strcmp(json_text(place, "where"), where) == 0) return place;
+	json_array_foreach(places, i, place)
+		if (strcmp(json_text(place, "where"), where) == 0)
+			return place;
 	return NULL;
 }
 
@@ -83,8 +85,7 @@ static void merge_hot(json_t *to, json_t *from)
 	size_t i;
 	json_t *place;
 
-	json_array_foreach(from, i, place)
-	{
+	json_array_foreach(from, i, place) {
 		json_t *known = find_place(to, json_text(place, "where"));
 
 		if (known)

@@ -70,10 +70,11 @@ static void print_states(FILE *to, const struct check *check)
 	size_t i;
 
 	fprintf(to, "States %zu\n", json_array_size(states));
-	json_array_foreach(states, i, state) fprintf(
-		to, "%-10lld%s %s\n", (long long)json_number(state, "count"),
-		check->litmus->condition && json_is_true(json_object_get(state, "holds")) ? "*>" : ":>",
-		json_text(state, "state"));
+	json_array_foreach(states, i, state)
+		fprintf(to, "%-10lld%s %s\n", (long long)json_number(state, "count"),
+			check->litmus->condition && json_is_true(json_object_get(state, "holds")) ? "*>"
+												  : ":>",
+			json_text(state, "state"));
 }
 
 static void print_witness(FILE *to, const struct check *check)
@@ -96,8 +97,7 @@ static void print_hot(FILE *to, const struct check *check)
 	json_t *hot = json_object_get(check->result, "hot"), *place;
 	size_t i;
 
-	json_array_foreach(hot, i, place)
-	{
+	json_array_foreach(hot, i, place) {
 		if (i == HOT_SHOWN)
 			break;
 		fprintf(to, "%s%s: %lld reversed\n", i ? "      " : "Space ", json_text(place, "where"),

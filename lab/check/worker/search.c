@@ -12,9 +12,11 @@
  */
 #include "lab/check/worker/worker.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
 	USUAL_SECONDS = 60,
@@ -23,6 +25,7 @@ enum {
 	MINIMISE_EXECUTIONS = 20000,
 	MINIMISE_SECONDS = 60, /* a machine too slow for that many gets another witness */
 	PROGRESS_EVERY = 64,
+	HANG_SECONDS = 20,
 };
 
 /* ---- witnesses -------------------------------------------------------------------------------------------- */
@@ -141,6 +144,38 @@ static void ended(void *data, const char *violation)
 		tell_progress(run);
 }
 
+/* ---- a search that stands still --------------------------------------------------------------------------- */
+
+static volatile uint64_t executions_begun;
+
+/*
+ * An execution has at most ENGINE_STEPS steps, so that one which takes so long is in a loop between two steps. Nothing
+ * can be saved then but the word.
+ */
+static void look_whether_it_moves(int signal)
+{
+	static const char text[] = "{\"mistake\": {\"line\": 1, \"column\": 1, \"text\": "
+				   "\"an execution does not end: a loop without a step in it\"}}\n";
+	static uint64_t seen;
+
+	(void)signal;
+	if (seen == executions_begun) {
+		if (write(STDOUT_FILENO, text, sizeof(text) - 1) < 0)
+			_exit(1);
+		_exit(EXIT_BROKEN);
+	}
+	seen = executions_begun;
+	alarm(HANG_SECONDS);
+}
+
+static void watch(void)
+{
+	struct sigaction action = { .sa_handler = look_whether_it_moves, .sa_flags = SA_RESTART };
+
+	sigaction(SIGALRM, &action, NULL);
+	alarm(HANG_SECONDS);
+}
+
 /* ---- the engine's program --------------------------------------------------------------------------------- */
 
 static const char *thread_name(void *data, unsigned thread)
@@ -152,6 +187,7 @@ static void reset(void *data)
 {
 	struct run *run = data;
 
+	executions_begun++;
 	machine_reset(run->machine);
 	run->world = run->frozen;
 	run->has_ended = false;
@@ -337,6 +373,7 @@ void search(struct run *run)
 
 	run->complete_bound = -1;
 	create_engine(run);
+	watch();
 	if (run->options.replay) {
 		replay(run);
 		return;
@@ -349,4 +386,5 @@ void search(struct run *run)
 		search_complete(run);
 	if (run->witness.kind)
 		minimise(run);
+	alarm(0);
 }

@@ -66,10 +66,17 @@ static void step_ended(void)
 static const char *step_name(unsigned what)
 {
 	static const char *const names[] = {
-		[MEMORY_STEP_LOAD] = "load",	 [MEMORY_STEP_STORE] = "store",
-		[MEMORY_STEP_RMW] = "rmw",	 [MEMORY_STEP_COMPARE_EXCHANGE] = "cas",
-		[MEMORY_STEP_FENCE] = "fence",	 [MEMORY_STEP_DRAIN] = "drain",
+		[MEMORY_STEP_LOAD] = "load",
+		[MEMORY_STEP_STORE] = "store",
+		[MEMORY_STEP_RMW] = "rmw",
+		[MEMORY_STEP_COMPARE_EXCHANGE] = "cas",
+		[MEMORY_STEP_FENCE] = "fence",
+		[MEMORY_STEP_DRAIN] = "drain",
 		[MEMORY_STEP_SETTLE] = "settle",
+		/* Otherwise they are called as the core's own are. */
+		[STEP_LOAD] = "user load",
+		[STEP_STORE] = "user store",
+		[STEP_FETCH] = "user fetch",
 	};
 
 	if (what < sizeof(names) / sizeof(names[0]) && names[what])
