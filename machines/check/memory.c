@@ -537,6 +537,8 @@ void memory_hardware_touch(uintptr_t address, unsigned bytes, enum touch_mode mo
 	memory_deliver();
 	if (memory.config.model == MEMORY_TSO)
 		tso_touch(address, bytes, mode, ENGINE_THREADS);
+	else if (memory.config.model == MEMORY_WEAK)
+		weak_hardware_touch(address, bytes, mode);
 	else
 		memory_touch_marked(address, bytes, mode, 0);
 	struct cell *cell = memory_cell(address);

@@ -240,11 +240,22 @@ static bool is_walked(uintptr_t address)
 	return address - (uintptr_t)memory.config.walked < memory.config.walked_bytes;
 }
 
+/* What hardware sees of a location is another one: there, stores meet each other and hardware in both orders. */
+enum { SEEN_BY_HARDWARE = 1 };
+
 static void touch(const struct place *place, enum touch_mode mode)
 {
-	if (is_walked(place->address))
-		mode = mode == TOUCH_LOOK ? TOUCH_READ : TOUCH_WRITE;
 	memory_touch_marked(place->address, place->bytes, mode, 0);
+	if (mode != TOUCH_LOOK && is_walked(place->address))
+		memory_touch_marked(place->address, place->bytes, TOUCH_WRITE, SEEN_BY_HARDWARE);
+}
+
+void weak_hardware_touch(uintptr_t address, unsigned bytes, enum touch_mode mode)
+{
+	if (is_walked(address))
+		memory_touch_marked(address, bytes, mode, SEEN_BY_HARDWARE);
+	if (mode != TOUCH_READ || !is_walked(address))
+		memory_touch_marked(address, bytes, mode, 0);
 }
 
 static uintptr_t location_of(const struct store *store)
@@ -260,7 +271,7 @@ static void read_from(const struct place *place, uint32_t at, enum touch_mode mo
 {
 	const struct store *store = &weak.store[at];
 
-	if (store->number && !is_walked(place->address) && !(mode == TOUCH_SWAP && store->is_rmw))
+	if (store->number && !(mode == TOUCH_SWAP && (store->is_rmw || is_walked(place->address))))
 		engine_touch(location_of(store), TOUCH_AWAIT);
 }
 

@@ -7,10 +7,11 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "run.h"
 
 const char *const model_name[3] = { "SC", "TSO", "WEAK" };
 
@@ -160,51 +161,20 @@ void outcomes_print(const struct outcomes *outcomes, char *out, size_t room)
 
 /* ---- searching ------------------------------------------------------------------------------------------ */
 
-/* A line each, so that nothing is shared but what the program shares. */
-static struct {
-	_Alignas(64) _Atomic uint32_t word[16];
-} arena[LITTLE_LOCATIONS];
-
 static struct {
 	const struct little *program;
 	char output[LITTLE_THREADS][LITTLE_OPS + 1];
 	struct outcomes *outcomes;
 } running;
 
-static const char *name(void *data, unsigned thread)
-{
-	static const char *const names[] = { "P0", "P1", "P2", "P3", "P4", "P5" };
-
-	(void)data;
-	return thread < running.program->threads ? names[thread] : "a buffer";
-}
-
-static bool is_agent(void *data, unsigned thread)
-{
-	(void)data;
-	return thread >= running.program->threads;
-}
-
-static void reset(void *data)
-{
-	(void)data;
-	memset(arena, 0, sizeof(arena));
-	memory_begin();
-}
-
-static void thread_body(void *data, unsigned thread)
+static void thread_body(unsigned thread)
 {
 	const struct little *program = running.program;
-	char *output = running.output[thread % LITTLE_THREADS];
+	char *output = running.output[thread];
 
-	(void)data;
-	if (thread >= program->threads) {
-		memory_buffer_agent(thread - program->threads);
-		return;
-	}
 	for (unsigned i = 0; i < program->ops[thread]; i++) {
 		const struct little_op *op = &program->op[thread][i];
-		unsigned old = little_access(op, &arena[op->location].word[0]);
+		unsigned old = little_access(op, &run_arena[op->location].word);
 
 		if (op->kind != LITTLE_STORE && op->kind != LITTLE_COUNT && op->kind != LITTLE_FENCE)
 			*output++ = (char)('0' + old);
@@ -212,28 +182,25 @@ static void thread_body(void *data, unsigned thread)
 	*output = '\0';
 }
 
-static void finish(void *data)
+static void finish(void)
 {
 	char text[LITTLE_TEXT] = "";
 	size_t used = 0;
 
-	(void)data;
-	memory_settle();
 	for (unsigned t = 0; t < running.program->threads; t++)
 		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s", running.output[t]);
 	if (*running.program->last)
 		text[used++] = '/';
 	for (const char *at = running.program->last; *at; at++)
-		text[used++] = (char)('0' + arena[*at - 'u'].word[0]);
+		text[used++] = (char)('0' + run_arena[*at - 'u'].word);
 	text[used] = '\0';
 	outcomes_add(running.outcomes, text);
 }
 
-static void ended(void *data, const char *violation)
+static void ended(const char *violation)
 {
 	char text[LITTLE_TEXT];
 
-	(void)data;
 	if (!violation)
 		return;
 	snprintf(text, sizeof(text), "!%s", violation);
@@ -243,42 +210,20 @@ static void ended(void *data, const char *violation)
 struct engine_counts little_search(const struct little *program, enum memory_model model,
 				   enum engine_search search, struct outcomes *outcomes)
 {
-	unsigned buffers = model == MEMORY_TSO ? program->threads : 0;
-	struct memory_config memory = {
+	struct run this = {
 		.model = model,
-		.base = arena,
-		.bytes = sizeof(arena),
-		.threads = program->threads + buffers,
-		.first_buffer = program->threads,
-		.buffers = buffers,
-		.name = name,
-	};
-	struct engine_program engine_program = {
-		.threads = memory.threads,
-		.name = name,
-		.reset = reset,
+		.search = search,
+		.bound = LITTLE_THREADS * LITTLE_OPS,
+		.threads = program->threads,
 		.thread = thread_body,
 		.finish = finish,
-		.is_agent = is_agent,
+		.ended = ended,
+		.is_walked = program->is_walked,
 	};
-	struct engine_config config = { .search = search };
-	if (getenv("W")) {
-		memory.walked = arena;
-		memory.walked_bytes = sizeof(arena);
-	}
-	struct engine_counts counts;
 
 	running.program = program;
 	running.outcomes = outcomes;
-	assert_int_equal(memory_create(&memory), 0);
-	struct engine *engine = engine_create(&engine_program);
-	assert_non_null(engine);
-	engine_on_execution(engine, ended, NULL);
-	engine_run(engine, &config, &counts);
-	engine_destroy(engine);
-	memory_destroy();
-	assert_true(counts.complete);
-	return counts;
+	return run(&this).counts;
 }
 
 static void add_words(struct outcomes *outcomes, const char *words)
@@ -290,21 +235,36 @@ static void add_words(struct outcomes *outcomes, const char *words)
 		outcomes_add(outcomes, word);
 }
 
-void expect_outcomes(const char *program, enum memory_model model, const char *outcomes)
+/* @more to what is in @outcomes is what the search finds, and what the axioms allow. */
+static void expect_model(const struct little *program, enum memory_model model, struct outcomes *outcomes,
+			 const char *more)
 {
-	static struct outcomes expected, found, axioms;
-	static char a[8192], b[8192];
+	static struct outcomes found[2];
+	static const char *const who[] = { "search", "axioms" };
+	static char text[256], expected[8192], other[8192];
+
+	add_words(outcomes, more);
+	found[0].count = found[1].count = 0;
+	little_search(program, model, SEARCH_SOURCE, &found[0]);
+	axioms_outcomes(program, model, &found[1]);
+	for (unsigned i = 0; i < 2; i++) {
+		if (outcomes_equal(outcomes, &found[i]))
+			continue;
+		little_print(program, text, sizeof(text));
+		outcomes_print(outcomes, expected, sizeof(expected));
+		outcomes_print(&found[i], other, sizeof(other));
+		fail_msg("%s under %s:\nexpected %s\n%s   %s", text, model_name[model], expected, who[i],
+			 other);
+	}
+}
+
+void expect_outcomes(const char *program, const char *sc, const char *tso, const char *weak)
+{
+	static struct outcomes outcomes;
 	struct little parsed = little(program);
 
-	expected.count = found.count = axioms.count = 0;
-	add_words(&expected, outcomes);
-	little_search(&parsed, model, SEARCH_SOURCE, &found);
-	axioms_outcomes(&parsed, model, &axioms);
-	outcomes_print(&expected, a, sizeof(a));
-	outcomes_print(&found, b, sizeof(b));
-	if (!outcomes_equal(&expected, &found))
-		fail_msg("%s under %s:\nexpected %s\nfound    %s", program, model_name[model], a, b);
-	outcomes_print(&axioms, b, sizeof(b));
-	if (!outcomes_equal(&expected, &axioms))
-		fail_msg("%s under %s:\nexpected %s\naxioms   %s", program, model_name[model], a, b);
+	outcomes.count = 0;
+	expect_model(&parsed, MEMORY_SC, &outcomes, sc);
+	expect_model(&parsed, MEMORY_TSO, &outcomes, tso);
+	expect_model(&parsed, MEMORY_WEAK, &outcomes, weak);
 }

@@ -43,6 +43,7 @@ struct little {
 	struct little_op op[LITTLE_THREADS][LITTLE_OPS];
 	unsigned ops[LITTLE_THREADS];
 	char last[LITTLE_LOCATIONS + 1];
+	bool is_walked; /* run.h */
 };
 
 struct outcomes {
@@ -72,7 +73,10 @@ uint64_t axioms_outcomes(const struct little *program, enum memory_model model, 
 
 extern const char *const model_name[3];
 
-/* Fails the test, and says how, unless the search finds exactly these, space between them. */
-void expect_outcomes(const char *program, enum memory_model model, const char *outcomes);
+/*
+ * Fails the test, and says how, unless the search finds exactly these, space between them: under SC; what TSO has
+ * more; what WEAK has more than that.
+ */
+void expect_outcomes(const char *program, const char *sc, const char *tso, const char *weak);
 
 #endif
