@@ -19,7 +19,7 @@ int64_t value_of(const struct run *run, const struct litmus_value *value, const 
 	for (unsigned i = 0; i < LITMUS_REGISTERS; i++)
 		sum += (uint64_t)(int64_t)value->coefficients[i] * registers[i];
 	if (value->is_address)
-		sum += address_of(run, &value->address, registers);
+		sum += va_of(run, &value->address, registers);
 	return (int64_t)sum;
 }
 
@@ -34,7 +34,7 @@ static bool read_memory(struct run *run, const struct litmus_condition *c, uint6
 	if (!run->world.held[c->mm])
 		return false; /* torn down */
 	return quire_peek(machine_cpu(run->machine, 0), run->world.mms[c->mm], out,
-			  address_of(run, &c->address, none), 8) == 8;
+			  va_of(run, &c->address, none), 8) == 8;
 }
 
 static bool read_file(struct run *run, const struct litmus_condition *c, uint64_t *out)

@@ -124,7 +124,7 @@ static int64_t do_mremap(const struct act *a)
 	uint32_t flags = (s->words & WORD_MAYMOVE ? QUIRE_MREMAP_MAYMOVE : 0u) |
 			 (s->words & WORD_FIXED ? QUIRE_MREMAP_FIXED : 0u) |
 			 (s->words & WORD_DONTUNMAP ? QUIRE_MREMAP_DONTUNMAP : 0u);
-	quire_vaddr to = s->words & WORD_FIXED ? address_of(a->run, &s->other, a->registers) : 0;
+	quire_vaddr to = s->words & WORD_FIXED ? va_of(a->run, &s->other, a->registers) : 0;
 
 	return quire_mremap(a->cpu, a->mm, a->start, a->length, s->pages * QUIRE_PAGE_SIZE, flags, to);
 }
@@ -302,7 +302,7 @@ static void do_process_vm(const struct act *a)
 	struct quire_mm *other = mm_of(a, s->other_mm);
 	uint64_t bytes = s->pages ? s->pages * QUIRE_PAGE_SIZE : 8;
 	struct quire_iovec local = { a->start, bytes };
-	struct quire_iovec remote = { address_of(a->run, &s->other, a->registers), bytes };
+	struct quire_iovec remote = { va_of(a->run, &s->other, a->registers), bytes };
 
 	set_result(a,
 		   other ? quire_process_vm(a->cpu, a->mm, &local, 1, other, &remote, 1, s->op == OP_WRITEV)
@@ -565,7 +565,7 @@ static void run_statement(struct run *run, unsigned column, struct quire_cpu **c
 		return;
 	}
 	a.mm = mm_of(&a, s->mm >= 0 ? s->mm : run->world.current[column]);
-	a.start = address_of(run, &s->range.start, a.registers);
+	a.start = va_of(run, &s->range.start, a.registers);
 	a.length = s->range.pages * QUIRE_PAGE_SIZE;
 	if (needs_mm(s->op) && !a.mm)
 		set_result(&a, -QUIRE_ESRCH);

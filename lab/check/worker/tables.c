@@ -6,7 +6,7 @@
  *
  *	{ "mms":  [{ "mm": "A", "root": 3, "tables": [{ "pfn": 3, "level": 2, "start": 0, "entries": [[1, 5, "UWP"]] }] }],
  *	  "frames": [{ "pfn": 5, "kind": "table", "refs": 1, "maps": 0, "word": 0 }],
- *	  "cpus": [{ "mm": "A", "lazy": false }] }
+ *	  "cpus": [{ "mm": "A", "lazy": false, "tlb": [{ "text": "x -> frame 5", "stale": false }] }] }
  */
 #include "lab/check/worker/worker.h"
 
@@ -118,11 +118,11 @@ static json_t *cpus_json(struct run *run)
 
 	for (unsigned i = 0; i < run->cpus; i++) {
 		const struct cpu_tlb *tlb = (*machine_cpu(run->machine, i))->tlb;
+		const struct quire_as *as = *(struct quire_as *const volatile *)&tlb->as;
 
-		json_array_append_new(cpus,
-				      json_pack("{s:s, s:b}", "mm",
-						mm_name(run, *(struct quire_as *const volatile *)&tlb->as),
-						"lazy", (int)*(const volatile bool *)&tlb->lazy));
+		json_array_append_new(cpus, json_pack("{s:s, s:b, s:o}", "mm", mm_name(run, as), "lazy",
+						      (int)*(const volatile bool *)&tlb->lazy, "tlb",
+						      tlb_json(run, i)));
 	}
 	return cpus;
 }

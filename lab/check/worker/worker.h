@@ -4,7 +4,7 @@
  *	main.c		options, the order of things		result.c	the result as JSON
  *	world.c		set-up, reset, end			witness.c	a violation's steps, by replaying it
  *	interpret.c	statements				source.c	return addresses to source lines
- *	evaluate.c	conditions, states			tables.c	page tables as they are, for pictures
+ *	evaluate.c	conditions, states			tables.c, tlb.c	page tables and TLBs as they are, for pictures
  *	search.c	which searches, how long		safeguards.c	switching them off
  *
  * `quire check` runs it, one process a shard, and reads from its standard output lines of JSON: progress, then one
@@ -104,8 +104,7 @@ _Noreturn void mistake(const struct run *run, struct litmus_place at, const char
 	__attribute__((format(printf, 3, 4)));
 
 void world_create(struct run *run);
-quire_vaddr address_of(const struct run *run, const struct litmus_address *address,
-		       const uint64_t *registers);
+quire_vaddr va_of(const struct run *run, const struct litmus_address *address, const uint64_t *registers);
 uint64_t file_position(const struct litmus_address *address);
 void put_mm(struct run *run, struct quire_cpu **cpu, int name, unsigned holder);
 
@@ -148,6 +147,10 @@ const char *source_line(const void *code);
 
 void tables_prepare(struct run *run); /* unscheduled */
 json_t *tables_json(struct run *run);
+
+/* ---- tlb.c ------------------------------------------------------------------------------------------------ */
+
+json_t *tlb_json(struct run *run, unsigned cpu);
 
 /* ---- safeguards.c ----------------------------------------------------------------------------------------- */
 

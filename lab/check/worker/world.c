@@ -34,7 +34,7 @@ _Noreturn void mistake(const struct run *run, struct litmus_place at, const char
 
 /* ---- addresses -------------------------------------------------------------------------------------------- */
 
-quire_vaddr address_of(const struct run *run, const struct litmus_address *address, const uint64_t *registers)
+quire_vaddr va_of(const struct run *run, const struct litmus_address *address, const uint64_t *registers)
 {
 	quire_vaddr base = address->name < 0 ? registers[address->reg]
 					     : run->litmus->names[address->name].page * QUIRE_PAGE_SIZE;
