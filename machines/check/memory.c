@@ -306,7 +306,7 @@ void memory_forget(uintptr_t address, size_t bytes)
 	if (address - memory.base >= memory.bytes)
 		return;
 	if (engine_now && memory.config.model == MEMORY_TSO && tso_holds(engine_self(), address, bytes))
-		tso_drain(engine_self());
+		tso_settle(address, bytes, __builtin_return_address(0));
 	for (uintptr_t word = address & ~(uintptr_t)(WORD - 1); word < address + bytes; word += WORD)
 		memory_cell(word)->execution = 0;
 }
@@ -567,12 +567,18 @@ void memory_acquire(uintptr_t object)
 		clock_acquire(object);
 }
 
-/* What the thread has stored reaches memory before what follows, in this step at the latest. */
-static void drain_self(void)
+void memory_drain(const void *code)
+{
+	if (engine_now && memory.config.model == MEMORY_TSO)
+		tso_fence(code);
+}
+
+static void expect_drained(void)
 {
 	if (memory.config.model != MEMORY_TSO)
 		return;
-	tso_drain(engine_self());
+	if (!tso_is_drained(memory_self()))
+		engine_violation("the machine releases something with stores still in the buffer");
 	tso_touch_drained(engine_self());
 }
 
@@ -581,7 +587,7 @@ void memory_release(uintptr_t object)
 	if (!engine_now)
 		return;
 	memory_deliver();
-	drain_self();
+	expect_drained();
 	clock_release(object);
 }
 
@@ -590,7 +596,7 @@ void memory_full(void)
 	if (!engine_now)
 		return;
 	memory_deliver();
-	drain_self();
+	expect_drained();
 	if (memory.config.model == MEMORY_WEAK)
 		weak_fence();
 	clock_acquire(FULL_FENCES);

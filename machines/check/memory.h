@@ -99,12 +99,16 @@ void memory_hardware_touch(uintptr_t address, unsigned bytes, enum touch_mode mo
 /*
  * Happens-before that other mechanisms make (locks, wakes, IPIs, grace periods): release() puts what the running
  * thread has seen into the object, acquire() takes it out. Part of the caller's transition. full() is both, and
- * with every other full() and every seq_cst fence in one order: a full fence. Under TSO whoever calls release() or
- * full() waits until memory_is_drained(); what is still buffered is otherwise written in this transition.
+ * with every other full() and every seq_cst fence in one order: a full fence.
+ *
+ * Under TSO whoever calls release() or full() has waited until its store buffer is empty: memory_is_drained() was a
+ * condition of its transition, or it has called drain() before, which is a transition if one is needed. (To empty it
+ * within the caller's step would hide from the search what others could have seen of the stores before.)
  */
 void memory_acquire(uintptr_t object);
 void memory_release(uintptr_t object);
 void memory_full(void);
+void memory_drain(const void *code);
 
 /*
  * The running thread, as far as memory is concerned, has all that @of has seen (an interrupt handler that comes
@@ -115,7 +119,10 @@ void memory_join(unsigned of);
 /* TSO: is the running thread's (or @thread's) store buffer empty? For conditions. */
 bool memory_is_drained(unsigned thread);
 
-/* The arena is given back or taken anew (free, alloc): what was known of its accesses is forgotten. */
+/*
+ * The arena is given back or taken anew (free, alloc): what was known of its accesses is forgotten. Under TSO this may
+ * be a transition: what the thread has stored there must have arrived.
+ */
 void memory_forget(uintptr_t address, size_t bytes);
 
 /* Plain accesses seen in all executions. */

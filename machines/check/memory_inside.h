@@ -147,7 +147,7 @@ bool weak_compare_exchange(uintptr_t address, unsigned bytes, uint64_t *expected
 void weak_plain_write(struct place *place);    /* about to happen, by the running thread */
 void weak_hardware_write(struct place *place); /* the same, by nobody: orders nothing */
 void weak_hardware_touch(uintptr_t address, unsigned bytes, enum touch_mode mode);
-void weak_fence(void);			       /* seq_cst */
+void weak_fence(void); /* seq_cst */
 
 /* commute.c */
 bool commute_is_used(const void *code); /* what the call that returns to @code returns */

@@ -48,6 +48,7 @@ void quire_port_rcu_unlock(struct quire_cpu *cpu)
 	}
 	if (--thread->rcu_depth || !engine_now || !machine->config.rcu_agent)
 		return;
+	memory_drain(__builtin_return_address(0));
 	/* A grace period that began in this very step or later does not wait for us. */
 	engine_touch(place(PLACE_READER, self() + ENGINE_THREADS), TOUCH_SIGNAL);
 	memory_release(place(PLACE_READER, self()));
