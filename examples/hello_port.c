@@ -122,11 +122,17 @@ void quire_port_tlb_flush_asid(struct quire_cpu *cpu, unsigned asid)
 	(void)cpu, (void)asid;
 }
 
-/* Only debug builds of the library call these two. */
+/* Only debug builds of the library call these three. */
 _Noreturn void quire_port_panic(const char *file, int line, const char *condition)
 {
 	fprintf(stderr, "%s:%d: %s\n", file, line, condition);
 	abort();
+}
+
+void quire_port_lock_note(const void *lock, enum quire_lock_note note)
+{
+	(void)lock;
+	(void)note;
 }
 
 bool quire_port_is_here(struct quire_cpu *cpu)

@@ -8,7 +8,9 @@
 
 #ifdef QUIRE_DEBUG
 #define quire_assert(condition) ((condition) ? (void)0 : quire_port_panic(__FILE__, __LINE__, #condition))
+#define quire_lock_note(lock, note) quire_port_lock_note(lock, note)
 #else
+#define quire_lock_note(lock, note) ((void)0)
 #define quire_assert(condition) ((void)sizeof(condition))
 #endif
 

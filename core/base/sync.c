@@ -37,7 +37,7 @@
 
 #define SLEEPER 1u
 
-bool rwlock_try_read(struct rwlock *lock)
+static bool enter_read(struct rwlock *lock)
 {
 	uint32_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
 
@@ -50,7 +50,7 @@ bool rwlock_try_read(struct rwlock *lock)
 	return false;
 }
 
-bool rwlock_try_write(struct rwlock *lock)
+static bool enter_write(struct rwlock *lock)
 {
 	uint32_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
 
@@ -61,6 +61,24 @@ bool rwlock_try_write(struct rwlock *lock)
 			return true;
 	}
 	return false;
+}
+
+bool rwlock_try_read(struct rwlock *lock)
+{
+	bool entered = enter_read(lock);
+
+	if (entered)
+		quire_lock_note(lock, QUIRE_LOCK_TRIED);
+	return entered;
+}
+
+bool rwlock_try_write(struct rwlock *lock)
+{
+	bool entered = enter_write(lock);
+
+	if (entered)
+		quire_lock_note(lock, QUIRE_LOCK_TRIED);
+	return entered;
 }
 
 /* Hold new readers off. False when the lock came free meanwhile, so that there is nothing to wait for. */
@@ -91,22 +109,24 @@ static uint32_t announce(struct rwlock *lock)
 
 void rwlock_read(struct quire_cpu **cpu, struct rwlock *lock)
 {
-	while (!rwlock_try_read(lock)) {
+	while (!enter_read(lock)) {
 		uint32_t turn = announce(lock);
 
 		if (is_closed_to_readers(lock))
 			quire_port_wait(cpu, &lock->turn, turn);
 	}
+	quire_lock_note(lock, QUIRE_LOCK_SHARED);
 }
 
 void rwlock_write(struct quire_cpu **cpu, struct rwlock *lock)
 {
-	while (!rwlock_try_write(lock)) {
+	while (!enter_write(lock)) {
 		uint32_t turn = announce(lock);
 
 		if (ask_for_write(lock))
 			quire_port_wait(cpu, &lock->turn, turn);
 	}
+	quire_lock_note(lock, QUIRE_LOCK_TAKEN);
 }
 
 /* After (c): let those in who sleep. */
@@ -123,6 +143,7 @@ static void wake_sleepers(struct quire_cpu *cpu, struct rwlock *lock)
 
 void rwlock_read_done(struct quire_cpu *cpu, struct rwlock *lock)
 {
+	quire_lock_note(lock, QUIRE_LOCK_GIVEN);
 	uint32_t before = atomic_fetch_sub_explicit(&lock->word, 1, memory_order_seq_cst); /* (c) */
 
 	quire_assert(before & READERS);
@@ -132,6 +153,7 @@ void rwlock_read_done(struct quire_cpu *cpu, struct rwlock *lock)
 
 void rwlock_write_done(struct quire_cpu *cpu, struct rwlock *lock)
 {
+	quire_lock_note(lock, QUIRE_LOCK_GIVEN);
 	uint32_t before = atomic_fetch_and_explicit(&lock->word, ~WRITER, memory_order_seq_cst); /* (c) */
 
 	quire_assert(before & WRITER);

@@ -196,10 +196,19 @@ void folio_put(struct quire_cpu *cpu, struct folio *folio)
 
 /* ---- the folio lock ---------------------------------------------------------------------------------- */
 
-bool folio_trylock(struct folio *folio)
+static bool set_locked(struct folio *folio)
 {
 	/* Acquire pairs with the release in folio_unlock(). */
 	return !(atomic_fetch_or_explicit(&folio->flags, FOLIO_LOCKED, memory_order_acquire) & FOLIO_LOCKED);
+}
+
+bool folio_trylock(struct folio *folio)
+{
+	bool locked = set_locked(folio);
+
+	if (locked)
+		quire_lock_note(&folio->flags, QUIRE_LOCK_TRIED);
+	return locked;
 }
 
 /*
@@ -226,12 +235,14 @@ static void wait_for_unlock(struct quire_cpu **cpu, struct folio *folio)
 
 void folio_lock(struct quire_cpu **cpu, struct folio *folio)
 {
-	while (!folio_trylock(folio))
+	while (!set_locked(folio))
 		wait_for_unlock(cpu, folio);
+	quire_lock_note(&folio->flags, QUIRE_LOCK_TAKEN);
 }
 
 void folio_unlock(struct quire_cpu *cpu, struct folio *folio)
 {
+	quire_lock_note(&folio->flags, QUIRE_LOCK_GIVEN);
 	uint32_t before = atomic_fetch_and_explicit(&folio->flags, ~(uint32_t)(FOLIO_LOCKED | FOLIO_WAITED),
 						    memory_order_release);
 

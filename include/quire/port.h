@@ -107,6 +107,14 @@ _Noreturn void quire_port_panic(const char *file, int line, const char *conditio
  */
 bool quire_port_is_here(struct quire_cpu *cpu);
 
+/*
+ * Debug builds: the caller has taken a lock of the core's (alone, or shared with other readers; or only tried, and
+ * so waited for nobody), or is about to give it back. For a machine that watches in which order locks are taken; it
+ * need not do anything.
+ */
+enum quire_lock_note { QUIRE_LOCK_TAKEN, QUIRE_LOCK_SHARED, QUIRE_LOCK_TRIED, QUIRE_LOCK_GIVEN };
+void quire_port_lock_note(const void *lock, enum quire_lock_note note);
+
 /* ---- with defaults ------------------------------------------------------------------------------------- */
 
 /*
@@ -144,23 +152,43 @@ void quire_spin_lock(struct quire_cpu *cpu, struct quire_spin *lock);
 bool quire_spin_trylock(struct quire_cpu *cpu, struct quire_spin *lock);
 void quire_spin_unlock(struct quire_cpu *cpu, struct quire_spin *lock);
 #else
-static inline bool quire_spin_trylock(struct quire_cpu *cpu, struct quire_spin *lock)
+static inline void quire_spin_note(struct quire_spin *lock, enum quire_lock_note note)
 {
-	(void)cpu;
+#ifdef QUIRE_DEBUG
+	quire_port_lock_note(lock, note);
+#else
+	(void)lock;
+	(void)note;
+#endif
+}
+
+static inline bool quire_spin_enter(struct quire_spin *lock)
+{
 	/* Acquire pairs with the release in quire_spin_unlock(). */
 	return atomic_load_explicit(&lock->word, memory_order_relaxed) == 0 &&
 	       atomic_exchange_explicit(&lock->word, 1, memory_order_acquire) == 0;
 }
 
+static inline bool quire_spin_trylock(struct quire_cpu *cpu, struct quire_spin *lock)
+{
+	(void)cpu;
+	if (!quire_spin_enter(lock))
+		return false;
+	quire_spin_note(lock, QUIRE_LOCK_TRIED);
+	return true;
+}
+
 static inline void quire_spin_lock(struct quire_cpu *cpu, struct quire_spin *lock)
 {
-	while (!quire_spin_trylock(cpu, lock))
+	while (!quire_spin_enter(lock))
 		quire_port_relax(cpu);
+	quire_spin_note(lock, QUIRE_LOCK_TAKEN);
 }
 
 static inline void quire_spin_unlock(struct quire_cpu *cpu, struct quire_spin *lock)
 {
 	(void)cpu;
+	quire_spin_note(lock, QUIRE_LOCK_GIVEN);
 	atomic_store_explicit(&lock->word, 0, memory_order_release);
 }
 #endif

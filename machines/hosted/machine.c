@@ -124,6 +124,7 @@ static void free_machine(struct hosted *machine)
 	free(machine->cpus);
 	memory_destroy(machine);
 	waits_destroy(machine);
+	watch_destroy(machine->watch);
 	pthread_cond_destroy(&machine->changed);
 	pthread_mutex_destroy(&machine->lock);
 	free(machine);
@@ -144,6 +145,7 @@ static struct hosted *allocate(const struct hosted_config *config)
 	pthread_mutex_init(&machine->lock, NULL);
 	pthread_cond_init(&machine->changed, NULL);
 	waits_create(machine);
+	machine->watch = watch_create();
 	return machine;
 }
 

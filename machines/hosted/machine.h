@@ -51,6 +51,14 @@ struct ipi {
 	_Atomic uint32_t pending; /* targets that have not run it yet */
 };
 
+enum { HOSTED_HELD = 32 };
+
+struct held_lock {
+	uintptr_t lock;
+	unsigned class; /* machines/lockorder's */
+	bool shared;
+};
+
 struct hosted_cpu {
 	/* fixed before the thread starts */
 	struct hosted *machine;
@@ -65,6 +73,8 @@ struct hosted_cpu {
 	unsigned rcu_depth; /* read-side sections it is in */
 	bool in_handler;
 	struct ipi ipi;
+	unsigned held_count; /* debug builds: locks that it holds; see lockwatch.c */
+	struct held_lock held[HOSTED_HELD];
 
 	/* written by everybody */
 	_Alignas(64) _Atomic uint32_t attention;  /* there is something in @from */
@@ -113,6 +123,7 @@ struct hosted {
 
 	struct rcu_queue rcu;
 	struct wait_bucket wait[WAIT_BUCKETS];
+	struct lock_watch *watch; /* fixed; NULL: nobody watches */
 };
 
 /* The CPU that this thread is, or runs a handler for; NULL on threads that are none. */
@@ -122,6 +133,13 @@ static inline struct hosted_cpu *hosted_cpu_of(const struct quire_cpu *cpu)
 {
 	return cpu->machine;
 }
+
+/* ---- lockwatch.c: the order of locks, in debug builds ------------------------------------------- */
+
+struct lock_watch *watch_create(void); /* NULL: not in this build, or no memory */
+void watch_destroy(struct lock_watch *watch);
+void watch_object(struct lock_watch *watch, const void *start, size_t bytes);
+void watch_forget(struct lock_watch *watch, const void *start);
 
 /* ---- sleep.c: bells ----------------------------------------------------------------------------- */
 

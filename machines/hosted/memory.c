@@ -56,6 +56,7 @@ void *quire_port_alloc(struct quire_cpu *cpu, size_t bytes)
 	if (!object)
 		return NULL;
 	memset(object, 0, object_size(bytes));
+	watch_object(machine->watch, object, bytes);
 	atomic_fetch_add_explicit(&machine->objects, 1, memory_order_relaxed);
 	return object;
 }
@@ -65,6 +66,7 @@ void quire_port_free(struct quire_cpu *cpu, void *object, size_t bytes)
 	if (!object)
 		return;
 	atomic_fetch_sub_explicit(&machine_of(cpu)->objects, 1, memory_order_relaxed);
+	watch_forget(machine_of(cpu)->watch, object);
 #ifdef QUIRE_DEBUG
 	memset(object, 0xdb, bytes); /* so that who still reads it notices */
 #else

@@ -168,6 +168,12 @@ void quire_port_panic(const char *file, int line, const char *condition)
 	abort();
 }
 
+void quire_port_lock_note(const void *lock, enum quire_lock_note note)
+{
+	(void)lock;
+	(void)note;
+}
+
 bool quire_port_is_here(struct quire_cpu *cpu)
 {
 	(void)cpu;
