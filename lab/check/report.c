@@ -117,11 +117,12 @@ static void print_search(FILE *to, const struct check *check, const struct findi
 	double seconds = check->ended - check->began;
 
 	fprintf(to, "Search %s, model %s", f->search, model_name(check));
-	/* Where workers were stopped, how far each had come depends on the machine. */
+	/* Where workers were stopped, how far each had come depends on the machine; and so does what they begin in vain. */
 	if (!*json_text(r, "stopped") || !check->shared)
-		fprintf(to, ", %lld executions, %lld begun in vain, at most %lld steps",
-			(long long)json_number(r, "executions"), (long long)json_number(r, "blocked"),
+		fprintf(to, ", %lld executions, at most %lld steps", (long long)json_number(r, "executions"),
 			(long long)json_number(r, "longest"));
+	if (!check->shared)
+		fprintf(to, ", %lld begun in vain", (long long)json_number(r, "blocked"));
 	fprintf(to, "\nTime %.2f s, %.0f executions/s\n", seconds,
 		seconds > 0 ? (double)json_number(r, "executions") / seconds : 0);
 }

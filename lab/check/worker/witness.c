@@ -26,6 +26,7 @@ static struct {
 	struct began *began;
 	size_t count, room;
 	json_t *pictures; /* one for each step, the state before the first included */
+	json_t *places;	  /* what each step touched, as it was called then */
 	bool is_first[LITMUS_CPUS];
 } trace;
 
@@ -54,11 +55,27 @@ static const struct litmus_statement *statement_at(unsigned thread, size_t step)
 	return s;
 }
 
-/* In place of the memory's own hook, which it calls. */
+static void name_place(struct run *run, const struct engine_step *step)
+{
+	json_array_append_new(trace.places,
+			      json_string(step->location ? machine_describe(run->machine, step->location)
+							 : ""));
+}
+
+/*
+ * In place of the memory's own hook, which it calls. Places are named at once: by the end what stands there may have
+ * been freed.
+ */
 static void step_ended(void)
 {
+	size_t count;
+	const struct engine_step *steps = engine_trace(trace.run->engine, &count);
+
 	memory_deliver();
-	json_array_append_new(trace.pictures, tables_json(trace.run));
+	while (json_array_size(trace.places) < count)
+		name_place(trace.run, &steps[json_array_size(trace.places)]);
+	if (trace.run->options.tables)
+		json_array_append_new(trace.pictures, tables_json(trace.run));
 }
 
 /* ---- one step --------------------------------------------------------------------------------------------- */
@@ -104,9 +121,7 @@ static json_t *step_json(struct run *run, const struct engine_step *step, size_t
 				 step->code ? source_line(step->code) : "", "value", (json_int_t)step->value,
 				 "choices", (int)step->choices, "notes", notes_of(run, number));
 
-	if (step->location)
-		json_object_set_new(json, "where",
-				    json_string(machine_describe(run->machine, step->location)));
+	json_object_set(json, "where", json_array_get(trace.places, number));
 	if (s) {
 		json_object_set_new(json, "line", json_integer(s->at.line));
 		json_object_set_new(json, "statement", json_string(s->text));
@@ -122,6 +137,9 @@ static json_t *steps_json(struct run *run)
 
 	for (size_t i = 0; i < count; i++)
 		source_want(steps[i].code);
+	/* A violation's step does not end. */
+	while (json_array_size(trace.places) < count)
+		name_place(run, &steps[json_array_size(trace.places)]);
 	source_resolve();
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(list, step_json(run, &steps[i], i));
@@ -150,19 +168,19 @@ json_t *witness_json(struct run *run)
 	trace.run = run;
 	trace.count = 0;
 	trace.pictures = json_array();
+	trace.places = json_array();
 	for (unsigned i = 0; i < LITMUS_CPUS; i++)
 		trace.is_first[i] = true;
 	if (run->options.tables) {
 		machine_reset(run->machine);
 		run->world = run->frozen;
 		json_array_append_new(trace.pictures, tables_json(run));
-		engine_on_step(step_ended);
 	}
+	engine_on_step(step_ended);
 	run->tracing = run->minimising = true;
 	engine_replay(run->engine, w->schedule, &counts);
 	run->tracing = run->minimising = false;
-	if (run->options.tables)
-		engine_on_step(memory_deliver);
+	engine_on_step(memory_deliver);
 	json = json_pack("{s:s, s:s, s:s, s:i, s:o, s:o}", "kind",
 			 w->kind == WITNESS_VIOLATION	? "violation"
 			 : w->kind == WITNESS_CONDITION ? "condition"
@@ -172,5 +190,6 @@ json_t *witness_json(struct run *run)
 	if (run->options.tables)
 		json_object_set(json, "pictures", trace.pictures);
 	json_decref(trace.pictures);
+	json_decref(trace.places);
 	return json;
 }
