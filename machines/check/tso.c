@@ -215,6 +215,7 @@ void tso_store(uintptr_t address, unsigned bytes, uint64_t value, int order, con
 	memory_deliver();
 	if (!memory_self()->begun || !has_room(buffer)) {
 		memory_begin_step(MEMORY_STEP_STORE, address, code, has_room, buffer);
+		engine_note(value);
 		if (buffer->next >= ENTRIES)
 			engine_touch(location_of(TAKEN_OUT, self, buffer->next - ENTRIES), TOUCH_AWAIT);
 	}
@@ -264,9 +265,10 @@ void tso_agent(unsigned thread)
 	while (buffer) {
 		memory_begin_step(MEMORY_STEP_DRAIN, 0, NULL, holds_something, buffer);
 		uint64_t number = buffer->oldest;
-		engine_touch(location_of(PUT_IN, thread, number), TOUCH_AWAIT);
 		engine_note_code(entry_at(buffer, number)->code);
+		/* First: witnesses name a step by what it touches first. */
 		take_out(thread);
+		engine_touch(location_of(PUT_IN, thread, number), TOUCH_AWAIT);
 		engine_touch(location_of(TAKEN_OUT, thread, number), TOUCH_SIGNAL);
 		buffer->taken = number + 1;
 	}
