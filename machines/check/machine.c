@@ -17,6 +17,7 @@
 #include "inside.h"
 
 #include "../../core/phys/frames.h"
+#include "../../core/table/tlb.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -203,6 +204,17 @@ static bool is_exempt(void *data, uintptr_t address)
 	return is_physical(machine, address) && machine->folios[frame_of(machine, address)].kind != FOLIO_TABLE;
 }
 
+/* The core's handlers look at their CPU's TLB alone, for what is stored and not exchanged (port.h, locking.md). */
+static bool is_seen_by_handlers(void *data, uintptr_t address)
+{
+	struct machine *machine = data;
+
+	for (unsigned i = 0; i < machine->cpus; i++)
+		if (address - (uintptr_t)machine->cpu[i].cpu->tlb < sizeof(struct cpu_tlb))
+			return true;
+	return false;
+}
+
 static const char *name_of_thread(void *data, unsigned thread)
 {
 	return machine_thread_name(data, thread);
@@ -264,6 +276,7 @@ static int create_memory(struct machine *machine)
 		.changed = changed,
 		.is_exempt = is_exempt,
 		.name = name_of_thread,
+		.is_seen_by_handlers = is_seen_by_handlers,
 		.walked = machine->memory,
 		.walked_bytes = machine->memory_bytes,
 		.data = machine,

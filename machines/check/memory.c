@@ -608,8 +608,10 @@ void memory_join(unsigned of)
 	if (!engine_now)
 		return;
 	clock_join(of);
-	if (memory.config.model == MEMORY_TSO)
+	if (memory.config.model == MEMORY_TSO) {
 		tso_touch_drained(of);
+		tso_interrupt(of);
+	}
 }
 
 bool memory_is_drained(unsigned thread)

@@ -57,6 +57,11 @@ struct memory_config {
 	bool (*is_exempt)(void *data, uintptr_t address);
 	const char *(*name)(void *data, unsigned thread); /* for reports of races; may be NULL */
 	/*
+	 * TSO: may an interrupt handler look at @address? Stores to there and interrupts of the storing thread are
+	 * tried in both orders. May be NULL: a handler may look anywhere.
+	 */
+	bool (*is_seen_by_handlers)(void *data, uintptr_t address);
+	/*
 	 * WEAK: where hardware looks (tables). Two stores there are made in both orders: which came first can be
 	 * told from what hardware read between, not only from the order that the location ends with.
 	 */

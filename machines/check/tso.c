@@ -17,6 +17,11 @@
  *	everybody else, hardware	as if t were a thread without buffer: READ x; WRITE x and all x.u
  *
  * Two stores meet at x. Entries of another size that overlap a load are waited for, as on the hardware.
+ *
+ * Interrupts. A handler begins when the buffer of the thread that it interrupts is empty: what that stored has come
+ * before, and it is no race that the handler finds it in memory. The other order is the interrupt before the store was
+ * put in. So a store to where a handler looks and the interrupt meet like two who take a lock: each may be first, and
+ * what orders them otherwise is no reason not to try.
  */
 #include "memory_inside.h"
 
@@ -50,6 +55,24 @@ static uintptr_t location_of(unsigned what, unsigned thread, uint64_t number)
 
 enum { PUT_IN, TAKEN_OUT };
 
+enum { LOOKED_AT = 16 };
+
+/* Handlers, and where they look though the program says that they do not: kept over all executions. */
+static uint32_t handlers;
+static uintptr_t looked_at[LOOKED_AT];
+static unsigned looked_at_count;
+
+static uintptr_t interrupts_of(unsigned thread)
+{
+	return location_of(PUT_IN, thread, 1ul << 47);
+}
+
+static bool is_seen(uintptr_t address)
+{
+	return !memory.config.is_seen_by_handlers ||
+	       memory.config.is_seen_by_handlers(memory.config.data, address);
+}
+
 void tso_begin(void)
 {
 	unsigned count = memory.config.model == MEMORY_TSO ? memory.config.buffers : 0;
@@ -66,6 +89,8 @@ void tso_begin(void)
 
 void tso_destroy(void)
 {
+	handlers = 0;
+	looked_at_count = 0;
 	free(buffers);
 	buffers = NULL;
 }
@@ -118,6 +143,42 @@ void tso_touch(uintptr_t address, unsigned bytes, enum touch_mode mode, unsigned
 	for (unsigned t = 0; t < memory.config.buffers; t++)
 		if (t != by)
 			memory_touch_marked(address, bytes, mode, t + 1);
+}
+
+/* ---- interrupts --------------------------------------------------------------------------------------------- */
+
+void tso_interrupt(unsigned thread)
+{
+	handlers |= 1u << engine_self();
+	engine_touch(interrupts_of(thread), TOUCH_ACQUIRE);
+}
+
+static unsigned find_looked_at(uintptr_t address)
+{
+	unsigned i = 0;
+
+	while (i < looked_at_count && looked_at[i] != address)
+		i++;
+	return i;
+}
+
+/* A handler loads. Where that is no surprise nothing is to be done. */
+static void note_look(uintptr_t address)
+{
+	if (!(handlers >> engine_self() & 1) || is_seen(address) || find_looked_at(address) < looked_at_count)
+		return;
+	if (looked_at_count == LOOKED_AT)
+		engine_violation("interrupt handlers look at more places than the checker was told of");
+	looked_at[looked_at_count++] = address;
+}
+
+static void meet_interrupts(uintptr_t address)
+{
+	if (find_looked_at(address) < looked_at_count)
+		engine_violation("an interrupt handler looks at %#lx, of which the checker was not told",
+				 (unsigned long)address);
+	if (is_seen(address))
+		engine_touch(interrupts_of(engine_self()), TOUCH_ACQUIRE);
 }
 
 /* ---- waiting ------------------------------------------------------------------------------------------------- */
@@ -188,6 +249,7 @@ uint64_t tso_load(uintptr_t address, unsigned bytes, int order, const void *code
 		tso_settle(address, bytes, code);
 	memory_begin_step(MEMORY_STEP_LOAD, address, code, NULL, NULL);
 	tso_touch(address, bytes, TOUCH_READ, self);
+	note_look(address);
 	race_check(address, bytes, RACE_ATOMIC_READ, code);
 	entry = youngest(self, address, bytes);
 	if (entry) {
@@ -221,6 +283,7 @@ void tso_store(uintptr_t address, unsigned bytes, uint64_t value, int order, con
 	}
 	race_check(address, bytes, RACE_ATOMIC_WRITE, code);
 	engine_touch(location_of(PUT_IN, self, buffer->next), TOUCH_SIGNAL);
+	meet_interrupts(address);
 	*entry_at(buffer, buffer->next++) = (struct entry){
 		.address = address,
 		.value = value,
