@@ -91,4 +91,8 @@ if(TARGET quire_command)
 	endforeach()
 endif()
 
+if(TARGET quire_engine)
+	include(cmake/check-tests.cmake)
+endif()
+
 include(cmake/structure.cmake)

@@ -10,8 +10,9 @@
  *
  *	- an atomic of the same location must be settled first: nothing of it may be left in the thread's own
  *	  buffer (the thread waits: MEMORY_STEP_SETTLE), and a history goes on from what is in memory afterwards;
- *	- whoever listens to changes (config.changed) is told at the next hook or at the step's end, when the store
- *	  has happened;
+ *	- whoever listens to changes (config.changed) is told when the store has happened: at the next hook of a
+ *	  write or at the step's end (not at one of a read: the copy of a struct is announced as a write and then
+ *	  a read before it begins);
  *	- nothing else: that nobody could see the difference is what the race detector says.
  *
  * What the search takes for one location is an address. Accesses of one word in different sizes are rare, but they
@@ -220,21 +221,38 @@ static unsigned shape_of(unsigned at, unsigned bytes)
 	}
 }
 
+/* Notes the access; the other shapes seen that overlap it, a bit each. */
+static unsigned other_shapes(uintptr_t address, unsigned bytes)
+{
+	unsigned at = (unsigned)((address - memory.base) % WORD), found = 0;
+	uint16_t *seen = &memory.shape[(address - memory.base) / WORD];
+
+	*seen |= (uint16_t)(1u << shape_of(at, bytes));
+	for (unsigned others = *seen & ~(1u << shape_of(at, bytes)); others; others &= others - 1) {
+		unsigned i = (unsigned)__builtin_ctz(others);
+
+		if (shape_at[i] < at + bytes && at < shape_at[i] + shape_bytes[i])
+			found |= 1u << i;
+	}
+	return found;
+}
+
+bool memory_is_mixed(uintptr_t address, unsigned bytes)
+{
+	return other_shapes(address, bytes) != 0;
+}
+
 void memory_touch_marked(uintptr_t address, unsigned bytes, enum touch_mode mode, uintptr_t mark)
 {
-	unsigned at = (unsigned)((address - memory.base) % WORD);
-	uint16_t *seen = &memory.shape[(address - memory.base) / WORD];
+	uintptr_t word = address & ~(uintptr_t)(WORD - 1);
 
 	mark <<= MARK_SHIFT;
 	engine_touch(address | mark, mode);
-	*seen |= (uint16_t)(1u << shape_of(at, bytes));
-	if (!(*seen & (*seen - 1)))
-		return;
-	for (unsigned others = *seen; others; others &= others - 1) {
-		unsigned i = (unsigned)__builtin_ctz(others);
+	for (unsigned others = other_shapes(address, bytes); others; others &= others - 1) {
+		uintptr_t other = word + shape_at[__builtin_ctz(others)];
 
-		if (shape_at[i] < at + bytes && at < shape_at[i] + shape_bytes[i] && shape_at[i] != at)
-			engine_touch((address - at + shape_at[i]) | mark, mode);
+		if (other != address)
+			engine_touch(other | mark, mode);
 	}
 }
 
@@ -331,7 +349,6 @@ void memory_read(uintptr_t address, size_t bytes, const void *code)
 	if (!memory_is_watched(address))
 		return;
 	memory.instrumented++;
-	memory_deliver();
 	bytes = clamp(address, bytes);
 	settle(address, bytes, code);
 	race_check(address, bytes, RACE_READ, code);

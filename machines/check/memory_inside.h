@@ -109,6 +109,7 @@ uint64_t memory_compute(enum memory_operation operation, uint64_t old, uint64_t 
 void memory_wide(uintptr_t address, const void *code);
 void memory_begin_step(unsigned what, uintptr_t address, const void *code, bool (*enabled)(void *),
 		       void *argument);
+bool memory_is_mixed(uintptr_t address, unsigned bytes); /* its bytes have been accessed in another size */
 /* Touch every location that stands for a byte of the access; @mark is put into the upper bits. */
 void memory_touch_marked(uintptr_t address, unsigned bytes, enum touch_mode mode, uintptr_t mark);
 

@@ -243,10 +243,19 @@ static bool is_walked(uintptr_t address)
 /* What hardware sees of a location is another one: there, stores meet each other and hardware in both orders. */
 enum { SEEN_BY_HARDWARE = 1 };
 
+/* Accesses of one word in several sizes do not find each other's histories: their order matters as everywhere. */
+static enum touch_mode mixed(const struct place *place, enum touch_mode mode)
+{
+	if (!memory_is_mixed(place->address, place->bytes))
+		return mode;
+	return mode == TOUCH_LOOK ? TOUCH_READ : TOUCH_WRITE;
+}
+
 static void touch(const struct place *place, enum touch_mode mode)
 {
+	mode = mixed(place, mode);
 	memory_touch_marked(place->address, place->bytes, mode, 0);
-	if (mode != TOUCH_LOOK && is_walked(place->address))
+	if (mode != TOUCH_LOOK && mode != TOUCH_READ && is_walked(place->address))
 		memory_touch_marked(place->address, place->bytes, TOUCH_WRITE, SEEN_BY_HARDWARE);
 }
 
@@ -271,7 +280,9 @@ static void read_from(const struct place *place, uint32_t at, enum touch_mode mo
 {
 	const struct store *store = &weak.store[at];
 
-	if (store->number && !(mode == TOUCH_SWAP && (store->is_rmw || is_walked(place->address))))
+	if (!store->number || memory_is_mixed(place->address, place->bytes))
+		return;
+	if (mode != TOUCH_SWAP || !(store->is_rmw || is_walked(place->address)))
 		engine_touch(location_of(store), TOUCH_AWAIT);
 }
 

@@ -62,7 +62,7 @@ void outcomes_print(const struct outcomes *outcomes, char *out, size_t room);
 struct engine_counts little_search(const struct little *program, enum memory_model model,
 				   enum engine_search search, struct outcomes *outcomes);
 
-/* One access, for real: little_access.c, which is instrumented. Returns what it reads. */
+/* One access, for real: little_threads.c, which is instrumented. Returns what it reads. */
 unsigned little_access(const struct little_op *op, _Atomic uint32_t *at);
 
 /*

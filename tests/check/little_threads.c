@@ -1,5 +1,5 @@
 /*
- * little_access.c - the accesses of tiny programs, as C11 says them. Compiled with -fsanitize=thread.
+ * little_threads.c - the accesses of tiny programs, as C11 says them. Compiled with -fsanitize=thread.
  *
  * An order is a constant at each call, as in any program: a switch picks the call.
  */

@@ -1,0 +1,41 @@
+# Tests of the search and of the memory models. In tests/check, *_threads.c is what threads under check do, and is
+# instrumented; everything else is ordinary code. Each test is built with the threads as the workers are, and once
+# more without optimisation: what compilers merge, and what they leave, differs.
+
+set(directory ${PROJECT_SOURCE_DIR}/tests/check)
+file(GLOB support CONFIGURE_DEPENDS ${directory}/*.c)
+list(FILTER support EXCLUDE REGEX "/test_[^/]*\\.c$|_threads\\.c$")
+add_library(quire_check_support STATIC ${support})
+target_include_directories(quire_check_support PUBLIC ${directory})
+target_link_libraries(quire_check_support PRIVATE quire_flags_host PUBLIC quire_engine PkgConfig::cmocka)
+
+# quire_check_test(name level source...): `level` is the optimisation of the sources that are *_threads.c.
+function(quire_check_test name level)
+	set(threads ${ARGN})
+	set(others ${ARGN})
+	list(FILTER threads INCLUDE REGEX "_threads\\.c$")
+	list(FILTER others EXCLUDE REGEX "_threads\\.c$")
+	add_library(${name}_threads OBJECT ${threads})
+	target_include_directories(${name}_threads PRIVATE ${PROJECT_SOURCE_DIR})
+	target_link_libraries(${name}_threads PRIVATE quire_flags_host quire_instrumented)
+	target_compile_options(${name}_threads PRIVATE ${level})
+	quire_redirect(${name}_threads ${PROJECT_BINARY_DIR}/${name}_threads.o)
+	add_executable(${name} ${others} ${PROJECT_BINARY_DIR}/${name}_threads.o)
+	target_link_libraries(${name} PRIVATE quire_flags_host -Wl,--start-group quire_check_support quire_engine
+		-Wl,--end-group PkgConfig::cmocka)
+	add_test(NAME check.${name} COMMAND ${name})
+	quire_test_properties(check.${name})
+endfunction()
+
+file(GLOB tests CONFIGURE_DEPENDS ${directory}/test_*.c)
+foreach(source ${tests})
+	get_filename_component(name ${source} NAME_WE)
+	string(REGEX REPLACE "^test_" "check_" name ${name})
+	string(REGEX REPLACE "^.*/test_([^/]*)\\.c$" "${directory}/\\1_threads.c" own ${source})
+	set(threads ${directory}/little_threads.c)
+	if(EXISTS ${own} AND NOT own STREQUAL threads)
+		list(APPEND threads ${own})
+	endif()
+	quire_check_test(${name} -O1 ${source} ${threads})
+	quire_check_test(${name}_unoptimised -O0 ${source} ${threads})
+endforeach()
