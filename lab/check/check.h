@@ -1,14 +1,14 @@
 /*
  * check.h - what the files of `quire check` share.
  *
- *	command.c	options, files, the exit status		verdict.c	what a result says about a file
- *	pool.c		worker processes			report.c	the text
- *	merge.c		one result out of many shards'		steps.c, columns.c	a witness in words
- *	zoo.c		the table of safeguards			html.c, dot.c		pictures of it
+ *	command.c  options, files, exit status     pool.c   worker processes
+ *	merge.c    one result of many shards'      verdict.c  what a result says about a file
+ *	report.c   the text                        steps.c, columns.c  a witness in words
+ *	zoo.c      the table of safeguards         html.c, dot.c  pictures of it
  *
- * A check is one file with one set of safeguards switched off. It is first given to one worker; one that is not through
- * after so many executions is begun again by all of them, each with a share. The number of executions is what decides,
- * so that counts do not depend on the machine.
+ * A check is one file with one set of safeguards switched off. It is first given to one worker; one that is
+ * not through after so many executions is begun again by all of them, each with a share. The number of
+ * executions is what decides, so that counts do not depend on the machine.
  */
 #ifndef LAB_CHECK_CHECK_H
 #define LAB_CHECK_CHECK_H
@@ -52,17 +52,17 @@ struct check {
 	double began, ended;
 };
 
-/* ---- pool.c ----------------------------------------------------------------------------------------------- */
+/* ---- pool.c -------------------------------------------------------------------------------------------- */
 
 /* Runs all of them; @done is called for each in their order. */
 void pool_run(struct check *checks, unsigned count, void (*done)(struct check *check, void *data),
 	      void *data);
 
-/* ---- merge.c ---------------------------------------------------------------------------------------------- */
+/* ---- merge.c ------------------------------------------------------------------------------------------- */
 
 void merge_result(struct check *check, json_t *result); /* takes the reference */
 
-/* ---- verdict.c -------------------------------------------------------------------------------------------- */
+/* ---- verdict.c ----------------------------------------------------------------------------------------- */
 
 enum verdict { VERDICT_HOLDS, VERDICT_UNSURE, VERDICT_FAILS };
 
@@ -75,7 +75,7 @@ struct finding {
 
 struct finding verdict_of(const struct check *check);
 
-/* ---- report.c, steps.c, columns.c, html.c, dot.c ------------------------------------------------------------------- */
+/* ---- report.c, steps.c, columns.c, html.c, dot.c ------------------------------------------------------- */
 
 void report_line(FILE *to, const struct check *check);
 void report_full(FILE *to, const struct check *check);

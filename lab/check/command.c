@@ -1,8 +1,8 @@
 /*
  * command.c - `quire check`: litmus files under every interleaving.
  *
- * The search itself is done by worker processes, one executable for each geometry (build/quire-check-mini, ...), since
- * sizes are compile-time constants of the core.
+ * The search itself is done by worker processes, one executable for each geometry (build/quire-check-mini,
+ * ...), since sizes are compile-time constants of the core.
  */
 #include "lab/check/check.h"
 #include "lab/check/zoo.h"
@@ -231,7 +231,7 @@ static const struct argp parser = {
 	NULL,
 };
 
-/* ---- files ------------------------------------------------------------------------------------------------ */
+/* ---- files --------------------------------------------------------------------------------------------- */
 
 struct checks {
 	struct check *list;
@@ -323,7 +323,7 @@ static void add_path(struct checks *checks, const char *path)
 		add_file(checks, path);
 }
 
-/* ---- results ---------------------------------------------------------------------------------------------- */
+/* ---- results ------------------------------------------------------------------------------------------- */
 
 static bool is_as_expected(struct checks *checks, const struct check *check)
 {

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The page, put here by the assembler. */
+/* The page, put here by the assembler; QUIRE_CHECK_PAGE is its path. */
 __asm__(".pushsection .rodata\n"
 	"check_page_start:\n"
 	".incbin \"" QUIRE_CHECK_PAGE "\"\n"

@@ -1,9 +1,9 @@
 /*
  * merge.c - one result out of those of several shards.
  *
- * Counts add up, states are counted together, hot places too; of witnesses the best is kept: an oracle's before a
- * condition's, then the fewest preemptions, then the fewest steps. Whatever order the shards end in, the outcome is
- * the same.
+ * Counts add up, states are counted together, hot places too; of witnesses the best is kept: an oracle's
+ * before a condition's, then the fewest preemptions, then the fewest steps. Whatever order the shards end
+ * in, the outcome is the same.
  */
 #include "lab/check/check.h"
 

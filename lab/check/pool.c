@@ -1,8 +1,8 @@
 /*
  * pool.c - worker processes: as many at a time as was asked for, over as many checks as there are.
  *
- * A worker writes lines of JSON; all are read by one loop. When one shard of a check has found what is wrong, the
- * others are stopped: their counts are not needed any more.
+ * A worker writes lines of JSON; all are read by one loop. When one shard of a check has found what is
+ * wrong, the others are stopped: their counts are not needed any more.
  */
 #include "lab/check/check.h"
 
@@ -46,7 +46,7 @@ static double now(void)
 	return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
-/* ---- a worker's command line ------------------------------------------------------------------------------ */
+/* ---- a worker's command line --------------------------------------------------------------------------- */
 
 /* Beside ourselves. */
 static void worker_path(const struct check *check, char out[PATH_MAX])
@@ -114,6 +114,8 @@ static void make_arguments(struct arguments *a, const struct check *check, const
 		add(a, "--without=%s", o->without[i]);
 	if (check->zoo)
 		add(a, "--without=%s", check->zoo);
+	if (check->zoo && !o->verbose && !o->json)
+		add(a, "--quick"); /* its witness is not printed */
 	if (o->html || o->dot)
 		add(a, "--tables");
 	if (o->replay)
@@ -124,7 +126,7 @@ static void make_arguments(struct arguments *a, const struct check *check, const
 	add(a, "%s", check->path);
 }
 
-/* ---- starting --------------------------------------------------------------------------------------------- */
+/* ---- starting ------------------------------------------------------------------------------------------ */
 
 static void free_arguments(struct arguments *a)
 {
@@ -213,7 +215,7 @@ static void start_waiting(struct pool *pool)
 	}
 }
 
-/* ---- what workers say ------------------------------------------------------------------------------------- */
+/* ---- what workers say ---------------------------------------------------------------------------------- */
 
 static void kill_others(struct pool *pool, const struct worker *but)
 {
@@ -343,7 +345,7 @@ static void reap(struct pool *pool, unsigned index)
 		check_ended(pool, worker.check);
 }
 
-/* ---- the loop --------------------------------------------------------------------------------------------- */
+/* ---- the loop ------------------------------------------------------------------------------------------ */
 
 static void show_progress(struct pool *pool)
 {

@@ -1,8 +1,8 @@
 /*
  * report.c - the text: one line for a check that is as expected, everything for one that is not.
  *
- * In the manner of the memory-model tools: Test, States, Observation. What depends on the machine (times, rates) stands
- * in lines of its own, which begin with Time; all else is the same wherever it is run.
+ * In the manner of the memory-model tools: Test, States, Observation. What depends on the machine (times,
+ * rates) stands in lines of its own, which begin with Time; all else is the same wherever it is run.
  */
 #include "lab/check/check.h"
 
@@ -62,7 +62,7 @@ void report_command(FILE *to, const struct check *check)
 	print_without(to, check, " --without ");
 }
 
-/* ---- the full report -------------------------------------------------------------------------------------- */
+/* ---- the full report ----------------------------------------------------------------------------------- */
 
 static void print_states(FILE *to, const struct check *check)
 {
@@ -117,7 +117,10 @@ static void print_search(FILE *to, const struct check *check, const struct findi
 	double seconds = check->ended - check->began;
 
 	fprintf(to, "Search %s, model %s", f->search, model_name(check));
-	/* Where workers were stopped, how far each had come depends on the machine; and so does what they begin in vain. */
+	/*
+	 * Where workers were stopped, how far each had come depends on the machine; and so does what they
+	 * begin in vain.
+	 */
 	if (!*json_text(r, "stopped") || !check->shared)
 		fprintf(to, ", %lld executions, at most %lld steps", (long long)json_number(r, "executions"),
 			(long long)json_number(r, "longest"));

@@ -1,8 +1,8 @@
 /*
  * verdict.c - what a search's result says about what the file promises.
  *
- * Never and Always can be contradicted by one execution, and shown only by all of them; Sometimes is shown by two.
- * A search that did not end contradicts nothing, and the verdict says how far it went.
+ * Never and Always can be contradicted by one execution, and shown only by all of them; Sometimes is shown
+ * by two. A search that did not end contradicts nothing, and the verdict says how far it went.
  */
 #include "lab/check/check.h"
 
@@ -22,9 +22,9 @@ static void tell_search(const json_t *result, char *out, size_t room)
 		snprintf(out, room, "stopped at a violation");
 	else if (strcmp(search, "bounded") == 0 && bound >= 0)
 		snprintf(out, room, "complete for <= %d preemption%s%s", bound, bound == 1 ? "" : "s",
-			 *stopped ? "; then its budget was out" : "");
+			 *stopped ? "; then its budget ran out" : "");
 	else if (*stopped)
-		snprintf(out, room, "%s out after %lld executions",
+		snprintf(out, room, "%s ran out after %lld executions",
 			 strcmp(stopped, "time") == 0 ? "time" : "budget", executions);
 	else
 		snprintf(out, room, "complete");

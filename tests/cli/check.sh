@@ -156,7 +156,7 @@ expect 1 ./quire check --zoo one.litmus
 # Out of time: not contradicted, and that is said; --strict does not take it.
 worker "$(line '"time"' false 0 41 0 null)"
 expect 0 ./quire check one.litmus
-says out 'Result Never (time out after 43 executions), not contradicted'
+says out 'Result Never (time ran out after 43 executions), not contradicted'
 says out 'Space mm A lock'
 expect 1 ./quire check --strict one.litmus
 

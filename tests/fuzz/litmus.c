@@ -1,6 +1,6 @@
 /*
- * litmus.c - libFuzzer target: any bytes read as a litmus file. Nothing may crash or leak; a mistake is one line, with
- * a place in the file.
+ * litmus.c - libFuzzer target: any bytes read as a litmus file. Nothing may crash or leak; a mistake is one
+ * line, with a place in the file.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /*
- * test_litmus.c - litmus files: what is read from a good one, and for every kind of mistake in a bad one the place
- * and the words.
+ * test_litmus.c - litmus files: what is read from a good one, and for every kind of mistake in a bad one
+ * the place and the words.
  *
  * In the bad ones a $ stands where the mistake must be reported; it is taken out before the text is read.
  */
@@ -91,7 +91,7 @@ static void bad_header(const char *marked, const char *message)
 	bad(text, message);
 }
 
-/* ---- what is read ----------------------------------------------------------------------------------------- */
+/* ---- what is read -------------------------------------------------------------------------------------- */
 
 static void chk_2_header(void **state)
 {
@@ -248,7 +248,7 @@ static void chk_2_condition(void **state)
 	litmus_free(l);
 }
 
-/* ---- mistakes --------------------------------------------------------------------------------------------- */
+/* ---- mistakes ------------------------------------------------------------------------------------------ */
 
 static void chk_2_mistakes_of_the_file(void **state)
 {

@@ -40,7 +40,7 @@ static struct litmus_condition *condition_new(struct parser *p, enum litmus_cond
 	return c;
 }
 
-/* ---- atoms ------------------------------------------------------------------------------------------------ */
+/* ---- atoms --------------------------------------------------------------------------------------------- */
 
 static enum litmus_comparison parse_comparison(struct parser *p)
 {
@@ -209,7 +209,7 @@ static struct litmus_condition *parse_atom(struct parser *p, enum condition_scop
 	return parse_memory(p);
 }
 
-/* ---- joined ----------------------------------------------------------------------------------------------- */
+/* ---- joined -------------------------------------------------------------------------------------------- */
 
 static struct litmus_condition *parse_factor(struct parser *p, enum condition_scope scope)
 {

@@ -121,7 +121,7 @@ static bool line_comma(struct parser *p, struct line *line)
 	return true;
 }
 
-/* ---- the lines -------------------------------------------------------------------------------------------- */
+/* ---- the lines ----------------------------------------------------------------------------------------- */
 
 static void read_result(struct parser *p, struct line *line)
 {

@@ -45,7 +45,7 @@ char *parser_string(struct parser *p, const char *start, size_t length)
 	return copy;
 }
 
-/* ---- mistakes --------------------------------------------------------------------------------------------- */
+/* ---- mistakes ------------------------------------------------------------------------------------------ */
 
 void fail_at(struct parser *p, struct litmus_place at, const char *format, ...)
 {
@@ -81,7 +81,7 @@ void parser_leave(struct parser *p)
 	p->depth--;
 }
 
-/* ---- characters ------------------------------------------------------------------------------------------- */
+/* ---- characters ---------------------------------------------------------------------------------------- */
 
 static bool is_letter(char c)
 {
@@ -159,7 +159,7 @@ static void skip_blanks(struct parser *p)
 	}
 }
 
-/* ---- tokens ----------------------------------------------------------------------------------------------- */
+/* ---- tokens -------------------------------------------------------------------------------------------- */
 
 static void lex_number(struct parser *p, struct token *t)
 {

@@ -1,9 +1,10 @@
 /*
  * litmus.h - a litmus file as the checker sees it (docs/litmus-format.md is the language).
  *
- * The command reads a file to learn its geometry, and a worker of that geometry reads it again to run it. What is
- * here knows nothing of Quire but names; sizes are in pages, and placed by the geometry that the file asks for.
- * Everything hangs on one struct litmus and is freed with it. Nothing changes after litmus_parse().
+ * The command reads a file to learn its geometry, and a worker of that geometry reads it again to run it.
+ * What is here knows nothing of Quire but names; sizes are in pages, and placed by the geometry that the
+ * file asks for. Everything hangs on one struct litmus and is freed with it. Nothing changes after
+ * litmus_parse().
  */
 #ifndef LAB_CHECK_LITMUS_H
 #define LAB_CHECK_LITMUS_H
@@ -60,7 +61,7 @@ struct litmus_header {
 	unsigned rule_count, safeguard_count;
 };
 
-/* ---- names ------------------------------------------------------------------------------------------------ */
+/* ---- names --------------------------------------------------------------------------------------------- */
 
 enum litmus_kind {
 	NAME_MM,
@@ -124,7 +125,7 @@ struct litmus_name {
 	struct litmus_content contents[LITMUS_CONTENTS];
 };
 
-/* ---- statements ------------------------------------------------------------------------------------------- */
+/* ---- statements ---------------------------------------------------------------------------------------- */
 
 struct litmus_address {
 	int name; /* a region or file, or -1: the register */
@@ -263,7 +264,7 @@ struct litmus_setup {
 	struct litmus_statement *body; /* run with registers of their own */
 };
 
-/* ---- conditions ------------------------------------------------------------------------------------------- */
+/* ---- conditions ---------------------------------------------------------------------------------------- */
 
 enum litmus_condition_kind {
 	CONDITION_TRUE,

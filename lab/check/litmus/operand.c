@@ -31,7 +31,7 @@ unsigned register_expect(struct parser *p)
 	return (unsigned)number;
 }
 
-/* ---- addresses -------------------------------------------------------------------------------------------- */
+/* ---- addresses ----------------------------------------------------------------------------------------- */
 
 static uint64_t number_up_to(struct parser *p, const char *what, uint64_t most)
 {
@@ -113,7 +113,7 @@ struct litmus_range parse_range(struct parser *p, enum litmus_kind kind)
 	return range;
 }
 
-/* ---- values ----------------------------------------------------------------------------------------------- */
+/* ---- values -------------------------------------------------------------------------------------------- */
 
 /* Sums wrap, as they do in registers. */
 static void add_number(struct litmus_value *value, uint64_t number, bool negative)
@@ -182,7 +182,7 @@ struct litmus_value parse_constant(struct parser *p)
 	return value;
 }
 
-/* ---- mappings --------------------------------------------------------------------------------------------- */
+/* ---- mappings ------------------------------------------------------------------------------------------ */
 
 /* "none", or some of the letters rwx, each once. False: not a protection. */
 static bool is_protection(const struct token *token, uint32_t *out)

@@ -45,8 +45,8 @@ static int column_number(const struct token *token)
 }
 
 /*
- * A column may use the child that a later column forks. So the children's names are declared before the columns
- * are read: by their tokens alone, mistakes are left to whoever reads them properly.
+ * A column may use the child that a later column forks. So the children's names are declared before the
+ * columns are read: by their tokens alone, mistakes are left to whoever reads them properly.
  */
 static void declare_children(struct parser *p)
 {

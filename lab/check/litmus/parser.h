@@ -7,7 +7,8 @@
  *	condition.c	conditions
  *
  * Recursive descent, one word ahead. The first mistake ends it: fail_*() does not return but jumps back to
- * litmus_parse(), and all memory hangs on the litmus, so nothing else is to be cleaned up. Nesting is bounded.
+ * litmus_parse(), and all memory hangs on the litmus, so nothing else is to be cleaned up. Nesting is
+ * bounded.
  */
 #ifndef LAB_CHECK_LITMUS_PARSER_H
 #define LAB_CHECK_LITMUS_PARSER_H
@@ -58,7 +59,7 @@ struct parser {
 	jmp_buf failed;
 };
 
-/* ---- lex.c ------------------------------------------------------------------------------------------------ */
+/* ---- lex.c --------------------------------------------------------------------------------------------- */
 
 _Noreturn void fail_at(struct parser *p, struct litmus_place at, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -81,11 +82,11 @@ const char *token_expect_name(struct parser *p, const char *what);
 void parser_enter(struct parser *p); /* one level deeper, at most PARSER_DEPTH */
 void parser_leave(struct parser *p);
 
-/* ---- header.c --------------------------------------------------------------------------------------------- */
+/* ---- header.c ------------------------------------------------------------------------------------------ */
 
 void parse_header(struct parser *p);
 
-/* ---- setup.c ---------------------------------------------------------------------------------------------- */
+/* ---- setup.c ------------------------------------------------------------------------------------------- */
 
 void parse_setup(struct parser *p);
 void place_fixed(struct parser *p); /* where break and mmap's own places are */
@@ -94,7 +95,7 @@ int name_find(const struct parser *p, const struct token *token); /* -1: none so
 int name_declare(struct parser *p, enum litmus_kind kind, int mm);
 int name_expect(struct parser *p, enum litmus_kind kind); /* a name of that kind; consumes it */
 
-/* ---- operand.c -------------------------------------------------------------------------------------------- */
+/* ---- operand.c ----------------------------------------------------------------------------------------- */
 
 /* rN, of the current token: its number, or -1. */
 int register_of(const struct token *token);
@@ -111,12 +112,12 @@ uint64_t parse_pages(struct parser *p); /* "N pages" */
 bool is_pages(const struct token *token);
 uint64_t pages_of_name(const struct parser *p, int name);
 
-/* ---- statement.c ------------------------------------------------------------------------------------------ */
+/* ---- statement.c --------------------------------------------------------------------------------------- */
 
 struct litmus_statement *parse_block(struct parser *p); /* { statements } */
 int label_find(const struct litmus_column *column, const struct token *token);
 
-/* ---- condition.c ------------------------------------------------------------------------------------------ */
+/* ---- condition.c --------------------------------------------------------------------------------------- */
 
 enum condition_scope { CONDITION_OF_COLUMN, CONDITION_OF_END };
 

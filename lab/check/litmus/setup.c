@@ -1,8 +1,10 @@
 /*
  * setup.c - the initial state of a litmus file: names, and where they are placed.
  *
- *	page  0       U             4U            6U        7U        8U        U: what an entry of level 2 spans
- *	      | unused | names ...   | mmap's own  | the break |  (at top) |
+ *	page  0        U            4U            6U          7U          8U
+ *	      | unused | names ...  | mmap's own  | the break |  (at top) |
+ *
+ * U is what an entry of level 2 spans.
  *
  * Placed by the geometry that the file asks for, so that every mistake of place has a line and a column.
  */
@@ -49,7 +51,7 @@ void place_fixed(struct parser *p)
 	p->out->name_count = 1;
 }
 
-/* ---- names ------------------------------------------------------------------------------------------------ */
+/* ---- names --------------------------------------------------------------------------------------------- */
 
 static const char *const kind_names[NAME_KINDS] = {
 	[NAME_MM] = "an address space", [NAME_REGION] = "a place", [NAME_FILE] = "a file",
@@ -123,7 +125,7 @@ int name_expect(struct parser *p, enum litmus_kind kind)
 	return name;
 }
 
-/* ---- contents --------------------------------------------------------------------------------------------- */
+/* ---- contents ------------------------------------------------------------------------------------------ */
 
 static void parse_contents(struct parser *p, struct litmus_name *name, uint64_t pages)
 {
@@ -147,7 +149,7 @@ static void parse_contents(struct parser *p, struct litmus_name *name, uint64_t 
 	} while (token_accept(p, ','));
 }
 
-/* ---- places ----------------------------------------------------------------------------------------------- */
+/* ---- places -------------------------------------------------------------------------------------------- */
 
 static uint64_t place_of(struct parser *p, uint64_t pages)
 {
@@ -237,7 +239,7 @@ static void parse_region(struct parser *p)
 	}
 }
 
-/* ---- the other kinds -------------------------------------------------------------------------------------- */
+/* ---- the other kinds ----------------------------------------------------------------------------------- */
 
 static int parse_mm(struct parser *p)
 {

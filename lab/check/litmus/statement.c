@@ -1,8 +1,9 @@
 /*
  * statement.c - what a CPU does: labels, registers, `if`, and the operations, each a row of one table.
  *
- * What a CPU runs at a point of its column is known from the text alone, since run, idle, leave and exit stand in no
- * branch; so an access without a user program, or a call without an mm, is a mistake of the file.
+ * What a CPU runs at a point of its column is known from the text alone, since run, idle, leave and exit
+ * stand in no branch; so an access without a user program, or a call without an mm, is a mistake of the
+ * file.
  */
 #include "lab/check/litmus/parser.h"
 
@@ -53,7 +54,7 @@ static int expect_mm(struct parser *p)
 	return mm;
 }
 
-/* ---- arguments: accesses ---------------------------------------------------------------------------------- */
+/* ---- arguments: accesses ------------------------------------------------------------------------------- */
 
 static void at_address(struct parser *p, struct litmus_statement *s)
 {
@@ -125,7 +126,7 @@ static void of_event(struct parser *p, struct litmus_statement *s)
 	s->name = name_expect(p, NAME_EVENT);
 }
 
-/* ---- arguments: calls ------------------------------------------------------------------------------------- */
+/* ---- arguments: calls ---------------------------------------------------------------------------------- */
 
 static void of_nothing(struct parser *p, struct litmus_statement *s)
 {
@@ -322,7 +323,7 @@ static void of_run(struct parser *p, struct litmus_statement *s)
 	s->name = expect_mm(p);
 }
 
-/* ---- arguments: files and devices ------------------------------------------------------------------------- */
+/* ---- arguments: files and devices ---------------------------------------------------------------------- */
 
 static void at_file(struct parser *p, struct litmus_statement *s)
 {
@@ -373,7 +374,7 @@ static void of_dstore(struct parser *p, struct litmus_statement *s)
 	s->value = parse_value(p);
 }
 
-/* ---- the table -------------------------------------------------------------------------------------------- */
+/* ---- the table ----------------------------------------------------------------------------------------- */
 
 static const struct operation operations[] = {
 	{ "load", OP_LOAD, HAS_RESULT | BY_USER | ORDERED, of_load, 8, 0 },
@@ -443,7 +444,7 @@ static const struct operation *operation_find(const struct token *token)
 	return NULL;
 }
 
-/* ---- an operation ----------------------------------------------------------------------------------------- */
+/* ---- an operation -------------------------------------------------------------------------------------- */
 
 static void parse_order(struct parser *p, const struct operation *o, struct litmus_statement *s)
 {
@@ -549,7 +550,7 @@ static void parse_operation(struct parser *p, struct litmus_statement *s)
 	follow_use(p, s);
 }
 
-/* ---- statements ------------------------------------------------------------------------------------------- */
+/* ---- statements ---------------------------------------------------------------------------------------- */
 
 int label_find(const struct litmus_column *column, const struct token *token)
 {

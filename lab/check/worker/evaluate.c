@@ -1,8 +1,8 @@
 /*
  * evaluate.c - conditions, and what an execution's end looks like to them.
  *
- * A state is the list of what the condition looks at, each with its value: executions that end alike are counted
- * together. Without a condition it is the registers that results went into.
+ * A state is the list of what the condition looks at, each with its value: executions that end alike are
+ * counted together. Without a condition it is the registers that results went into.
  */
 #include "lab/check/worker/worker.h"
 
@@ -23,9 +23,9 @@ int64_t value_of(const struct run *run, const struct litmus_value *value, const 
 	return (int64_t)sum;
 }
 
-/* ---- what conditions look at ------------------------------------------------------------------------------ */
+/* ---- what conditions look at --------------------------------------------------------------------------- */
 
-/* False: there is nothing. The kernel's way of reading another's memory, which sees what is mapped unreadable. */
+/* False: there is nothing. As a debugger reads another's memory: what is mapped unreadable is seen. */
 static bool read_memory(struct run *run, const struct litmus_condition *c, uint64_t *out)
 {
 	static const uint64_t none[LITMUS_REGISTERS];
@@ -108,7 +108,7 @@ bool condition_holds(struct run *run, const struct litmus_condition *c)
 	}
 }
 
-/* ---- states ----------------------------------------------------------------------------------------------- */
+/* ---- states -------------------------------------------------------------------------------------------- */
 
 enum { STATE_BYTES = 600 };
 

@@ -1,9 +1,9 @@
 /*
  * interpret.c - what a column does, statement by statement: as a CPU's user program and kernel would.
  *
- * Runs on the column's coroutine, or unscheduled in the set-up. Only the column itself touches its registers and
- * labels; what several columns touch (which mms are there, who holds them) changes under an event of the machine's, or
- * in a step of the one that forks.
+ * Runs on the column's coroutine, or unscheduled in the set-up. Only the column itself touches its
+ * registers and labels; what several columns touch (which mms are there, who holds them) changes under an
+ * event of the machine's, or in a step of the one that forks.
  */
 #include "lab/check/worker/worker.h"
 
@@ -62,7 +62,7 @@ static struct quire_mm *mm_of(const struct act *a, int name)
 	return name < 0 ? NULL : run->world.mms[name];
 }
 
-/* ---- user accesses ---------------------------------------------------------------------------------------- */
+/* ---- user accesses ------------------------------------------------------------------------------------- */
 
 static void do_access(const struct act *a)
 {
@@ -81,7 +81,7 @@ static void do_access(const struct act *a)
 		set_result(a, (int64_t)result.value);
 }
 
-/* ---- calls on an address space ---------------------------------------------------------------------------- */
+/* ---- calls on an address space ------------------------------------------------------------------------- */
 
 uint32_t protection(uint32_t flags)
 {
@@ -222,8 +222,8 @@ static int64_t call_mm(const struct act *a)
 }
 
 /*
- * What the oracle is told of a call: its name, and which addresses it is about. Calls without a range are about
- * all of them, a move about both of its ends.
+ * What the oracle is told of a call: its name, and which addresses it is about. Calls without a range are
+ * about all of them, a move about both of its ends.
  */
 static void announce(const struct act *a)
 {
@@ -272,7 +272,7 @@ static void do_exit(const struct act *a)
 	put_mm(run, a->cpu, name, a->column);
 }
 
-/* ---- access by the kernel --------------------------------------------------------------------------------- */
+/* ---- access by the kernel ------------------------------------------------------------------------------ */
 
 static void do_kernel_access(const struct act *a)
 {
@@ -309,7 +309,7 @@ static void do_process_vm(const struct act *a)
 			 : -QUIRE_ESRCH);
 }
 
-/* ---- what the CPU runs ------------------------------------------------------------------------------------ */
+/* ---- what the CPU runs --------------------------------------------------------------------------------- */
 
 static void do_run(const struct act *a)
 {
@@ -337,7 +337,7 @@ static void do_leave(const struct act *a)
 	a->run->world.current[a->column] = -1;
 }
 
-/* ---- files ------------------------------------------------------------------------------------------------ */
+/* ---- files --------------------------------------------------------------------------------------------- */
 
 static int64_t call_file(const struct act *a)
 {
@@ -379,7 +379,7 @@ static void do_file(const struct act *a)
 	set_result(a, result);
 }
 
-/* ---- devices ---------------------------------------------------------------------------------------------- */
+/* ---- devices ------------------------------------------------------------------------------------------- */
 
 static void do_device(const struct act *a)
 {
@@ -411,7 +411,7 @@ static void do_device(const struct act *a)
 	}
 }
 
-/* ---- words and events ------------------------------------------------------------------------------------- */
+/* ---- words and events ---------------------------------------------------------------------------------- */
 
 static const int orders[] = { MO_RELAXED, MO_ACQUIRE, MO_RELEASE, MO_ACQ_REL, MO_SEQ_CST };
 static const enum memory_operation rmws[] = { RMW_ADD, RMW_SUB, RMW_AND, RMW_OR, RMW_XOR, RMW_EXCHANGE };
@@ -489,7 +489,7 @@ static void do_event(const struct act *a)
 	}
 }
 
-/* ---- a statement ------------------------------------------------------------------------------------------ */
+/* ---- a statement --------------------------------------------------------------------------------------- */
 
 static void (*const doers[OPS])(const struct act *a) = {
 	[OP_LOAD] = do_access,

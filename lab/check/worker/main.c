@@ -23,6 +23,7 @@ enum {
 	OPTION_REPLAY,
 	OPTION_TABLES,
 	OPTION_OPTIMAL,
+	OPTION_QUICK,
 	OPTION_SAFEGUARDS,
 };
 
@@ -41,6 +42,7 @@ static const struct argp_option option_table[] = {
 	{ "replay", OPTION_REPLAY, "SCHEDULE", 0, "One execution", 0 },
 	{ "tables", OPTION_TABLES, NULL, 0, "Page tables at each step of the witness", 0 },
 	{ "optimal", OPTION_OPTIMAL, NULL, 0, "Wakeup trees instead of sleep sets alone", 0 },
+	{ "quick", OPTION_QUICK, NULL, 0, "Look for no shorter witness", 0 },
 	{ "list-safeguards", OPTION_SAFEGUARDS, NULL, 0, "What --without takes, as JSON", 0 },
 	{ 0 },
 };
@@ -123,6 +125,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		break;
 	case OPTION_OPTIMAL:
 		o->optimal = true;
+		break;
+	case OPTION_QUICK:
+		o->quick = true;
 		break;
 	case OPTION_SAFEGUARDS:
 		list_safeguards();

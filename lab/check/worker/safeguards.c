@@ -23,8 +23,8 @@ static bool same_name(const char *a, const char *b)
 }
 
 /*
- * The one after @before, NULL: the first. Where one object file's end and another's begin, the linker may leave a gap:
- * zeroes, which no safeguard begins with.
+ * The one after @before, NULL: the first. Where one object file's end and another's begin, the linker may
+ * leave a gap: zeroes, which no safeguard begins with.
  */
 static struct quire_safeguard *safeguard_next(struct quire_safeguard *before)
 {

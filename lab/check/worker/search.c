@@ -5,10 +5,11 @@
  *	Bound: k	bound 0, 1, ... k, each complete in itself: "complete for <= 2 preemptions"
  *	sampled		PCT or POS, with a seed
  *
- * An oracle that speaks ends the search at once. A condition that contradicts the file's Result does not, so that
- * it can be told how often; but after many executions it does too. Then the file has failed, and what is left to find
- * is the witness that is easiest to read: with 0, 1, 2, ... preemptions, until there is one, and of these the
- * shortest. That is limited by executions, not by time, so that it comes out the same everywhere.
+ * An oracle that speaks ends the search at once. A condition that contradicts the file's Result does not,
+ * so that it can be told how often; but after many executions it does too. Then the file has failed, and
+ * what is left to find is the witness that is easiest to read: with 0, 1, 2, ... preemptions, until there
+ * is one, and of these the shortest. That is limited by executions, not by time, so that it comes out the
+ * same everywhere.
  */
 #include "lab/check/worker/worker.h"
 
@@ -22,13 +23,14 @@ enum {
 	USUAL_SECONDS = 60,
 	FRONTIER = 12,	  /* depth at which work is shared: the same on every machine */
 	PATIENCE = 50000, /* executions after which a contradicted condition ends the search */
-	MINIMISE_EXECUTIONS = 20000,
-	MINIMISE_SECONDS = 60, /* a machine too slow for that many gets another witness */
+	MINIMISE_EXECUTIONS = 5000,
+	SHORTEN_EXECUTIONS = 1000,
+	MINIMISE_SECONDS = 30, /* a machine too slow for that many gets another witness */
 	PROGRESS_EVERY = 64,
 	HANG_SECONDS = 20,
 };
 
-/* ---- witnesses -------------------------------------------------------------------------------------------- */
+/* ---- witnesses ----------------------------------------------------------------------------------------- */
 
 /* The end of this execution is not what the file promises. */
 static bool contradicts(const struct run *run)
@@ -65,7 +67,7 @@ static void keep_witness(struct run *run, enum witness_kind kind, const char *te
 	*w = (struct witness){ kind, strdup(text), strdup(engine_schedule(run->engine)), preemptions, steps };
 }
 
-/* ---- executions ------------------------------------------------------------------------------------------- */
+/* ---- executions ---------------------------------------------------------------------------------------- */
 
 static void count_state(struct run *run)
 {
@@ -144,13 +146,13 @@ static void ended(void *data, const char *violation)
 		tell_progress(run);
 }
 
-/* ---- a search that stands still --------------------------------------------------------------------------- */
+/* ---- a search that stands still ------------------------------------------------------------------------ */
 
 static volatile uint64_t executions_begun;
 
 /*
- * An execution has at most ENGINE_STEPS steps, so that one which takes so long is in a loop between two steps. Nothing
- * can be saved then but the word.
+ * An execution has at most ENGINE_STEPS steps, so that one which takes so long is in a loop between two
+ * steps. Nothing can be saved then but the word.
  */
 static void look_whether_it_moves(int signal)
 {
@@ -176,7 +178,7 @@ static void watch(void)
 	alarm(HANG_SECONDS);
 }
 
-/* ---- the engine's program --------------------------------------------------------------------------------- */
+/* ---- the engine's program ------------------------------------------------------------------------------ */
 
 static const char *thread_name(void *data, unsigned thread)
 {
@@ -232,7 +234,7 @@ static void create_engine(struct run *run)
 	engine_on_execution(run->engine, ended, run);
 }
 
-/* ---- searches --------------------------------------------------------------------------------------------- */
+/* ---- searches ------------------------------------------------------------------------------------------ */
 
 static double seconds_of(const struct run *run)
 {
@@ -333,27 +335,26 @@ static void search_complete(struct run *run)
 		run->stopped = "share";
 }
 
-/* A witness is there: is there one with fewer preemptions, or as few and shorter? */
+static void run_minimising(struct run *run, unsigned bound, uint64_t executions, bool stop)
+{
+	struct engine_config config = {
+		.search = SEARCH_BOUNDED,
+		.bound = bound,
+		.executions = executions,
+		.seconds = MINIMISE_SECONDS,
+		.stop_at_violation = stop,
+	};
+
+	run_engine(run, &config);
+}
+
+/* A witness is there: is there one with fewer preemptions? Then, is there a shorter one with as few? */
 static void minimise(struct run *run)
 {
-	double until = now() + MINIMISE_SECONDS;
-	unsigned most = run->witness.preemptions;
-
 	run->minimising = true;
-	for (unsigned k = 0; k <= most && k <= run->witness.preemptions; k++) {
-		struct engine_config config = {
-			.search = SEARCH_BOUNDED,
-			.bound = k,
-			.executions = MINIMISE_EXECUTIONS,
-			.seconds = until - now(),
-		};
-
-		if (config.seconds <= 0)
-			break;
-		run_engine(run, &config);
-		if (run->witness.preemptions <= k)
-			break;
-	}
+	for (unsigned k = 0; k < run->witness.preemptions; k++)
+		run_minimising(run, k, MINIMISE_EXECUTIONS, true);
+	run_minimising(run, run->witness.preemptions, SHORTEN_EXECUTIONS, false);
 	run->minimising = false;
 }
 
@@ -384,7 +385,7 @@ void search(struct run *run)
 		search_bounded(run, (unsigned)bound);
 	else
 		search_complete(run);
-	if (run->witness.kind)
+	if (run->witness.kind && !run->options.quick)
 		minimise(run);
 	alarm(0);
 }

@@ -58,8 +58,8 @@ static const char *inside_project(const char *path)
 }
 
 /*
- * Of the frames that inlining left at one address, innermost first: the first that is in a .c file of ours, since an
- * inline of a header says little.
+ * Of the frames that inlining left at one address, innermost first: the first that is in a .c file of ours,
+ * since an inline of a header says little.
  */
 static void take_frame(struct place *place, char *function, char *line, bool *settled)
 {

@@ -1,8 +1,8 @@
 /*
  * tables.c - page tables, frames and CPUs as they stand in memory, for pictures.
  *
- * Looks with bare eyes, past the core and the memory model: nothing here is an access of the program. Under TSO and the
- * weak model it is what has reached memory.
+ * Looks with bare eyes, past the core and the memory model: nothing here is an access of the program. Under
+ * TSO and the weak model it is what has reached memory.
  *
  *	{ "mms":  [{ "mm": "A", "root": 3, "tables": [{ "pfn": 3, "level": 2, "start": 0, "entries": [[1, 5, "UWP"]] }] }],
  *	  "frames": [{ "pfn": 5, "kind": "table", "refs": 1, "maps": 0, "word": 0 }],

@@ -1,8 +1,8 @@
 /*
  * tlb.c - what a CPU's TLB may hold of the places that the file names, for pictures.
  *
- * The machine is asked what a load of each would find now. Asked with no search under way, it makes no choice and no
- * complaint.
+ * The machine is asked what a load of each would find now. Asked with no search under way, it makes no
+ * choice and no complaint.
  */
 #include "lab/check/worker/worker.h"
 

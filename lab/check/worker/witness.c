@@ -1,8 +1,8 @@
 /*
  * witness.c - the steps of the execution that shows what is wrong, by running it again and looking at each.
  *
- * Which statement a step belongs to is written down while it runs: a statement begins behind the step that its CPU
- * is in.
+ * Which statement a step belongs to is written down while it runs: a statement begins behind the step that
+ * its CPU is in.
  */
 #include "lab/check/worker/worker.h"
 
@@ -74,8 +74,8 @@ static void name_place(struct run *run, const struct engine_step *step)
 }
 
 /*
- * In place of the memory's own hook, which it calls. Places are named at once: by the end what stands there may have
- * been freed.
+ * In place of the memory's own hook, which it calls. Places are named at once: by the end what stands there
+ * may have been freed.
  */
 static void step_ended(void)
 {
@@ -89,7 +89,7 @@ static void step_ended(void)
 		json_array_append_new(trace.pictures, tables_json(trace.run));
 }
 
-/* ---- one step --------------------------------------------------------------------------------------------- */
+/* ---- one step ------------------------------------------------------------------------------------------ */
 
 static const char *step_name(unsigned what)
 {
@@ -166,7 +166,7 @@ static json_t *threads_json(struct run *run)
 	return list;
 }
 
-/* ---- the whole -------------------------------------------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------------------------------------- */
 
 json_t *witness_json(struct run *run)
 {

@@ -1,14 +1,14 @@
 /*
  * worker.h - one litmus file on the check machine: what the worker's files share.
  *
- *	main.c		options, the order of things		result.c	the result as JSON
- *	world.c		set-up, reset, end			witness.c	a violation's steps, by replaying it
- *	interpret.c	statements				source.c	return addresses to source lines
- *	evaluate.c	conditions, states			tables.c, tlb.c	page tables and TLBs as they are, for pictures
- *	search.c	which searches, how long		safeguards.c	switching them off
+ *	main.c       options, the order of things    world.c       set-up, references
+ *	interpret.c  statements                      evaluate.c    conditions, states
+ *	search.c     which searches, how long        witness.c     a violation's steps, run again
+ *	result.c     the result as JSON              source.c      return addresses to source lines
+ *	tables.c, tlb.c  pictures of the state       safeguards.c  switching them off
  *
- * `quire check` runs it, one process a shard, and reads from its standard output lines of JSON: progress, then one
- * result (docs/litmus-format.md says nothing of these: they are between the two, of one build).
+ * `quire check` runs it, one process a shard, and reads from its standard output lines of JSON: progress,
+ * then one result (docs/litmus-format.md says nothing of these: they are between the two, of one build).
  */
 #ifndef LAB_CHECK_WORKER_H
 #define LAB_CHECK_WORKER_H
@@ -36,6 +36,7 @@ struct worker_options {
 	const char *replay;
 	bool tables; /* with the witness: the page tables at each step */
 	bool optimal;
+	bool quick; /* any witness will do */
 };
 
 /* What an execution changes outside the arena. Copied back at each reset. */
@@ -97,7 +98,7 @@ struct run {
 
 double now(void);
 
-/* ---- world.c ---------------------------------------------------------------------------------------------- */
+/* ---- world.c ------------------------------------------------------------------------------------------- */
 
 /* The file cannot be set up: says why, and does not return. */
 _Noreturn void mistake(const struct run *run, struct litmus_place at, const char *format, ...)
@@ -108,7 +109,7 @@ quire_vaddr va_of(const struct run *run, const struct litmus_address *address, c
 uint64_t file_position(const struct litmus_address *address);
 void put_mm(struct run *run, struct quire_cpu **cpu, int name, unsigned holder);
 
-/* ---- interpret.c ------------------------------------------------------------------------------------------ */
+/* ---- interpret.c --------------------------------------------------------------------------------------- */
 
 void run_block(struct run *run, unsigned column, struct quire_cpu **cpu,
 	       const struct litmus_statement *block);
@@ -116,43 +117,43 @@ int64_t do_mmap(struct run *run, struct quire_cpu **cpu, struct quire_mm *mm, qu
 		quire_vaddr length, const struct litmus_mapping *mapping);
 uint32_t protection(uint32_t flags);
 
-/* ---- evaluate.c ------------------------------------------------------------------------------------------- */
+/* ---- evaluate.c ---------------------------------------------------------------------------------------- */
 
 int64_t value_of(const struct run *run, const struct litmus_value *value, const uint64_t *registers);
 bool condition_holds(struct run *run, const struct litmus_condition *condition);
 char *state_text(struct run *run); /* to be freed */
 
-/* ---- search.c --------------------------------------------------------------------------------------------- */
+/* ---- search.c ------------------------------------------------------------------------------------------ */
 
 void search(struct run *run);
 
-/* ---- witness.c, result.c ---------------------------------------------------------------------------------- */
+/* ---- witness.c, result.c ------------------------------------------------------------------------------- */
 
 json_t *witness_json(struct run *run);
 void trace_statement(struct run *run, unsigned column, const struct litmus_statement *s);
 json_t *result_json(struct run *run);
 void tell_progress(struct run *run);
 
-/* ---- source.c --------------------------------------------------------------------------------------------- */
+/* ---- source.c ------------------------------------------------------------------------------------------ */
 
 /*
- * Collects return addresses, then asks for all lines at once. source_line() is "file.c:12 function", or a number in
- * hexadecimal where nobody knows.
+ * Collects return addresses, then asks for all lines at once. source_line() is "file.c:12 function", or a
+ * number in hexadecimal where nobody knows.
  */
 void source_want(const void *code);
 void source_resolve(void);
 const char *source_line(const void *code);
 
-/* ---- tables.c --------------------------------------------------------------------------------------------- */
+/* ---- tables.c ------------------------------------------------------------------------------------------ */
 
 void tables_prepare(struct run *run); /* unscheduled */
 json_t *tables_json(struct run *run);
 
-/* ---- tlb.c ------------------------------------------------------------------------------------------------ */
+/* ---- tlb.c --------------------------------------------------------------------------------------------- */
 
 json_t *tlb_json(struct run *run, unsigned cpu);
 
-/* ---- safeguards.c ----------------------------------------------------------------------------------------- */
+/* ---- safeguards.c -------------------------------------------------------------------------------------- */
 
 bool safeguard_off(const char *name); /* - and _ are equal; false: none so called */
 bool safeguard_exists(const char *name);

@@ -1,11 +1,12 @@
 /*
- * world.c - what a litmus file's initial state says, built on the machine through Quire's own calls; and how an
- * execution begins and ends.
+ * world.c - what a litmus file's initial state says, built on the machine through Quire's own calls; and
+ * how an execution begins and ends.
  *
- * Set-up runs on CPU 0, unscheduled. Then every CPU starts to run what its column says, and the machine is frozen.
+ * Set-up runs on CPU 0, unscheduled. Then every CPU starts to run what its column says, and the machine is
+ * frozen.
  *
- * References: each column holds one on every mm that it names, HELD_BY_WORKER one on every mm that no column names.
- * What a column has not put at the end is put before machine_finish() puts the last.
+ * References: each column holds one on every mm that it names, HELD_BY_WORKER one on every mm that no
+ * column names. What a column has not put at the end is put before machine_finish() puts the last.
  */
 #include "lab/check/worker/worker.h"
 
@@ -32,7 +33,7 @@ _Noreturn void mistake(const struct run *run, struct litmus_place at, const char
 	_Exit(EXIT_BAD_FILE);
 }
 
-/* ---- addresses -------------------------------------------------------------------------------------------- */
+/* ---- addresses ----------------------------------------------------------------------------------------- */
 
 quire_vaddr va_of(const struct run *run, const struct litmus_address *address, const uint64_t *registers)
 {
@@ -47,7 +48,7 @@ uint64_t file_position(const struct litmus_address *address)
 	return address->pages * QUIRE_PAGE_SIZE + address->word * 8ul;
 }
 
-/* ---- files with a store behind them ------------------------------------------------------------------------ */
+/* ---- files with a store behind them -------------------------------------------------------------------- */
 
 /* In the arena, so that an execution begins with what set-up left there. */
 struct backing {
@@ -140,7 +141,7 @@ static void create_file(struct run *run, int index)
 	machine_name(run->machine, run->files[index], name->name);
 }
 
-/* ---- address spaces --------------------------------------------------------------------------------------- */
+/* ---- address spaces ------------------------------------------------------------------------------------ */
 
 static uint64_t holders_of(const struct run *run, int mm)
 {
@@ -195,7 +196,7 @@ static void create_mm(struct run *run, int index)
 	hold_mm(run, index, mm);
 }
 
-/* ---- mappings --------------------------------------------------------------------------------------------- */
+/* ---- mappings ------------------------------------------------------------------------------------------ */
 
 static void touch_page(struct run *run, const struct litmus_name *name, unsigned page)
 {
@@ -265,7 +266,7 @@ static void create_device(struct run *run, int index, unsigned device)
 			    run->world.mms[run->litmus->names[index].mm]);
 }
 
-/* ---- all of it -------------------------------------------------------------------------------------------- */
+/* ---- all of it ----------------------------------------------------------------------------------------- */
 
 static void create_name(struct run *run, int index)
 {
