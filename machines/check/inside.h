@@ -19,7 +19,7 @@
  * has a number, in the order in which they happen: machine->time.
  *
  * State. What an execution changes is either in the arena and copied back, or in arrays that only grow and are cut
- * to where they were, or stamped with the execution's number (machine->epoch) and void in the next.
+ * to where they were, or stamped with the execution's number and void in the next.
  */
 #ifndef CHECK_INSIDE_H
 #define CHECK_INSIDE_H
@@ -211,7 +211,8 @@ struct machine {
 	uint64_t objects_at_first;
 
 	uint32_t time, frozen_time;
-	uint32_t epoch;
+	unsigned relaxing;	   /* threads in a short wait */
+	uint8_t interrupts[CPUS]; /* pending, of each target */
 	struct thread_state thread[ENGINE_THREADS + 1];
 	struct ipi ipi[ENGINE_THREADS + 1]; /* by sender */
 	struct history history;

@@ -29,14 +29,6 @@ static bool all_have_run(void *argument)
 	return !ipi->targets;
 }
 
-static bool is_pending(const struct machine *machine, unsigned target)
-{
-	for (unsigned t = 0; t < machine->threads; t++)
-		if (machine->ipi[t].targets >> target & 1)
-			return true;
-	return false;
-}
-
 static void run_handler(struct machine *machine, const struct ipi *ipi, unsigned target)
 {
 	ipi->handler(machine->cpu[target].cpu, ipi->argument);
@@ -63,10 +55,12 @@ void quire_port_ipi(struct quire_cpu *cpu, const struct quire_cpu_mask *targets,
 		return;
 	engine_at(__builtin_return_address(0), place(PLACE_ACK, sender));
 	engine_begin(STEP_IPI_SEND, is_drained, here());
-	for (uint64_t rest = bits; rest; rest &= rest - 1)
+	for (uint64_t rest = bits; rest; rest &= rest - 1) {
 		engine_touch(place(PLACE_IPI, (uintptr_t)__builtin_ctzl(rest)), TOUCH_SIGNAL);
+		machine->interrupts[__builtin_ctzl(rest)]++;
+	}
 	engine_note(bits);
-	memory_release(place(PLACE_IPI, sender));
+	memory_release(place(PLACE_IPI, sender + CPUS));
 	ipi->targets = (uint32_t)bits;
 	block_on("interrupts that it has sent", 0);
 	engine_at(__builtin_return_address(0), place(PLACE_ACK, sender));
@@ -81,7 +75,7 @@ static bool may_interrupt(void *argument)
 	struct machine *machine = machine_now;
 	unsigned target = (unsigned)((struct check_cpu *)argument - machine->cpu);
 
-	return is_pending(machine, target) && memory_is_drained(target);
+	return machine->interrupts[target] && memory_is_drained(target);
 }
 
 static unsigned choose_sender(struct machine *machine, unsigned target)
@@ -105,11 +99,12 @@ void ipi_agent(struct machine *machine, unsigned thread)
 		engine_interrupt_enter();
 		unsigned sender = choose_sender(machine, target);
 		memory_join(target);
-		memory_acquire(place(PLACE_IPI, sender));
+		memory_acquire(place(PLACE_IPI, sender + CPUS));
 		run_handler(machine, &machine->ipi[sender], target);
 		memory_release(place(PLACE_ACK, sender));
 		engine_touch(place(PLACE_ACK, sender), TOUCH_SIGNAL);
 		machine->ipi[sender].targets &= ~(1u << target);
+		machine->interrupts[target]--;
 		engine_interrupt_leave();
 	}
 }

@@ -16,8 +16,8 @@
  * Readers of one lock are not ordered by it: what they release only the next writer acquires. So a race between two
  * of them is seen.
  *
- * Store buffers (TSO): taking waits until the thread's is empty, as a locked instruction does. Giving back empties it,
- * which a plain store would not: what a load after an unlock can overtake is explored by the weak model only.
+ * Store buffers (TSO): taking waits until the thread's is empty, as a locked instruction does. So does giving
+ * back, which a plain store would not: what a load after an unlock can overtake is explored by the weak model only.
  *
  * Errors:  taking a lock that one holds, giving back what one does not hold, sleeping with a spin lock: violations.
  * Rules:   BASE-8, CHK-5.
@@ -33,6 +33,8 @@ struct lock {
 	uint32_t epoch;
 	uint8_t writer;	  /* NOBODY */
 	uint8_t waiting;  /* writers that have said so */
+	uint8_t class;
+	bool has_class;
 	uint32_t readers; /* a bit a thread */
 };
 
@@ -68,9 +70,19 @@ static bool is_free(struct lock *lock)
 	return lock->writer == NOBODY && !lock->readers;
 }
 
+/* Of locks in objects it does not change; a frame's is what the frame is. */
+static unsigned class_at(struct lock *lock, enum held_how how)
+{
+	if (!lock->has_class || lock->at - (uintptr_t)machine_now->metadata < machine_now->metadata_bytes) {
+		lock->class = (uint8_t)class_of(lock->at, how);
+		lock->has_class = true;
+	}
+	return lock->class;
+}
+
 /* ---- what a thread holds ---------------------------------------------------------------------------------- */
 
-static void hold(uintptr_t at, enum held_how how)
+static void hold(uintptr_t at, enum held_how how, unsigned class)
 {
 	struct thread_state *thread = here();
 
@@ -78,7 +90,6 @@ static void hold(uintptr_t at, enum held_how how)
 		violation("%s holds more than %d locks", thread_name(self()), HELD);
 		return;
 	}
-	unsigned class = class_of(at, how);
 	thread->held[thread->held_count++] =
 		(struct held){ at, how, (uint8_t)class, engine_now ? engine_step_now() : UINT32_MAX };
 	thread->spins += how == HELD_SPIN;
@@ -116,8 +127,9 @@ static bool holds(uintptr_t at)
 }
 
 /* Before a lock is taken, whether or not it has to be waited for. */
-static void check_taking(uintptr_t at, enum held_how how)
+static void check_taking(struct lock *lock, enum held_how how)
 {
+	uintptr_t at = lock->at;
 	struct thread_state *thread = here();
 
 	if (is_handler(machine_now, self()))
@@ -125,7 +137,8 @@ static void check_taking(uintptr_t at, enum held_how how)
 			  machine_describe(machine_now, at));
 	if (holds(at))
 		violation("%s takes %s, which it holds", thread_name(self()), machine_describe(machine_now, at));
-	order_check(thread->held, thread->held_count, at, class_of(at, how), how);
+	if (thread->held_count)
+		order_check(thread->held, thread->held_count, at, class_at(lock, how), how);
 }
 
 void must_not_sleep(const char *what)
@@ -192,8 +205,8 @@ static void taken_exclusive(struct lock *lock)
 
 void lock_exclusive(unsigned what, uintptr_t at, enum held_how how)
 {
-	check_taking(at, how);
 	struct lock *lock = lock_at(at);
+	check_taking(lock, how);
 	if (is_stuck(lock, is_free(lock)))
 		return;
 	if (how == HELD_WRITE && machine_now->config.writers_wait) {
@@ -208,7 +221,7 @@ void lock_exclusive(unsigned what, uintptr_t at, enum held_how how)
 		lock->waiting--;
 	}
 	taken_exclusive(lock);
-	hold(at, how);
+	hold(at, how, class_at(lock, how));
 }
 
 bool lock_try_exclusive(unsigned what, uintptr_t at, enum held_how how)
@@ -221,13 +234,14 @@ bool lock_try_exclusive(unsigned what, uintptr_t at, enum held_how how)
 	if (!is_free(lock))
 		return false;
 	taken_exclusive(lock);
-	hold(at, how);
+	hold(at, how, class_at(lock, how));
 	return true;
 }
 
 void unlock_exclusive(unsigned what, uintptr_t at)
 {
 	struct lock *lock = lock_at(at);
+	memory_drain(__builtin_return_address(0));
 	uint32_t taken_at = let_go(at);
 
 	if (lock->writer != self())
@@ -259,8 +273,8 @@ static bool may_read(void *argument)
 
 void lock_shared(unsigned what, uintptr_t at)
 {
-	check_taking(at, HELD_READ);
 	struct lock *lock = lock_at(at);
+	check_taking(lock, HELD_READ);
 	if (is_stuck(lock, lock->writer == NOBODY))
 		return;
 	begin_taking(what, lock, may_read, __builtin_return_address(0));
@@ -270,7 +284,7 @@ void lock_shared(unsigned what, uintptr_t at)
 	lock->readers |= 1u << self();
 	drained();
 	memory_acquire(at);
-	hold(at, HELD_READ);
+	hold(at, HELD_READ, class_at(lock, HELD_READ));
 }
 
 bool lock_try_shared(unsigned what, uintptr_t at)
@@ -283,13 +297,14 @@ bool lock_try_shared(unsigned what, uintptr_t at)
 	if (lock->writer != NOBODY)
 		return false;
 	lock->readers |= 1u << self();
-	hold(at, HELD_READ);
+	hold(at, HELD_READ, class_at(lock, HELD_READ));
 	return true;
 }
 
 void unlock_shared(unsigned what, uintptr_t at)
 {
 	struct lock *lock = lock_at(at);
+	memory_drain(__builtin_return_address(0));
 	uint32_t taken_at = let_go(at);
 
 	if (engine_now && taken_at == engine_step_now()) {
@@ -310,7 +325,7 @@ void folio_lock_changed(uintptr_t flags, bool locked)
 			let_go(flags);
 		return;
 	}
-	hold(flags, HELD_FOLIO);
+	hold(flags, HELD_FOLIO, class_of(flags, HELD_FOLIO));
 }
 
 uintptr_t lock_held_within(uintptr_t start, size_t bytes)
@@ -327,12 +342,12 @@ uintptr_t lock_held_within(uintptr_t start, size_t bytes)
 
 bool locks_are_free(const char **which)
 {
-	for (uint32_t i = 0; i < LOCKS; i++) {
-		struct lock *lock = &locks[i];
+	for (unsigned t = 0; t <= ENGINE_THREADS; t++) {
+		const struct thread_state *thread = &machine_now->thread[t];
 
-		if (lock->epoch != lock_epoch || is_free(lock))
+		if (!thread->held_count)
 			continue;
-		*which = machine_describe(machine_now, lock->at);
+		*which = machine_describe(machine_now, thread->held[0].lock);
 		return false;
 	}
 	return true;

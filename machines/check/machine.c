@@ -479,6 +479,8 @@ void machine_reset(struct machine *machine)
 	reset_threads(machine);
 	machine->time = machine->frozen_time;
 	machine->calls = 0;
+	machine->relaxing = 0;
+	memset(machine->interrupts, 0, sizeof(machine->interrupts));
 	machine->grace_waits = 0;
 	machine->grace_batch = NULL;
 	machine->grace = false;

@@ -157,7 +157,7 @@ void relax_changed(uintptr_t address)
 {
 	struct machine *machine = machine_now;
 
-	for (unsigned t = 0; t < machine->threads; t++) {
+	for (unsigned t = 0; machine->relaxing && t < machine->threads; t++) {
 		struct thread_state *thread = &machine->thread[t];
 
 		if (thread->looks && t != self() && find(thread, address) < thread->looks)
@@ -182,10 +182,12 @@ void quire_port_relax(struct quire_cpu *cpu)
 		engine_abandon();
 	}
 	find_looks(thread, self());
+	machine_now->relaxing++;
 	block_on("a change of what it looks at", 0);
 	engine_at(__builtin_return_address(0), 0);
 	engine_begin(STEP_RELAX, has_changed, thread);
 	block_on(NULL, 0);
+	machine_now->relaxing--;
 	engine_touch(thread->changed_at, TOUCH_AWAIT);
 	thread->looks = 0;
 	thread->relaxed_at = engine_step_now();

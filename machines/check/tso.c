@@ -275,7 +275,8 @@ void tso_store(uintptr_t address, unsigned bytes, uint64_t value, int order, con
 	struct buffer *buffer = &buffers[self];
 
 	memory_deliver();
-	if (!memory_self()->begun || !has_room(buffer)) {
+	/* An interrupt may also come between the step before and a store that its handler looks for. */
+	if (is_seen(address) || !memory_self()->begun || !has_room(buffer)) {
 		memory_begin_step(MEMORY_STEP_STORE, address, code, has_room, buffer);
 		engine_note(value);
 		if (buffer->next >= ENTRIES)
