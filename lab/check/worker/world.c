@@ -10,6 +10,8 @@
  */
 #include "lab/check/worker/worker.h"
 
+#include <quire/port.h>
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -50,7 +52,10 @@ uint64_t file_position(const struct litmus_address *address)
 
 /* ---- files with a store behind them -------------------------------------------------------------------- */
 
-/* In the arena, so that an execution begins with what set-up left there. */
+/*
+ * In the arena, so that an execution begins with what set-up left there. Pages are moved by the port's copies: others
+ * may be storing to them, and a copy is then steps of its own.
+ */
 struct backing {
 	uint64_t pages;
 	uint8_t bytes[];
@@ -63,9 +68,10 @@ static int backing_read(struct quire_cpu **cpu, struct quire_file *file, void *d
 
 	(void)cpu;
 	(void)file;
-	memset(page, 0, QUIRE_PAGE_SIZE);
 	if (index < backing->pages)
-		memcpy(page, backing->bytes + index * QUIRE_PAGE_SIZE, QUIRE_PAGE_SIZE);
+		quire_port_copy(page, backing->bytes + index * QUIRE_PAGE_SIZE, QUIRE_PAGE_SIZE);
+	else
+		quire_port_zero(page, QUIRE_PAGE_SIZE);
 	return 0;
 }
 
@@ -78,7 +84,7 @@ static int backing_write(struct quire_cpu **cpu, struct quire_file *file, void *
 	(void)file;
 	if (index >= backing->pages)
 		return -QUIRE_ENOSPC;
-	memcpy(backing->bytes + index * QUIRE_PAGE_SIZE, page, QUIRE_PAGE_SIZE);
+	quire_port_copy(backing->bytes + index * QUIRE_PAGE_SIZE, page, QUIRE_PAGE_SIZE);
 	return 0;
 }
 
