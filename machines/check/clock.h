@@ -2,16 +2,18 @@
  * clock.h - who has seen what: vector clocks.
  *
  * A thread's steps are cut into epochs: a new one begins after each release. clock.at[u] is the last epoch of
- * thread u of which everything has been seen. So an access that u made in epoch e comes before whatever a thread
- * t does now exactly if t's clock.at[u] >= e.
+ * thread u of which everything has been seen. So an access that u made in epoch e comes before whatever a
+ * thread t does now exactly if t's clock.at[u] >= e.
  *
  *	store release		the store carries a copy of the clock, then a new epoch begins
  *	fence release		the same copy, carried by the thread's relaxed stores from now on
  *	load acquire		takes what the store that it reads carries
  *	load relaxed		keeps it aside; a later acquire fence takes it
- *	read-modify-write	carries on what the store that it reads carries (release sequence, as in C17 and later)
+ *	read-modify-write	carries on what the store that it reads carries (release sequence, as in C17
+ *				and later)
  *
- * Copies are messages: numbers of entries of a pool that is emptied when an execution begins. 0 is the empty one.
+ * Copies are messages: numbers of entries of a pool that is emptied when an execution begins. 0 is the empty
+ * one.
  */
 #ifndef CHECK_CLOCK_H
 #define CHECK_CLOCK_H

@@ -1,17 +1,18 @@
 /*
  * commute.c - is the result of an atomic addition used?
  *
- * Two relaxed additions to one counter commute as far as the counter goes; whether somebody looks at what they
- * return is a matter of the code that follows the call. It is decoded once for each return address, from there on:
+ * Two relaxed additions to one counter commute as far as the counter goes; whether somebody looks at what
+ * they return is a matter of the code that follows the call. It is decoded once for each return address, from
+ * there on:
  *
  *	rax is read			used
  *	rax is overwritten whole, or lost in a call	not used
  *	a jump				followed; both ways if conditional
  *	a return, or anything else		taken for used
  *
- * Reading any part of rax counts, overwriting only the whole (a write of eax clears the rest). A direct call does
- * not take an argument in rax; what a function with variable arguments expects in al is written right before.
- * A jump to __tsan_func_exit() is a call at the end of a function that returns nothing.
+ * Reading any part of rax counts, overwriting only the whole (a write of eax clears the rest). A direct call
+ * does not take an argument in rax; what a function with variable arguments expects in al is written right
+ * before. A jump to __tsan_func_exit() is a call at the end of a function that returns nothing.
  *
  * Rules:   CHK-2: what does not commute is never said to.
  */

@@ -1,24 +1,25 @@
 /*
  * memory.c - the front of the memory models: plain accesses, atomics that act on native memory, hardware.
  *
- * An atomic access is one transition: begin, touch, act. Under SC it acts on native memory; so it does under TSO
- * once its thread's buffer is empty (read-modify-writes, seq_cst stores); what else TSO and WEAK do is in tso.c
- * and weak.c. A fence is nothing that anybody else could notice, only a matter of clocks, and no transition; but
- * for the one that waits for a store buffer.
+ * An atomic access is one transition: begin, touch, act. Under SC it acts on native memory; so it does under
+ * TSO once its thread's buffer is empty (read-modify-writes, seq_cst stores); what else TSO and WEAK do is in
+ * tso.c and weak.c. A fence is nothing that anybody else could notice, only a matter of clocks, and no
+ * transition; but for the one that waits for a store buffer.
  *
  * Plain accesses happen natively, right after their hook. Three things follow:
  *
  *	- an atomic of the same location must be settled first: nothing of it may be left in the thread's own
- *	  buffer (the thread waits: MEMORY_STEP_SETTLE), and a history goes on from what is in memory afterwards;
- *	- whoever listens to changes (config.changed) is told when the store has happened: at the next hook of a
- *	  write or at the step's end (not at one of a read: the copy of a struct is announced as a write and then
- *	  a read before it begins);
+ *	  buffer (the thread waits: MEMORY_STEP_SETTLE), and a history goes on from what is in memory
+ *	  afterwards;
+ *	- whoever listens to changes (config.changed) is told when the store has happened: at the next hook of
+ *	  a write or at the step's end (not at one of a read: the copy of a struct is announced as a write and
+ *	  then a read before it begins);
  *	- nothing else: that nobody could see the difference is what the race detector says.
  *
- * What the search takes for one location is an address. Accesses of one word in different sizes are rare, but they
- * conflict: shape[] remembers, over all executions, the sizes and offsets that each word has been accessed with,
- * and an access touches the address of every shape that overlaps its own. The first such access already touches
- * the old shapes' addresses, so no conflict is missed in the execution that finds out.
+ * What the search takes for one location is an address. Accesses of one word in different sizes are rare, but
+ * they conflict: shape[] remembers, over all executions, the sizes and offsets that each word has been
+ * accessed with, and an access touches the address of every shape that overlaps its own. The first such
+ * access already touches the old shapes' addresses, so no conflict is missed in the execution that finds out.
  *
  * Order:   one OS thread. While no threads run (engine_now is NULL) everything acts natively.
  * Errors:  out of memory, but for memory_create(), ends the process with status 3.
@@ -50,7 +51,7 @@ void *memory_grow(void *array, uint32_t *room, uint32_t count, size_t each)
 	return larger;
 }
 
-/* ---- beginning and end -------------------------------------------------------------------------------------- */
+/* ---- beginning and end --------------------------------------------------------------------------------- */
 
 static void *reserve(size_t bytes)
 {
@@ -121,7 +122,7 @@ uint64_t memory_instrumented(void)
 	return memory.instrumented;
 }
 
-/* ---- native memory ---------------------------------------------------------------------------------------- */
+/* ---- native memory ------------------------------------------------------------------------------------- */
 
 uint64_t memory_native_load(uintptr_t address, unsigned bytes)
 {
@@ -201,7 +202,7 @@ void memory_deliver(void)
 	memory.config.changed(memory.config.data, memory.pending, bytes);
 }
 
-/* ---- what stands for an access in the search --------------------------------------------------------------- */
+/* ---- what stands for an access in the search ----------------------------------------------------------- */
 
 /* A bit for each aligned access within a word: 8 bytes; 4 at 0, 4; 2 at 0, 2, 4, 6; 1 at 0 .. 7. */
 static const uint8_t shape_at[15] = { 0, 0, 4, 0, 2, 4, 6, 0, 1, 2, 3, 4, 5, 6, 7 };
@@ -269,7 +270,7 @@ uintptr_t memory_address(uintptr_t location)
 	return location >> 56 ? location : location & (((uintptr_t)1 << MARK_SHIFT) - 1);
 }
 
-/* ---- cells and places ------------------------------------------------------------------------------------- */
+/* ---- cells and places ---------------------------------------------------------------------------------- */
 
 void cell_renew(struct cell *cell)
 {
@@ -284,8 +285,8 @@ static bool overlap(const struct place *place, uintptr_t address, size_t bytes)
 }
 
 /*
- * The place of an atomic access. One of another size that overlaps it ends here: the new one begins with what is in
- * memory, and carries all that the old one did.
+ * The place of an atomic access. One of another size that overlaps it ends here: the new one begins with what
+ * is in memory, and carries all that the old one did.
  */
 struct place *memory_place(uintptr_t address, unsigned bytes)
 {
@@ -329,7 +330,7 @@ void memory_forget(uintptr_t address, size_t bytes)
 		memory_cell(word)->execution = 0;
 }
 
-/* ---- plain accesses ----------------------------------------------------------------------------------------- */
+/* ---- plain accesses ------------------------------------------------------------------------------------ */
 
 static void settle(uintptr_t address, size_t bytes, const void *code)
 {
@@ -384,7 +385,7 @@ void memory_write(uintptr_t address, size_t bytes, const void *code)
 	}
 }
 
-/* ---- atomics ------------------------------------------------------------------------------------------------ */
+/* ---- atomics ------------------------------------------------------------------------------------------- */
 
 void memory_begin_step(unsigned what, uintptr_t address, const void *code, bool (*enabled)(void *),
 		       void *argument)
@@ -545,7 +546,7 @@ void memory_wide(uintptr_t address, const void *code)
 	}
 }
 
-/* ---- hardware, and other mechanisms ----------------------------------------------------------------------- */
+/* ---- hardware, and other mechanisms -------------------------------------------------------------------- */
 
 void memory_hardware_touch(uintptr_t address, unsigned bytes, enum touch_mode mode)
 {

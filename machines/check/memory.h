@@ -3,19 +3,19 @@
  * memory and a race detector.
  *
  * Atomic accesses are transitions (engine.h). Plain ones are not: they happen natively, within whatever step
- * they are in, and are checked against happens-before (vector clocks, one an agent or thread, moved by atomics,
- * locks and signals). So a program without races on plain data behaves as if every access were scheduled, and
- * one with a race is reported.
+ * they are in, and are checked against happens-before (vector clocks, one an agent or thread, moved by
+ * atomics, locks and signals). So a program without races on plain data behaves as if every access were
+ * scheduled, and one with a race is reported.
  *
  *	SC	every atomic acts on native memory when its transition is chosen
- *	TSO	stores go into the thread's buffer, one agent a CPU writes them to memory; loads look in the buffer
- *		first; read-modify-writes, seq_cst stores and seq_cst fences wait until it is empty
- *	WEAK	every location keeps the stores of this execution, every thread a view; a load may read any store
- *		that its view allows, a store goes anywhere behind what its thread has seen: C11's orders, without
- *		load buffering (a load never reads a store that comes later in the same run)
+ *	TSO	stores go into the thread's buffer, one agent a CPU writes them to memory; loads look in the
+ *		buffer first; read-modify-writes, seq_cst stores and seq_cst fences wait until it is empty
+ *	WEAK	every location keeps the stores of this execution, every thread a view; a load may read any
+ *		store that its view allows, a store goes anywhere behind what its thread has seen: C11's
+ *		orders, without load buffering (a load never reads a store that comes later in the same run)
  *
- * Watched is one range of addresses, the arena. Everything outside (stacks, constants) is private or fixed, and
- * ignored.
+ * Watched is one range of addresses, the arena. Everything outside (stacks, constants) is private or fixed,
+ * and ignored.
  */
 #ifndef CHECK_MEMORY_H
 #define CHECK_MEMORY_H
@@ -45,25 +45,25 @@ struct memory_config {
 	void *base; /* the arena */
 	size_t bytes;
 	unsigned threads;      /* the program's, agents of its own included */
-	unsigned first_buffer; /* TSO: threads first_buffer + n are the store buffers of threads n < buffers */
+	unsigned first_buffer; /* TSO: threads first_buffer + n are the buffers of threads n < buffers */
 	unsigned buffers;
 	/*
-	 * Every change of native memory inside the arena, after it: atomics when they reach memory, plain stores
-	 * when they are seen. Plain stores of a step are delivered no later than its end. Only while threads run.
-	 * May be NULL.
+	 * Every change of native memory inside the arena, after it: atomics when they reach memory, plain
+	 * stores when they are seen. Plain stores of a step are delivered no later than its end. Only while
+	 * threads run. May be NULL.
 	 */
 	void (*changed)(void *data, uintptr_t address, size_t bytes);
 	/* Accesses to this range are user data: no races are reported there. May be NULL: nothing is. */
 	bool (*is_exempt)(void *data, uintptr_t address);
 	const char *(*name)(void *data, unsigned thread); /* for reports of races; may be NULL */
 	/*
-	 * TSO: may an interrupt handler look at @address? Stores to there and interrupts of the storing thread are
-	 * tried in both orders. May be NULL: a handler may look anywhere.
+	 * TSO: may an interrupt handler look at @address? Stores to there and interrupts of the storing
+	 * thread are tried in both orders. May be NULL: a handler may look anywhere.
 	 */
 	bool (*is_seen_by_handlers)(void *data, uintptr_t address);
 	/*
-	 * WEAK: where hardware looks (tables). Two stores there are made in both orders: which came first can be
-	 * told from what hardware read between, not only from the order that the location ends with.
+	 * WEAK: where hardware looks (tables). Two stores there are made in both orders: which came first can
+	 * be told from what hardware read between, not only from the order that the location ends with.
 	 */
 	void *walked;
 	size_t walked_bytes;
@@ -92,23 +92,28 @@ void memory_read(uintptr_t address, size_t bytes, const void *code);
 void memory_write(uintptr_t address, size_t bytes, const void *code);
 
 /*
- * What hardware does to memory, and others that are no threads of the program: native memory, at once, as a part of
- * the caller's transition. These touch the location as the atomics of the program do (engine_touch() of the bare
- * address would miss conflicts with them), order nothing, and are no races. They change what @changed is told.
+ * What hardware does to memory, and others that are no threads of the program: native memory, at once, as a
+ * part of the caller's transition. These touch the location as the atomics of the program do (engine_touch()
+ * of the bare address would miss conflicts with them), order nothing, and are no races. They change what
+ * @changed is told.
  */
 uint64_t memory_hardware_load(uintptr_t address, unsigned bytes);
 void memory_hardware_store(uintptr_t address, unsigned bytes, uint64_t value);
-/* Only the touch; and a change that the caller made, to be told before it: histories go on from what is then there. */
+/*
+ * Only the touch; and a change that the caller made, to be told before it: histories go on from what is then
+ * there.
+ */
 void memory_hardware_touch(uintptr_t address, unsigned bytes, enum touch_mode mode);
 
 /*
- * Happens-before that other mechanisms make (locks, wakes, IPIs, grace periods): release() puts what the running
- * thread has seen into the object, acquire() takes it out. Part of the caller's transition. full() is both, and
- * with every other full() and every seq_cst fence in one order: a full fence.
+ * Happens-before that other mechanisms make (locks, wakes, IPIs, grace periods): release() puts what the
+ * running thread has seen into the object, acquire() takes it out. Part of the caller's transition. full() is
+ * both, and with every other full() and every seq_cst fence in one order: a full fence.
  *
- * Under TSO whoever calls release() or full() has waited until its store buffer is empty: memory_is_drained() was a
- * condition of its transition, or it has called drain() before, which is a transition if one is needed. (To empty it
- * within the caller's step would hide from the search what others could have seen of the stores before.)
+ * Under TSO whoever calls release() or full() has waited until its store buffer is empty: memory_is_drained()
+ * was a condition of its transition, or it has called drain() before, which is a transition if one is needed.
+ * (To empty it within the caller's step would hide from the search what others could have seen of the stores
+ * before.)
  */
 void memory_acquire(uintptr_t object);
 void memory_release(uintptr_t object);
@@ -116,8 +121,8 @@ void memory_full(void);
 void memory_drain(const void *code);
 
 /*
- * The running thread, as far as memory is concerned, has all that @of has seen (an interrupt handler that comes
- * after its CPU's steps) - for orders that a mechanism knows to be there.
+ * The running thread, as far as memory is concerned, has all that @of has seen (an interrupt handler that
+ * comes after its CPU's steps) - for orders that a mechanism knows to be there.
  */
 void memory_join(unsigned of);
 
@@ -125,15 +130,18 @@ void memory_join(unsigned of);
 bool memory_is_drained(unsigned thread);
 
 /*
- * The arena is given back or taken anew (free, alloc): what was known of its accesses is forgotten. Under TSO this may
- * be a transition: what the thread has stored there must have arrived.
+ * The arena is given back or taken anew (free, alloc): what was known of its accesses is forgotten. Under TSO
+ * this may be a transition: what the thread has stored there must have arrived.
  */
 void memory_forget(uintptr_t address, size_t bytes);
 
 /* Plain accesses seen in all executions. */
 uint64_t memory_instrumented(void);
 
-/* The address that a location of engine_touch() stands for: some carry a mark of this module's in the upper bits. */
+/*
+ * The address that a location of engine_touch() stands for: some carry a mark of this module's in the upper
+ * bits.
+ */
 uintptr_t memory_address(uintptr_t location);
 
 #endif

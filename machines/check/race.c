@@ -1,12 +1,12 @@
 /*
  * race.c - two accesses to one byte, one of them a write, one of them plain, that nothing orders.
  *
- * As FastTrack does (Flanagan and Freund, PLDI'09): an access is an epoch of a thread; an earlier one is ordered
- * before a later one exactly if the later one's thread has seen that epoch. For each word of the arena there is a
- * short list of the accesses that a later one might race with: bytes, kind, thread, epoch, code. A new access is
- * compared with all of them, and takes the place of those that it makes redundant: what it comes after, and
- * whose races would all be races of its own too. Unlike a shadow of fixed size, nothing is ever forgotten that
- * could still race: every execution that has a race reports one.
+ * As FastTrack does (Flanagan and Freund, PLDI'09): an access is an epoch of a thread; an earlier one is
+ * ordered before a later one exactly if the later one's thread has seen that epoch. For each word of the
+ * arena there is a short list of the accesses that a later one might race with: bytes, kind, thread, epoch,
+ * code. A new access is compared with all of them, and takes the place of those that it makes redundant: what
+ * it comes after, and whose races would all be races of its own too. Unlike a shadow of fixed size, nothing
+ * is ever forgotten that could still race: every execution that has a race reports one.
  *
  *	atomic with atomic is no race; plain reads are none; everything else is, if unordered
  *

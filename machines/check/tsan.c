@@ -49,7 +49,7 @@ void __tsan_vptr_read(void **object)
 	memory_read((uintptr_t)object, sizeof(*object), HERE);
 }
 
-/* ---- plain accesses ----------------------------------------------------------------------------------------- */
+/* ---- plain accesses ------------------------------------------------------------------------------------ */
 
 #define PLAIN(name, bytes)                                             \
 	void __tsan_##name##read##bytes(void *address);                \
@@ -123,7 +123,7 @@ void *__tsan_memset(void *to, int value, size_t bytes)
 	return memset(to, value, bytes);
 }
 
-/* ---- atomics ------------------------------------------------------------------------------------------------ */
+/* ---- atomics ------------------------------------------------------------------------------------------- */
 
 #define FETCH(bits, type, name, operation)                                                    \
 	type __tsan_atomic##bits##_##name(volatile type *address, type operand, int order);   \
@@ -264,7 +264,7 @@ wide __tsan_atomic128_compare_exchange_val(volatile wide *address, wide expected
 	return expected;
 }
 
-/* ---- fences ------------------------------------------------------------------------------------------------- */
+/* ---- fences -------------------------------------------------------------------------------------------- */
 
 void __tsan_atomic_thread_fence(int order);
 void __tsan_atomic_signal_fence(int order);

@@ -1,16 +1,17 @@
 /*
  * tso.c - x86's store buffers.
  *
- * A store of thread n goes into n's buffer. That is nothing that others could notice, and no transition of its
- * own: it is part of the step that it is in. Thread first_buffer + n, the buffer's agent, takes the oldest store
- * out and writes it to memory: that is the transition. Loads look for the youngest store of their own buffer
- * first. What waits for the buffer to be empty is a transition of its own, enabled when it is.
+ * A store of thread n goes into n's buffer. That is nothing that others could notice, and no transition of
+ * its own: it is part of the step that it is in. Thread first_buffer + n, the buffer's agent, takes the
+ * oldest store out and writes it to memory: that is the transition. Loads look for the youngest store of
+ * their own buffer first. What waits for the buffer to be empty is a transition of its own, enabled when it
+ * is.
  *
- * What conflicts. Entry k of a buffer has two locations of its own: put in (SIGNAL) makes taking it out (AWAIT)
- * possible, and taken out (SIGNAL) makes waiting for it (AWAIT) possible; these are orders, not races. For the memory
- * location x itself, a thread's own stores and loads need no order beside the program's: whether its load finds
- * the store in the buffer or, if nobody else has stored since, in memory, it reads the same. So x is a location
- * for each thread that has a buffer, and one for everybody else:
+ * What conflicts. Entry k of a buffer has two locations of its own: put in (SIGNAL) makes taking it out
+ * (AWAIT) possible, and taken out (SIGNAL) makes waiting for it (AWAIT) possible; these are orders, not
+ * races. For the memory location x itself, a thread's own stores and loads need no order beside the
+ * program's: whether its load finds the store in the buffer or, if nobody else has stored since, in memory,
+ * it reads the same. So x is a location for each thread that has a buffer, and one for everybody else:
  *
  *	load of x by t			READ x.t
  *	store of t reaches x		WRITE x, and x.u for every u but t
@@ -18,10 +19,10 @@
  *
  * Two stores meet at x. Entries of another size that overlap a load are waited for, as on the hardware.
  *
- * Interrupts. A handler begins when the buffer of the thread that it interrupts is empty: what that stored has come
- * before, and it is no race that the handler finds it in memory. The other order is the interrupt before the store was
- * put in. So a store to where a handler looks and the interrupt meet like two who take a lock: each may be first, and
- * what orders them otherwise is no reason not to try.
+ * Interrupts. A handler begins when the buffer of the thread that it interrupts is empty: what that stored
+ * has come before, and it is no race that the handler finds it in memory. The other order is the interrupt
+ * before the store was put in. So a store to where a handler looks and the interrupt meet like two who take a
+ * lock: each may be first, and what orders them otherwise is no reason not to try.
  */
 #include "memory_inside.h"
 
@@ -145,7 +146,7 @@ void tso_touch(uintptr_t address, unsigned bytes, enum touch_mode mode, unsigned
 			memory_touch_marked(address, bytes, mode, t + 1);
 }
 
-/* ---- interrupts --------------------------------------------------------------------------------------------- */
+/* ---- interrupts ---------------------------------------------------------------------------------------- */
 
 void tso_interrupt(unsigned thread)
 {
@@ -181,7 +182,7 @@ static void meet_interrupts(uintptr_t address)
 		engine_touch(interrupts_of(engine_self()), TOUCH_ACQUIRE);
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------------------- */
+/* ---- waiting ------------------------------------------------------------------------------------------- */
 
 bool tso_is_drained(void *thread)
 {
@@ -224,8 +225,8 @@ void tso_settle(uintptr_t address, size_t bytes, const void *code)
 }
 
 /*
- * The fence is a step of its own even when the buffer is empty by now: that it came after the agent's last step
- * is true of the fence, and not of what its thread did just before.
+ * The fence is a step of its own even when the buffer is empty by now: that it came after the agent's last
+ * step is true of the fence, and not of what its thread did just before.
  */
 void tso_fence(const void *code)
 {
@@ -237,7 +238,7 @@ void tso_fence(const void *code)
 	tso_touch_drained(engine_self());
 }
 
-/* ---- loads, stores, and how stores reach memory ------------------------------------------------------------- */
+/* ---- loads, stores, and how stores reach memory -------------------------------------------------------- */
 
 uint64_t tso_load(uintptr_t address, unsigned bytes, int order, const void *code)
 {

@@ -1,30 +1,32 @@
 /*
  * weak.c - C11's atomics as weak as the language allows, but for load buffering.
  *
- * Each atomic location keeps the stores of this execution in modification order, which need not be the order in
- * which they are made. Native memory holds the last.
+ * Each atomic location keeps the stores of this execution in modification order, which need not be the order
+ * in which they are made. Native memory holds the last.
  *
  *	modification order	s0    s1    s2    s3
- *	T may read			    ^^    ^^	not behind s2: T has seen s2, or something that comes after it
+ *	T may read			    ^^    ^^	not behind s2: T has seen s2, or something that comes
+ *							after it
  *
- * The *floor* of a thread at a location is the latest store that some access made or read that comes before its next
- * one (clock.h). Then
+ * The *floor* of a thread at a location is the latest store that some access made or read that comes before
+ * its next one (clock.h). Then
  *
  *	a load reads any store from the floor on: engine_choose(), the newest first;
  *	a store goes anywhere behind the floor, again the last place first;
  *	a read-modify-write reads a store as a load does and goes right behind it: so one that another has
  *	read-modify-written cannot be chosen, and nothing is ever put between the two.
  *
- * What seq_cst adds is in weak_order.c: some of these would close a circle in the order of seq_cst operations.
+ * What seq_cst adds is in weak_order.c: some of these would close a circle in the order of seq_cst
+ * operations.
  *
- * A load never reads a store that is made later in the same run. So executions with a circle of program order and
- * reads-from (load buffering) are not explored, and nothing comes out of thin air.
+ * A load never reads a store that is made later in the same run. So executions with a circle of program order
+ * and reads-from (load buffering) are not explored, and nothing comes out of thin air.
  *
- * Conflicts. For the search, the order of two stores to one location is no matter, since either order leads to
- * both modification orders; a load behind a store can read what it would have read before it. What is left is a
- * load, or read-modify-write, before a store that it could read, and two read-modify-writes: see TOUCH_LOOK in
- * engine.h. That a load comes after the store that it reads is an order of its own: each store has a location
- * (SIGNAL) that its readers await.
+ * Conflicts. For the search, the order of two stores to one location is no matter, since either order leads
+ * to both modification orders; a load behind a store can read what it would have read before it. What is left
+ * is a load, or read-modify-write, before a store that it could read, and two read-modify-writes: see
+ * TOUCH_LOOK in engine.h. That a load comes after the store that it reads is an order of its own: each store
+ * has a location (SIGNAL) that its readers await.
  *
  * Rules:   CHK-3.
  */
@@ -72,7 +74,7 @@ struct access *weak_access_at(uint32_t access)
 	return &weak.access[access];
 }
 
-/* ---- histories ------------------------------------------------------------------------------------------------ */
+/* ---- histories ----------------------------------------------------------------------------------------- */
 
 static uint32_t new_store(const struct store *store)
 {
@@ -143,8 +145,8 @@ static void note_access(struct place *place, uint32_t store, bool is_write, uint
 }
 
 /*
- * A plain store is the last of its location, and what it stored is in native memory until the next one: nothing
- * races with it.
+ * A plain store is the last of its location, and what it stored is in native memory until the next one:
+ * nothing races with it.
  */
 static void refresh(struct place *place)
 {
@@ -233,17 +235,22 @@ static uint32_t choose_source(struct choice_list *list)
 	return choose_place(list);
 }
 
-/* ---- conflicts ------------------------------------------------------------------------------------------------ */
+/* ---- conflicts ----------------------------------------------------------------------------------------- */
 
 static bool is_walked(uintptr_t address)
 {
 	return address - (uintptr_t)memory.config.walked < memory.config.walked_bytes;
 }
 
-/* What hardware sees of a location is another one: there, stores meet each other and hardware in both orders. */
+/*
+ * What hardware sees of a location is another one: there, stores meet each other and hardware in both orders.
+ */
 enum { SEEN_BY_HARDWARE = 1 };
 
-/* Accesses of one word in several sizes do not find each other's histories: their order matters as everywhere. */
+/*
+ * Accesses of one word in several sizes do not find each other's histories: their order matters as
+ * everywhere.
+ */
 static enum touch_mode mixed(const struct place *place, enum touch_mode mode)
 {
 	if (!memory_is_mixed(place->address, place->bytes))
@@ -273,8 +280,9 @@ static uintptr_t location_of(const struct store *store)
 }
 
 /*
- * It comes after the store that it reads. Where the two also conflict at the location itself, this is known, and
- * must not be said again: they would pass for ordered by something else, and not be tried the other way round.
+ * It comes after the store that it reads. Where the two also conflict at the location itself, this is known,
+ * and must not be said again: they would pass for ordered by something else, and not be tried the other way
+ * round.
  */
 static void read_from(const struct place *place, uint32_t at, enum touch_mode mode)
 {
@@ -286,7 +294,7 @@ static void read_from(const struct place *place, uint32_t at, enum touch_mode mo
 		engine_touch(location_of(store), TOUCH_AWAIT);
 }
 
-/* ---- accesses ------------------------------------------------------------------------------------------------- */
+/* ---- accesses ------------------------------------------------------------------------------------------ */
 
 static struct place *begin(unsigned what, uintptr_t address, unsigned bytes, const void *code)
 {
@@ -396,8 +404,8 @@ uint64_t weak_rmw(uintptr_t address, unsigned bytes, enum memory_operation opera
 }
 
 /*
- * One that fails is a load. Which of the two it is may be the choice: both belong to the step. If it cannot succeed only
- * because others were first to replace what it looks for, it meets them as one that does.
+ * One that fails is a load. Which of the two it is may be the choice: both belong to the step. If it cannot
+ * succeed only because others were first to replace what it looks for, it meets them as one that does.
  */
 bool weak_compare_exchange(uintptr_t address, unsigned bytes, uint64_t *expected, uint64_t desired,
 			   int success, int failure, const void *code)

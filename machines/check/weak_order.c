@@ -1,21 +1,24 @@
 /*
  * weak_order.c - the single order of seq_cst operations.
  *
- * C11 wants one total order S of all seq_cst operations and fences (as mended by P0668, and as in RC11: Lahav et
- * al., PLDI'17). It is not the order in which the search makes them: a relaxed load can see a seq_cst thread's later
- * store, and a seq_cst load after it still miss an earlier one. So S is kept as what it must respect: a graph, its
- * edges found as accesses find their places. For two accesses of one location let a < b say that a comes first in
- * *coherence*: a's store is before b's in modification order, or b reads what a stores. Then, for a < b,
+ * C11 wants one total order S of all seq_cst operations and fences (as mended by P0668, and as in RC11: Lahav
+ * et al., PLDI'17). It is not the order in which the search makes them: a relaxed load can see a seq_cst
+ * thread's later store, and a seq_cst load after it still miss an earlier one. So S is kept as what it must
+ * respect: a graph, its edges found as accesses find their places. For two accesses of one location let a < b
+ * say that a comes first in *coherence*: a's store is before b's in modification order, or b reads what a
+ * stores. Then, for a < b,
  *
  *	A before B, where	A is a, if that is seq_cst, or a fence that happens before a
  *				B is b, if that is seq_cst, or a fence that b happens before
  *
- * and what happens before a fence or, in the sense of *strongly*, before a seq_cst access comes before it in S. A total
- * order exists exactly as long as the graph has no circle. New nodes have edges to older ones only when an access
- * goes behind others in coherence, so there is one question: does a point in a location's modification order lead from
- * a successor of the new access back to one of its predecessors? The newest point never does.
+ * and what happens before a fence or, in the sense of *strongly*, before a seq_cst access comes before it in
+ * S. A total order exists exactly as long as the graph has no circle. New nodes have edges to older ones only
+ * when an access goes behind others in coherence, so there is one question: does a point in a location's
+ * modification order lead from a successor of the new access back to one of its predecessors? The newest
+ * point never does.
  *
- * Each event keeps all that is before it, as a set. There are few: nothing is done at all as long as there are none.
+ * Each event keeps all that is before it, as a set. There are few: nothing is done at all as long as there
+ * are none.
  *
  * Rules:   CHK-3.
  */
@@ -82,7 +85,7 @@ void weak_order_destroy(void)
 	memset(&order, 0, sizeof(order));
 }
 
-/* ---- sets ------------------------------------------------------------------------------------------------- */
+/* ---- sets ---------------------------------------------------------------------------------------------- */
 
 static unsigned words(void)
 {
@@ -133,7 +136,7 @@ static void add_fences(struct set *set, uint32_t fences)
 		add_with_past(set, order.set[fences].last[t]);
 }
 
-/* ---- what comes before, what behind ---------------------------------------------------------------------- */
+/* ---- what comes before, what behind -------------------------------------------------------------------- */
 
 uint32_t weak_order_fences(unsigned thread)
 {
@@ -156,8 +159,8 @@ uint32_t weak_order_fences(unsigned thread)
 }
 
 /*
- * Events that happen before what the running thread does next. A store of another thread that only its own readers
- * tell of is *strongly* before what they do next if that is a fence, and not if it is an access.
+ * Events that happen before what the running thread does next. A store of another thread that only its own
+ * readers tell of is *strongly* before what they do next if that is a fence, and not if it is an access.
  */
 static void add_past(struct set *set, bool is_fence)
 {
@@ -253,7 +256,7 @@ bool weak_order_allows(const struct place *place, uint32_t point, int memory_ord
 	return !meet(&past, &behind);
 }
 
-/* ---- events ----------------------------------------------------------------------------------------------- */
+/* ---- events -------------------------------------------------------------------------------------------- */
 
 static uint16_t new_event(const struct set *past, bool is_fence)
 {

@@ -1,19 +1,21 @@
 /*
- * axioms.c - the memory models once more, as axioms over whole executions: what machines/check/ is compared with.
+ * axioms.c - the memory models once more, as axioms over whole executions: what machines/check/ is compared
+ * with.
  *
- * Nothing is run here. Every way to let each read read from a write of its location (or from the beginning), and every
- * order of the writes of each location, is a candidate; the model's axioms throw out most. Small programs only: it
- * is slow, and has no idea in common with the search.
+ * Nothing is run here. Every way to let each read read from a write of its location (or from the beginning),
+ * and every order of the writes of each location, is a candidate; the model's axioms throw out most. Small
+ * programs only: it is slow, and has no idea in common with the search.
  *
  *	rf	which write a read reads		mo	order of the writes of one location
  *	fr	a read before the writes behind the one it reads
  *
  *	SC	no circle of program order, rf, mo, fr
- *	TSO	no circle of rf, mo, fr and program order within a location; none of rf between threads, mo, fr and the
- *		program order without that from a plain store to a plain load
- *	WEAK	RC11 (Lahav, Vafeiadis, Kang, Hur, Dreyer, PLDI'17), with C20's release sequences (of read-modify-writes
- *		alone) and C20's order of seq_cst (also along reads-from): no circle of happens-before and coherence;
- *		read-modify-writes undivided; psc without circle; no circle of program order and rf (load buffering)
+ *	TSO	no circle of rf, mo, fr and program order within a location; none of rf between threads, mo,
+ *		fr and the program order without that from a plain store to a plain load
+ *	WEAK	RC11 (Lahav, Vafeiadis, Kang, Hur, Dreyer, PLDI'17), with C20's release sequences (of
+ *		read-modify-writes alone) and C20's order of seq_cst (also along reads-from): no circle of
+ *		happens-before and coherence; read-modify-writes undivided; psc without circle; no circle of
+ *		program order and rf (load buffering)
  *
  * A relation is a row of bits for each event.
  */
@@ -45,7 +47,7 @@ struct candidate {
 	uint64_t executions; /* allowed */
 };
 
-/* ---- relations --------------------------------------------------------------------------------------------- */
+/* ---- relations ----------------------------------------------------------------------------------------- */
 
 static void closure(unsigned n, relation r)
 {
@@ -136,7 +138,7 @@ static void compute_base(const struct candidate *c, struct base *b)
 	closure(n, b->eco);
 }
 
-/* ---- the models -------------------------------------------------------------------------------------------- */
+/* ---- the models ---------------------------------------------------------------------------------------- */
 
 static bool is_undivided(const struct candidate *c)
 {
@@ -301,7 +303,7 @@ static bool allows_weak(const struct candidate *c, const struct base *b)
 	return has_sc_order(c, b, &k, hb);
 }
 
-/* ---- candidates --------------------------------------------------------------------------------------------- */
+/* ---- candidates ---------------------------------------------------------------------------------------- */
 
 static void add_outcome(struct candidate *c)
 {
@@ -370,7 +372,9 @@ static unsigned written_by(const struct little_op *op, unsigned old)
 	return op->kind == LITTLE_ADD || op->kind == LITTLE_COUNT ? old + op->value : op->value;
 }
 
-/* Values follow from who reads what, along program order and rf; false: a circle, or a read from a non-write. */
+/*
+ * Values follow from who reads what, along program order and rf; false: a circle, or a read from a non-write.
+ */
 static bool evaluate(struct candidate *c)
 {
 	uint32_t done = 0, all = (1u << c->events) - 1;

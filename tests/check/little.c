@@ -18,7 +18,7 @@ const char *const model_name[3] = { "SC", "TSO", "WEAK" };
 static const char order_letter[] = { [MO_RELAXED] = 0,	 [MO_CONSUME] = 'c', [MO_ACQUIRE] = 'a',
 				     [MO_RELEASE] = 'r', [MO_ACQ_REL] = 'b', [MO_SEQ_CST] = 's' };
 
-/* ---- text ------------------------------------------------------------------------------------------------- */
+/* ---- text ---------------------------------------------------------------------------------------------- */
 
 static int read_order(const char **at, int otherwise)
 {
@@ -116,7 +116,7 @@ void little_print(const struct little *program, char *out, size_t room)
 #undef PRINT
 }
 
-/* ---- outcomes ------------------------------------------------------------------------------------------- */
+/* ---- outcomes ------------------------------------------------------------------------------------------ */
 
 /* Kept sorted. */
 void outcomes_add(struct outcomes *outcomes, const char *text)
@@ -159,7 +159,7 @@ void outcomes_print(const struct outcomes *outcomes, char *out, size_t room)
 		used += (size_t)snprintf(out + used, room - used, "%s%s", i ? " " : "", outcomes->text[i]);
 }
 
-/* ---- searching ------------------------------------------------------------------------------------------ */
+/* ---- searching ----------------------------------------------------------------------------------------- */
 
 static struct {
 	const struct little *program;

@@ -9,9 +9,10 @@
  *	x^3	exchange: an output	x?1:2	compare_exchange of 1 by 2: what was there is an output
  *	F	fence
  *
- * An order may follow: r release, a acquire, b both, s seq_cst; none is relaxed, but for a fence: seq_cst. After a
- * semicolon come the locations whose last value is of interest. An outcome is the outputs, thread after thread, and
- * after a slash those values: x=1 y | y=1 x; xy has the outcomes 00/11, 01/11, 10/11, 11/11.
+ * An order may follow: r release, a acquire, b both, s seq_cst; none is relaxed, but for a fence: seq_cst.
+ * After a semicolon come the locations whose last value is of interest. An outcome is the outputs, thread
+ * after thread, and after a slash those values: x=1 y | y=1 x; xy has the outcomes 00/11, 01/11, 10/11,
+ * 11/11.
  */
 #ifndef TESTS_CHECK_LITTLE_H
 #define TESTS_CHECK_LITTLE_H
@@ -66,16 +67,16 @@ struct engine_counts little_search(const struct little *program, enum memory_mod
 unsigned little_access(const struct little_op *op, _Atomic uint32_t *at);
 
 /*
- * What the axioms of the model allow: axioms.c. Straight-line programs, at most 16 accesses and fences. Returns in how
- * many ways: who reads from whom, and the order of the stores of each location.
+ * What the axioms of the model allow: axioms.c. Straight-line programs, at most 16 accesses and fences.
+ * Returns in how many ways: who reads from whom, and the order of the stores of each location.
  */
 uint64_t axioms_outcomes(const struct little *program, enum memory_model model, struct outcomes *outcomes);
 
 extern const char *const model_name[3];
 
 /*
- * Fails the test, and says how, unless the search finds exactly these, space between them: under SC; what TSO has
- * more; what WEAK has more than that.
+ * Fails the test, and says how, unless the search finds exactly these, space between them: under SC; what TSO
+ * has more; what WEAK has more than that.
  */
 void expect_outcomes(const char *program, const char *sc, const char *tso, const char *weak);
 

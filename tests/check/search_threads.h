@@ -1,5 +1,6 @@
 /*
- * search_threads.h - programs whose number of traces is known, and others for the search's and the models' sake.
+ * search_threads.h - programs whose number of traces is known, and others for the search's and the models'
+ * sake.
  */
 #ifndef TESTS_CHECK_SEARCH_THREADS_H
 #define TESTS_CHECK_SEARCH_THREADS_H

@@ -1,10 +1,10 @@
 /*
  * test_litmus.c - the classical litmus tests: what each memory model allows, and nothing else.
  *
- * Each line: the program; its outcomes under sequential consistency; what x86-TSO has more; what C11 without load
- * buffering has more than that. The set that is found, the set that is stated here and the set that the axioms
- * (axioms.c) allow must be the same three times. The names are the usual ones (Alglave, Maranget: a tutorial
- * introduction to the ARM and POWER relaxed memory models).
+ * Each line: the program; its outcomes under sequential consistency; what x86-TSO has more; what C11 without
+ * load buffering has more than that. The set that is found, the set that is stated here and the set that the
+ * axioms (axioms.c) allow must be the same three times. The names are the usual ones (Alglave, Maranget: a
+ * tutorial introduction to the ARM and POWER relaxed memory models).
  */
 #include "little.h"
 
@@ -14,7 +14,9 @@
 
 #include <cmocka.h>
 
-/* CHK-3: SB. Two stores wait in buffers. Only what is seq_cst on both sides, or locked on x86, prevents it. */
+/*
+ * CHK-3: SB. Two stores wait in buffers. Only what is seq_cst on both sides, or locked on x86, prevents it.
+ */
 static void chk_3_store_buffering(void **state)
 {
 	(void)state;

@@ -1,6 +1,6 @@
 /*
- * test_memory.c - plain and atomic accesses of one location, accesses of several sizes, what hardware sees, and who
- * is told of changes.
+ * test_memory.c - plain and atomic accesses of one location, accesses of several sizes, what hardware sees,
+ * and who is told of changes.
  */
 #include "memory_threads.h"
 #include "race_threads.h"
@@ -41,7 +41,10 @@ static struct engine_counts search(void (*thread)(unsigned thread), unsigned thr
 
 #define BIT(n) (1ul << (n))
 
-/* CHK-3: a store that still waits in a buffer, or an old one of a history, does not come back behind a plain one. */
+/*
+ * CHK-3: a store that still waits in a buffer, or an old one of a history, does not come back behind a plain
+ * one.
+ */
 static void chk_3_plain_behind_atomic(void **state)
 {
 	(void)state;
@@ -81,7 +84,7 @@ static void chk_3_sizes(void **state)
 	}
 }
 
-/* ---- changes -------------------------------------------------------------------------------------------- */
+/* ---- changes ------------------------------------------------------------------------------------------- */
 
 static char changes[1024];
 static size_t changes_length;
@@ -114,7 +117,7 @@ static void chk_3_changes(void **state)
 	}
 }
 
-/* ---- hardware ------------------------------------------------------------------------------------------- */
+/* ---- hardware ------------------------------------------------------------------------------------------ */
 
 enum { HARDWARE = 64 };
 
@@ -171,7 +174,7 @@ static void chk_4_hardware_sees(void **state)
 	}
 }
 
-/* ---- locks of a machine ------------------------------------------------------------------------------------ */
+/* ---- locks of a machine -------------------------------------------------------------------------------- */
 
 static bool is_locked;
 
@@ -216,7 +219,10 @@ static void chk_3_locks_publish(void **state)
 	ALL_MODELS(model)
 	{
 		search(publish_thread, 3, model);
-		/* Of the two in the lock the last; and whose word that is, that one's store outside or the other's. */
+		/*
+		 * Of the two in the lock the last; and whose word that is, that one's store outside or the
+		 * other's.
+		 */
 		assert_int_equal(found[0], BIT(0) | BIT(1) | BIT(2));
 		assert_false(found_pairs & (BIT(8) | BIT(16)));
 	}

@@ -23,7 +23,9 @@ static struct engine_counts search(void (*thread)(unsigned thread), unsigned thr
 	return result.counts;
 }
 
-/* CHK-2: lastzero(n): 2^(n-2) (n+3) traces; source-DPOR begins some in vain, but no more than it is known to. */
+/*
+ * CHK-2: lastzero(n): 2^(n-2) (n+3) traces; source-DPOR begins some in vain, but no more than it is known to.
+ */
 static void chk_2_lastzero(void **state)
 {
 	struct engine_counts counts;
@@ -86,7 +88,10 @@ static void count_last_ones(void)
 	assert_int_equal(run_arena[0].word, threads_count);
 }
 
-/* CHK-2: an addition whose result is tested does not commute: each order is tried, and one is the last in each. */
+/*
+ * CHK-2: an addition whose result is tested does not commute: each order is tried, and one is the last in
+ * each.
+ */
 static void chk_2_count_and_test(void **state)
 {
 	(void)state;
@@ -118,8 +123,8 @@ static void unused_thread(unsigned thread)
 }
 
 /*
- * CHK-2: whether a result is used is read off the code that follows. In doubt it is: that a function returns it is use
- * enough. Unoptimised code keeps even what it drops, so there nothing is claimed.
+ * CHK-2: whether a result is used is read off the code that follows. In doubt it is: that a function returns
+ * it is use enough. Unoptimised code keeps even what it drops, so there nothing is claimed.
  */
 static void chk_2_results_of_additions(void **state)
 {
@@ -138,7 +143,7 @@ static void chk_2_indexer(void **state)
 			 search(indexer_thread, 2, MEMORY_SC, SEARCH_OPTIMAL).executions);
 }
 
-/* ---- conditions --------------------------------------------------------------------------------------------- */
+/* ---- conditions ---------------------------------------------------------------------------------------- */
 
 static bool locked[2];
 
