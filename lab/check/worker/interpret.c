@@ -221,9 +221,21 @@ static int64_t call_mm(const struct act *a)
 	}
 }
 
+/* A move is about both of its ends; told as one range where they touch, as its source where they do not. */
+static void widen_to_destination(const struct act *a, quire_vaddr *start, quire_vaddr *end)
+{
+	quire_vaddr to = va_of(a->run, &a->s->other, a->registers) & QUIRE_PAGE_MASK;
+	quire_vaddr to_end = to + a->s->pages * QUIRE_PAGE_SIZE;
+
+	if (!(a->s->words & WORD_FIXED) || to > *end || to_end < *start)
+		return;
+	*start = to < *start ? to : *start;
+	*end = to_end > *end ? to_end : *end;
+}
+
 /*
  * What the oracle is told of a call: its name, and which addresses it is about. Calls without a range are
- * about all of them, a move about both of its ends.
+ * about all of them; one that finds its own place, or replaces nothing, about none.
  */
 static void announce(const struct act *a)
 {
@@ -241,6 +253,9 @@ static void announce(const struct act *a)
 	case OP_MMAP:
 		if (s->mapping.flags & (MAP_ANYWHERE | MAP_HINTED | MAP_KEEPS))
 			end = start;
+		break;
+	case OP_MREMAP:
+		widen_to_destination(a, &start, &end);
 		break;
 	default:
 		break;
