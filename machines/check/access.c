@@ -91,6 +91,8 @@ uint64_t move_data(struct machine *machine, quire_vaddr va, quire_pfn pfn, unsig
 		value = load_data(machine, va, pfn, at, bytes);
 	else
 		store_data(at, bytes, value);
+	if (access == QUIRE_ACCESS_WRITE)
+		life_of(head_of(pfn))->stored = ++machine->time;
 	engine_note(value);
 	return value;
 }

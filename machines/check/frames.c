@@ -69,6 +69,16 @@ static void born(quire_pfn head, unsigned order)
 	note(NOTE_TAKEN, head, order, 0);
 }
 
+/* A CPU walks whatever root it has loaded. */
+static void check_root(unsigned cpu, quire_pfn table)
+{
+	engine_touch(place(PLACE_TLB, cpu), TOUCH_READ);
+	if (mmu_root(&machine_now->mmu[cpu]) == table)
+		violation("walk of a table that is given back: %s has the root in frame %lu loaded, which %s gives back "
+			  "at step %u",
+			  thread_name(cpu), (unsigned long)table, thread_name(actor()), engine_step_now());
+}
+
 static void died(quire_pfn head, unsigned order)
 {
 	const struct folio *folio = folio_at(head);
@@ -79,6 +89,8 @@ static void died(quire_pfn head, unsigned order)
 			violation("table frame %lu is given back with its lock held", (unsigned long)head);
 		if (engine_now) /* set-up is looked at too seldom for that */
 			mmu_check_table(machine_now, head);
+		for (unsigned cpu = 0; engine_now && !life_of(head)->parent && cpu < machine_now->cpus; cpu++)
+			check_root(cpu, head);
 	}
 	note(NOTE_GIVEN_BACK, head, order, 0);
 	for (quire_pfn pfn = head; pfn < head + (1ul << order); pfn++) {
@@ -106,13 +118,16 @@ static void refs_changed(quire_pfn pfn)
 		died(pfn, folio->order);
 }
 
-/* The folio lock. */
+/* The folio lock, and the mark that something was stored. */
 static void flags_changed(quire_pfn pfn)
 {
 	uint32_t flags = *(const uint32_t *)(const void *)&folio_at(pfn)->flags;
 	struct life *life = life_of(pfn);
-	bool locked = flags & FOLIO_LOCKED;
+	bool locked = flags & FOLIO_LOCKED, dirty = flags & FOLIO_DIRTY;
 
+	if (life->dirty && !dirty)
+		life->cleaned = ++machine_now->time;
+	life->dirty = dirty;
 	if (locked == life->locked)
 		return;
 	life->locked = locked;
@@ -136,4 +151,13 @@ void frames_changed(uintptr_t address)
 	default:
 		break;
 	}
+}
+
+/* Set-up: whatever of it has changed; locks come and go unseen. */
+void frames_looked_at(quire_pfn pfn)
+{
+	uint32_t flags = *(const uint32_t *)(const void *)&folio_at(pfn)->flags;
+
+	refs_changed(pfn);
+	life_of(pfn)->dirty = flags & FOLIO_DIRTY;
 }

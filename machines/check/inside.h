@@ -36,6 +36,7 @@ enum {
 	CPUS = COLUMNS + 1,
 	OUTSIDE = ENGINE_THREADS, /* the "thread" that does what is not scheduled */
 	LOOKS = 32,
+	FRAMES = 4096, /* at most */
 	HELD = 24,		  /* locks that one thread holds at a time */
 	NOBODY = 255,
 	FOREVER = -1, /* an end of time: UINT32_MAX */
@@ -146,6 +147,8 @@ struct life {
 	uint8_t thread;	    /* who began or ended it */
 	uint32_t step, since;
 	uintptr_t parent; /* a table: the slot that leads here, as last written; 0 */
+	uint32_t stored, cleaned; /* the program's last store in this execution; its folio's last losing of DIRTY */
+	bool dirty;		  /* has it */
 };
 
 struct window { /* a root was loaded on a CPU */
@@ -356,6 +359,7 @@ static inline uintptr_t data_location(uintptr_t address)
 #define POISON 0xdeadf4eeul /* the upper half of a word of a frame that is free; the core's own has it too */
 
 void frames_changed(uintptr_t address); /* metadata was stored to */
+void frames_looked_at(quire_pfn pfn);
 struct folio *folio_at(quire_pfn pfn); /* its own struct */
 struct life *life_of(quire_pfn pfn);
 quire_pfn head_of(quire_pfn pfn);
@@ -424,6 +428,8 @@ void walker_agent(struct machine *machine, unsigned thread);
 
 void oracle_use(struct machine *machine, unsigned cpu, struct quire_mm *mm, quire_vaddr va, unsigned access,
 		const struct outcome *outcome);
+/* At the end: a store to a file's page has left a trace (PIN-8). False after a violation. */
+bool oracle_traces(struct machine *machine);
 void oracle_loaded(struct machine *machine, quire_vaddr va, quire_pfn pfn, uint64_t word);
 
 /* ---- notes.c, describe.c ------------------------------------------------------------------------------------------ */

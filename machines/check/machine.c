@@ -225,7 +225,7 @@ void machine_look(struct machine *machine)
 	if (engine_now || machine->frozen || !machine->quire)
 		return;
 	for (quire_pfn pfn = 0; pfn < machine->config.frames; pfn++)
-		frames_changed((uintptr_t)&machine->folios[pfn].refs);
+		frames_looked_at(pfn);
 	history_note((uintptr_t)machine->memory, machine->memory_bytes);
 }
 
@@ -326,7 +326,8 @@ static void lay_out_threads(struct machine *machine)
 
 int machine_create(const struct machine_config *config, struct machine **out)
 {
-	if (config->cpus < 1 || config->cpus > COLUMNS || config->cpus > QUIRE_MAX_CPUS - 1 || machine_now)
+	if (config->cpus < 1 || config->cpus > COLUMNS || config->cpus > QUIRE_MAX_CPUS - 1 ||
+	    config->frames > FRAMES || machine_now)
 		return -EINVAL;
 	struct machine *machine = calloc(1, sizeof(*machine));
 	if (!machine)
@@ -440,6 +441,8 @@ void machine_freeze(struct machine *machine)
 	if (!locks_are_free(&which))
 		violation("set-up ends with %s held", which);
 	machine_look(machine);
+	for (quire_pfn pfn = 0; pfn < machine->config.frames; pfn++)
+		machine->life[pfn].stored = 0;
 	memcpy(machine->frozen_memory, machine->memory, machine->memory_bytes);
 	memcpy(machine->frozen_metadata, machine->metadata, machine->metadata_bytes);
 	memcpy(machine->frozen_life, machine->life, machine->config.frames * sizeof(*machine->life));
@@ -549,7 +552,7 @@ static void finish(struct machine *machine, struct quire_mm **mms, unsigned coun
 		return;
 	for (unsigned cpu = 0; cpu < machine->cpus; cpu++)
 		quire_cpu_leave(machine->cpu[cpu].cpu);
-	if (!check_mms(machine, mms, count))
+	if (!check_mms(machine, mms, count) || !oracle_traces(machine))
 		return;
 	for (unsigned i = 0; i < machine->config.devices; i++)
 		machine_device_close(machine, i, &machine->cpu[0].cpu);

@@ -270,3 +270,42 @@ void oracle_loaded(struct machine *machine, quire_vaddr va, quire_pfn pfn, uint6
 		  "was free (%#lx)",
 		  describe_va(va), (unsigned long)pfn, (unsigned long)word);
 }
+
+static void forget_frames(struct machine *machine, uint64_t entry, bool *without)
+{
+	quire_pfn pfn = (entry & X86_FRAME_MASK) >> X86_FRAME_SHIFT;
+
+	if ((entry & X86_D) && pfn < machine->config.frames)
+		without[head_of(pfn)] = false;
+}
+
+/*
+ * Hardware says in an entry, the core in the folio, that a page was stored to. One of the two must still say so, unless
+ * the mark was taken away for writing back, after the store. (A program's stores to pages of files; what anonymous
+ * memory holds is looked at by nobody yet.)
+ */
+bool oracle_traces(struct machine *machine)
+{
+	static bool without[FRAMES];
+	bool any = false;
+
+	for (quire_pfn pfn = 0; pfn < machine->config.frames; pfn++) {
+		const struct life *life = life_of(pfn);
+
+		without[pfn] = life->alive && life->stored > life->cleaned && !life->dirty &&
+			       folio_at(pfn)->kind == FOLIO_FILE;
+		any |= without[pfn];
+	}
+	for (quire_pfn pfn = 0; any && pfn < machine->config.frames; pfn++)
+		for (unsigned i = 0; folio_at(pfn)->kind == FOLIO_TABLE && i < QUIRE_TABLE_ENTRIES; i++)
+			forget_frames(machine, ((const uint64_t *)address_of(machine, pfn))[i], without);
+	for (quire_pfn pfn = 0; any && pfn < machine->config.frames; pfn++) {
+		if (!without[pfn])
+			continue;
+		violation("lost dirty bit: the program stored to frame %lu, of a file, and neither the folio nor an entry "
+			  "says so (PIN-8)",
+			  (unsigned long)pfn);
+		return false;
+	}
+	return true;
+}
