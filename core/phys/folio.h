@@ -59,7 +59,8 @@ struct folio {
 		struct {			/* TABLE */
 			struct quire_spin lock; /* for every entry's software side and the fields below */
 			uint8_t level;		/* P: 0 is a leaf table */
-			bool dead;		/* T: taken out of the tree; nothing is set in it any more */
+			bool dead : 1;		/* T: taken out of the tree; nothing is set in it any more */
+			bool owed : 1;		/* T: the flush of what was cleared here may be owed */
 			uint16_t used;		/* T: entries that are not empty */
 			uint16_t rss[3];	/* T: leaf entries by RSS kind, in entries (table/entry.h) */
 			uint16_t shared;	/* T: further address spaces that use it; 0 today (SPT-1) */

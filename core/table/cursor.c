@@ -26,7 +26,8 @@
  * might have done with it. Only a change that keeps page and dirty bit looks at the entry
  * (entry_change_needs_flush()): such changes that could meet are kept apart by who may make them.
  *
- * Order:   one table lock, see walk.c. The gather's flush inside it only in cursor_replace().
+ * Order:   one table lock, see walk.c. A flush inside it in cursor_replace() and, where one is
+ *          owed, in cursor_set().
  * Rules:   BASE-2, BASE-3, BASE-4, PIN-8.
  */
 #include "cursor.h"
@@ -223,11 +224,35 @@ static void owe_flush(struct cursor *cursor)
 	gather_range(cursor->gather, cursor->va, cursor->va + cursor_size(cursor));
 }
 
+/*
+ * VMA-4, VMA-7: what was here before may have been cleared by an operation that has not flushed yet.
+ *
+ *	madvise			a fault				a third CPU
+ *	entry = 0; unlock
+ *				set the new page; store to it
+ *								loads from the old one, through its TLB
+ *	flush
+ *
+ * Once the new page can be seen the old one must not be: so whoever sets an entry flushes for it first. The
+ * table says whether anything was cleared in it, or in one that stood here before, since nobody owed a flush.
+ */
+static void flush_before_set(struct cursor *cursor)
+{
+	if (!cursor->table->table.owed)
+		return;
+	if (gather_owed(cursor->as))
+		tlb_flush(cursor->cpu, cursor->as, cursor->va, cursor->va + cursor_size(cursor));
+	else
+		cursor->table->table.owed = false;
+}
+
 void cursor_set(struct cursor *cursor, quire_entry entry, struct folio *folio)
 {
 	quire_assert(entry_is_mapped(entry) && entry_now(cursor, cursor->va) == 0);
 	quire_assert(folio == entry_folio(cursor->as->quire, entry));
 	quire_assert(!(entry & ENTRY_HUGE) == (cursor->level == 0) && cursor->level <= 1);
+	if (QUIRE_SAFEGUARD(set_flush))
+		flush_before_set(cursor);
 	if (folio)
 		mapping_added(folio, 1);
 	table_count_in(cursor->as->quire, cursor->table, entry);
@@ -256,6 +281,7 @@ quire_entry cursor_clear(struct cursor *cursor)
 	quire_assert(entry_is_mapped(old) && !(cursor->level && entry_is_table(old)));
 	table_count_out(cursor->as->quire, cursor->table, old);
 	mapping_removed(cursor->as->quire, old, cursor->gather);
+	cursor->table->table.owed = true;
 	if (QUIRE_SAFEGUARD(munmap_flush))
 		owe_flush(cursor);
 	cursor->entry = 0;

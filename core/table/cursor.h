@@ -4,7 +4,8 @@
  * A cursor goes over a range of addresses, one table at a time, with that table locked: entries there do not
  * change but for hardware's accessed and dirty bits. Opening, and stepping to the next table, does all the
  * waiting and may fail; a change through an open cursor does neither, with two exceptions, cursor_replace()
- * and cursor_split(). Every change here keeps, once for everybody:
+ * and cursor_split(); and cursor_set() waits for other CPUs' flush where another's is owed. Every change here
+ * keeps, once for everybody:
  *
  *	- accessed and dirty bits that hardware sets meanwhile are not lost (PIN-8): a dirty bit taken away
  *	  with an entry marks the folio dirty;
@@ -103,8 +104,8 @@ void cursor_close(struct cursor *cursor);
  */
 
 /*
- * Install @entry where nothing is. For a counted page (not SPECIAL) @folio is its head; the caller's
- * reference to it becomes the entry's, and its maps count rises.
+ * Install @entry where nothing is, and where no CPU knows any more what was. For a counted page (not SPECIAL)
+ * @folio is its head; the caller's reference to it becomes the entry's, and its maps count rises.
  */
 void cursor_set(struct cursor *cursor, quire_entry entry, struct folio *folio);
 

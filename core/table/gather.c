@@ -135,6 +135,12 @@ void gather_flush(struct quire_cpu *cpu, struct gather *gather)
 	put_tables(cpu, gather);
 }
 
+bool gather_owed(struct quire_as *as)
+{
+	/* Acquire pairs with the release in gather_flush(). */
+	return atomic_load_explicit(&as->owing, memory_order_acquire) != 0;
+}
+
 /* (a) */
 static bool others_owe(const struct gather *gather)
 {

@@ -48,6 +48,9 @@ void gather_table(struct gather *gather, struct folio *table, quire_vaddr va);
 /* SLEEPS. */
 void gather_end(struct quire_cpu **cpu, struct gather *gather);
 
+/* Under the lock of a table in which something was cleared: is a flush outstanding, of whomever? */
+bool gather_owed(struct quire_as *as);
+
 static inline bool gather_is_full(const struct gather *gather)
 {
 	return gather->count == QUIRE_GATHER_FRAMES;

@@ -47,8 +47,12 @@ static void flush_moved(struct pair *pair, quire_vaddr start, quire_vaddr end)
 {
 	quire_vaddr moved_start = pair->gather->start, moved_end = pair->gather->end;
 
-	if (!QUIRE_SAFEGUARD(mremap_flush))
-		return; /* later, by the gather's end */
+	if (!QUIRE_SAFEGUARD(mremap_flush)) {
+		/* Later, by the gather's end, and without the others' knowing. */
+		atomic_fetch_sub_explicit(&pair->from_as->owing, 1, memory_order_relaxed);
+		pair->gather->owes = false;
+		return;
+	}
 	if (moved_start < moved_end)
 		tlb_flush(pair->cpu, pair->from_as, moved_start, moved_end);
 	pair->gather->start = start;

@@ -29,6 +29,7 @@ struct folio *table_alloc(struct quire_cpu *cpu)
 	atomic_store_explicit(&table->table.lock.word, 0, memory_order_relaxed);
 	table->table.level = 0;
 	table->table.dead = false;
+	table->table.owed = false;
 	table->table.used = 0;
 	for (unsigned kind = 0; kind < RSS_KINDS; kind++)
 		table->table.rss[kind] = 0;
@@ -65,6 +66,8 @@ void table_replace(struct quire *quire, struct folio *parent, unsigned index, st
 {
 	quire_assert(!parent->table.dead);
 	child->table.level = (uint8_t)(parent->table.level - 1);
+	child->table.owed =
+		parent->table.owed; /* there may have been a table before, whose pages are not flushed */
 	parent->table.used++;
 	/*
 	 * Release: the table is empty, or filled by a split, before anybody can walk into it. Pairs with the
@@ -85,6 +88,7 @@ void table_unlink(struct quire *quire, struct folio *parent, unsigned index, str
 {
 	quire_assert(child->table.used == 0 && !child->table.dead);
 	child->table.dead = true;
+	parent->table.owed = true;
 	parent->table.used--;
 	/*
 	 * An exchange, because a walker may be setting the accessed bit. Release: who finds no table here,
