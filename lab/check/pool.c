@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FIRST_STAGE = 20000, ARGUMENTS = 64 };
+enum { FIRST_STAGE = 20000, USUAL_SECONDS = 60, ARGUMENTS = 64 };
 
 struct worker {
 	struct check *check;
@@ -78,6 +78,17 @@ static void add(struct arguments *a, const char *format, ...)
 	va_end(arguments);
 }
 
+/* The first stage has used up some of the budget. */
+static double seconds_left(const struct check *check)
+{
+	double all = check->options->seconds > 0	 ? check->options->seconds
+		     : check->litmus->header.seconds > 0 ? check->litmus->header.seconds
+							 : USUAL_SECONDS;
+	double left = all - (now() - check->began);
+
+	return left > 1 ? left : 1;
+}
+
 static void add_search(struct arguments *a, const struct check *check, unsigned shard, unsigned shards)
 {
 	const struct check_options *o = check->options;
@@ -87,7 +98,9 @@ static void add_search(struct arguments *a, const struct check *check, unsigned 
 	if (o->random)
 		add(a, "--%s=%llu", o->pos ? "pos" : "pct",
 		    (unsigned long long)(o->random / (shards ? shards : 1)));
-	if (o->seconds > 0)
+	if (shards && check->shared)
+		add(a, "--seconds=%f", seconds_left(check));
+	else if (o->seconds > 0)
 		add(a, "--seconds=%f", o->seconds);
 	if (o->executions)
 		add(a, "--executions=%llu", (unsigned long long)o->executions);
