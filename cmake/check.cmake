@@ -49,7 +49,7 @@ set(QUIRE_CHECKED_CORE ${QUIRE_CORE_SOURCES})
 list(FILTER QUIRE_CHECKED_CORE EXCLUDE REGEX "/base/sync\\.c$")
 
 file(GLOB QUIRE_WORKER_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/lab/check/worker/*.c
-	${PROJECT_SOURCE_DIR}/lab/check/litmus/*.c)
+	${PROJECT_SOURCE_DIR}/lab/check/litmus/*.c ${PROJECT_SOURCE_DIR}/lab/check/fuzz/*.c)
 
 function(quire_checker name geometry)
 	set(definitions QUIRE_GEOMETRY=${geometry} QUIRE_CHECKED QUIRE_PORT_OWN_FENCE QUIRE_PORT_OWN_SPIN)

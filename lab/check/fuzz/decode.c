@@ -121,7 +121,8 @@ static bool is_alone_at_x(const struct program *p, const struct place *place)
 }
 
 /* What the first pages hold: nothing, a number, or what a read of them maps. */
-static void say_contents(struct sentence *s, const struct program *p, const struct place *place, const uint8_t *b)
+static void say_contents(struct sentence *s, const struct program *p, const struct place *place,
+			 const uint8_t *b)
 {
 	static const char *const untouched[] = { "-", "-", "-" };
 	const char *const *names = untouched;

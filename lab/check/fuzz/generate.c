@@ -97,7 +97,8 @@ static void add_column(struct generator *g, uint8_t column)
 
 size_t program_generate(uint64_t seed, uint64_t number, uint8_t *bytes)
 {
-	struct generator g = { .state = seed * 0x2545f4914f6cdd1dul + number * 0xd6e8feb86659fd93ul, .bytes = bytes };
+	struct generator g = { .state = seed * 0x2545f4914f6cdd1dul + number * 0xd6e8feb86659fd93ul,
+			       .bytes = bytes };
 	unsigned columns;
 
 	draw(&g);

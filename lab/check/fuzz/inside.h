@@ -44,8 +44,8 @@ struct statement {
 };
 
 struct column {
-	bool used;   /* it has a record */
-	int mm;	     /* at its beginning; -1: none */
+	bool used; /* it has a record */
+	int mm;	   /* at its beginning; -1: none */
 	bool lazy;
 	int current; /* after the statements so far; -1: none */
 	bool running;
@@ -105,7 +105,8 @@ void say_mapping(struct sentence *s, const struct program *p, uint8_t mapping, u
 /* What those bytes mean, for whoever must know. */
 int mapping_file(const struct program *p, uint8_t mapping); /* -1: anonymous */
 unsigned mapping_page(const struct program *p, uint8_t mapping);
-bool mapping_may_store(const struct program *p, uint8_t mapping, uint8_t flags); /* not if opened for reading */
+bool mapping_may_store(const struct program *p, uint8_t mapping,
+		       uint8_t flags); /* not if opened for reading */
 const char *protection_name(uint8_t prot);
 
 #endif

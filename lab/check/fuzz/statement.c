@@ -78,12 +78,12 @@ static bool say_mm(struct making *m)
 	unsigned choice = m->b[7] & 15;
 	int mm = m->column->current;
 
-	if (mm < 0 || choice >= 13) {
+	if (mm < 0 || choice >= 13)
 		mm = choose_mm(m, choice % MMS);
-		if (mm < 0)
-			return false;
+	if (mm < 0)
+		return false;
+	if (mm != m->column->current)
 		say(&m->s, "%c.", mm_name((unsigned)mm));
-	}
 	mention(m, mm);
 	m->mm = mm;
 	return true;
@@ -102,6 +102,11 @@ static unsigned pages_on(const struct making *m)
 static int choose_place(const struct making *m, uint8_t choice)
 {
 	return choice >= 248 || !m->p->places ? -1 : (int)(choice % m->p->places);
+}
+
+static void say_pages(struct making *m, unsigned pages)
+{
+	say(&m->s, "%u page%s", pages, pages == 1 ? "" : "s");
 }
 
 static void say_page(struct making *m, int place, unsigned page)
@@ -167,8 +172,9 @@ const char *protection_name(uint8_t prot)
 
 static const char *mapping_flag(uint8_t flags)
 {
-	static const char *const names[16] = { "", "", "", "", "", "", "", "", "", "", "", "populate", "locked",
-					       "noreserve", "growsdown", "readonly" };
+	static const char *const names[16] = { "",	 "",	      "",	   "",	      "", "",
+					       "",	 "",	      "",	   "",	      "", "populate",
+					       "locked", "noreserve", "growsdown", "readonly" };
 
 	return names[flags & 15];
 }
@@ -213,7 +219,8 @@ static void say_register(struct making *m)
 /* By the user's program; where none runs, by the kernel. */
 static bool make_load(struct making *m)
 {
-	static const char *const names[8] = { "load", "load", "load", "load", "load", "load1", "load4", "fetch" };
+	static const char *const names[8] = { "load", "load",  "load",	"load",
+					      "load", "load1", "load4", "fetch" };
 
 	if (!m->column->running) {
 		say_register(m);
@@ -230,7 +237,8 @@ static bool make_load(struct making *m)
 
 static bool make_store(struct making *m)
 {
-	static const char *const names[8] = { "store", "store", "store", "store", "store", "store", "store1", "store4" };
+	static const char *const names[8] = { "store", "store", "store",  "store",
+					      "store", "store", "store1", "store4" };
 
 	if (!m->column->running) {
 		if (!say_mm(m))
@@ -284,14 +292,14 @@ static bool make_process_vm(struct making *m)
 
 static bool make_mmap(struct making *m)
 {
-	static const char *const places[16] = { "", "", "", "", "", "", "", "", "",
-						"", "", "", "", " noreplace", " hint", "" };
+	static const char *const places[16] = { "", "", "", "", "", "",		  "",	   "",
+						"", "", "", "", "", " noreplace", " hint", "" };
 
 	if (!say_mm(m))
 		return false;
 	say(&m->s, "mmap(");
 	if (m->b[6] >> 4 == 15)
-		say(&m->s, "%u pages", 1 + m->b[4] % 2u);
+		say_pages(m, 1 + m->b[4] % 2u);
 	else
 		say_range(m);
 	say(&m->s, ", ");
@@ -334,8 +342,10 @@ static bool make_mremap(struct making *m)
 		say(&m->s, ", ");
 		say_page(m, choose_place(m, m->b[6]), m->b[5] >> 4 & 3);
 	}
-	if (how >= 10)
-		say(&m->s, ", %u pages", 1 + (m->b[5] >> 4 & 1));
+	if (how >= 10) {
+		say(&m->s, ", ");
+		say_pages(m, 1 + (m->b[5] >> 4 & 1u));
+	}
 	say(&m->s, "%s)", how == 9 ? ", dontunmap" : how >= 14 ? ", maymove" : "");
 	return true;
 }
@@ -343,9 +353,10 @@ static bool make_mremap(struct making *m)
 static bool make_madvise(struct making *m)
 {
 	static const char *const names[] = {
-		"DONTNEED", "DONTNEED", "DONTNEED", "DONTNEED", "DONTNEED", "DONTNEED",	    "DONTNEED",	      "DONTNEED",
-		"FREE",	    "REMOVE",	"REMOVE",   "WILLNEED", "DONTFORK", "POPULATE_READ", "POPULATE_WRITE", "DOFORK",
-		"WIPEONFORK", "KEEPONFORK", "COLD", "PAGEOUT",	"COLLAPSE", "HUGEPAGE",	    "DONTNEED_LOCKED",
+		"DONTNEED", "DONTNEED",	     "DONTNEED",       "DONTNEED", "DONTNEED",	      "DONTNEED",
+		"DONTNEED", "DONTNEED",	     "FREE",	       "REMOVE",   "REMOVE",	      "WILLNEED",
+		"DONTFORK", "POPULATE_READ", "POPULATE_WRITE", "DOFORK",   "WIPEONFORK",      "KEEPONFORK",
+		"COLD",	    "PAGEOUT",	     "COLLAPSE",       "HUGEPAGE", "DONTNEED_LOCKED",
 	};
 
 	if (!say_mm(m))
@@ -358,8 +369,8 @@ static bool make_madvise(struct making *m)
 
 static bool make_locking(struct making *m)
 {
-	static const char *const all[4] = { "mlockall(current)", "mlockall(future)", "mlockall(current onfault)",
-					    "munlockall()" };
+	static const char *const all[4] = { "mlockall(current)", "mlockall(future)",
+					    "mlockall(current onfault)", "munlockall()" };
 
 	if (!say_mm(m))
 		return false;
@@ -608,7 +619,8 @@ static bool make_device_end(struct making *m)
 static bool make_word(struct making *m)
 {
 	static const char *const loads[4] = { "load", "load.acquire", "load.relaxed", "add" };
-	static const char *const stores[4] = { "store", "store.release", "store.relaxed", "exchange.acq_rel" };
+	static const char *const stores[4] = { "store", "store.release", "store.relaxed",
+					       "exchange.acq_rel" };
 
 	if (!m->column->scheduled)
 		return false;

@@ -46,7 +46,8 @@ static void print_options(FILE *to, const struct program *p)
 
 static void print_header(FILE *to, const struct program *p, const struct program_header *h)
 {
-	fprintf(to, "MM %s\n(* %s\n\n   Result: Never\n", h->name ? h->name : "program", h->note ? h->note : "");
+	fprintf(to, "MM %s\n(* %s\n\n   Result: Never\n", h->name ? h->name : "program",
+		h->note ? h->note : "");
 	for (unsigned i = 0; i < h->without_count; i++)
 		fprintf(to, "%s%s", i ? ", " : "   Safeguard: ", h->without[i]);
 	if (h->without_count)

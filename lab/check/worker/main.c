@@ -1,6 +1,9 @@
 /*
  * main.c - quire-check-GEOMETRY: one litmus file, one search, one result. `quire check` calls it.
+ *
+ * With --fuzz as its first word it is `quire fuzz --check` that does (fuzz.c).
  */
+#include "lab/check/worker/fuzz.h"
 #include "lab/check/worker/worker.h"
 
 #include <argp.h>
@@ -167,6 +170,8 @@ int main(int argc, char **argv)
 	struct litmus_mistake wrong;
 	json_t *json;
 
+	if (argc > 1 && strcmp(argv[1], "--fuzz") == 0)
+		return fuzz_main(argc, argv);
 	run.options = (struct worker_options){ .bound = -1, .seed = 1 };
 	argp_err_exit_status = EXIT_BAD_FILE;
 	argp_parse(&parser, argc, argv, 0, NULL, &run.options);

@@ -373,7 +373,8 @@ void search(struct run *run)
 	int bound = run->options.bound >= 0 ? run->options.bound : run->litmus->header.bound;
 
 	run->complete_bound = -1;
-	create_engine(run);
+	if (!run->engine)
+		create_engine(run);
 	watch();
 	if (run->options.replay) {
 		replay(run);
