@@ -7,5 +7,7 @@ corpus=$2
 shift 2
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
+# The long form. The last of an option counts.
+[ -z "${QUIRE_SOAK:-}" ] || [ $# -eq 0 ] || set -- "$@" -runs=-1 -max_total_time=180
 [ ! -d "$corpus" ] || cp -r "$corpus/." "$copy"
 "$target" "$@" "$copy"

@@ -99,6 +99,8 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	switch (key) {
 	case 'n':
 		o->ops = parse_number(argument, state);
+		if (!o->ops)
+			argp_error(state, "--ops is at least 1");
 		break;
 	case 't':
 		o->seconds = parse_number(argument, state);

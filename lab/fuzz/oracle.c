@@ -213,10 +213,12 @@ static void become_agent(struct oracle *oracle)
 }
 
 /* Is the zygote or one of the sequence's processes no more, before its time? Nobody leaves a zombie there. */
-static bool somebody_died(const struct oracle *oracle)
+static bool somebody_died(struct oracle *oracle)
 {
-	if (waitpid(oracle->zygote, NULL, WNOHANG) != 0)
+	if (oracle->zygote <= 0 || waitpid(oracle->zygote, NULL, WNOHANG) != 0) {
+		oracle->zygote = 0; /* its number may be another's now */
 		return true;
+	}
 	for (unsigned p = 0; p < WIRE_PROCESSES; p++) {
 		pid_t pid = __atomic_load_n(&oracle->control->pid[p], __ATOMIC_RELAXED);
 
@@ -254,14 +256,21 @@ static int wait_word(struct oracle *oracle, uint32_t *word, uint32_t seen)
 	return __atomic_load_n(word, __ATOMIC_ACQUIRE) != seen ? 0 : -1;
 }
 
+enum { STARTS = 3 };
+
+/* One that is killed before it is ready is replaced, as later ones are. */
 static const char *start_zygote(struct oracle *oracle)
 {
-	oracle->zygote = fork();
-	if (oracle->zygote < 0)
-		return "no process for the agents";
-	if (oracle->zygote == 0)
-		become_agent(oracle);
-	if (wait_word(oracle, &oracle->control->ready, 0))
+	for (unsigned start = 0; start < STARTS && !oracle->control->ready; start++) {
+		oracle->zygote = fork();
+		if (oracle->zygote < 0)
+			return "no process for the agents";
+		if (oracle->zygote == 0)
+			become_agent(oracle);
+		if (wait_word(oracle, &oracle->control->ready, 0) && oracle->zygote)
+			break; /* it lives, and is too slow */
+	}
+	if (!oracle->control->ready)
 		return "the agent does not start";
 	if (oracle->control->error == -ENOTTY)
 		return "the kernel has no PROCMAP_QUERY (Linux 6.11 or later is needed)";

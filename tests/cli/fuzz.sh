@@ -25,6 +25,7 @@ expect 0 "list" "$quire" fuzz --list
 grep -qx mremap out.$$ || { echo "--list does not name mremap"; failed=1; }
 expect 2 "unknown option" "$quire" fuzz --no-such-option
 expect 2 "not a number" "$quire" fuzz --ops many
+expect 2 "no operations" "$quire" fuzz --ops 0
 expect 2 "negative number" "$quire" fuzz --ops -1
 expect 2 "length out of range" "$quire" fuzz --length 100000
 expect 2 "surplus argument" "$quire" fuzz what

@@ -27,7 +27,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 PARTS = ("CMakeLists.txt", "cmake", "core", "include", "machines", "lab")
 FEWEST = 24
 FIRST_LINE = re.compile(r"# .+ \([A-Z]+-\d.*\)$")
-PATIENCE = 600  # seconds for one run: an error may also hang what it breaks
+PATIENCE = 120  # seconds for one run: an error may also hang what it breaks
 SKIPPED = 77
 
 

@@ -259,6 +259,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(base_4_counts_are_exact_after_random_calls_of_8_cpus),
 	};
+	if (getenv("QUIRE_SOAK"))
+		seconds = 60;
 	if (argc > 1)
 		seconds = (unsigned)strtoul(argv[1], NULL, 10);
 	if (argc > 2)

@@ -622,6 +622,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(base_6_nothing_is_lost_when_memory_is_short),
 	};
+	if (getenv("QUIRE_SOAK"))
+		seconds = 60;
 	if (argc > 1)
 		seconds = (unsigned)strtoul(argv[1], NULL, 10);
 	if (argc > 2)
