@@ -176,7 +176,7 @@ struct call { /* of the core, by a column */
 	struct quire_mm *mm;
 	quire_vaddr start, end;
 	const char *what;
-	bool takes_away;
+	unsigned takes; /* accesses, a bit each */
 	uint8_t thread;
 	uint32_t begin, end_at, step; /* end_at FOREVER: not returned */
 };

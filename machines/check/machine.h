@@ -66,13 +66,14 @@ void machine_describe_wait(struct machine *machine, unsigned thread, char *out, 
 
 /*
  * A call of the core on the mm whose addresses [start, end) it is about begins and returns: from the return on,
- * no CPU may see what it has changed as it was before (CHK-5). Calls that take something away whatever it was
- * (@what is munmap, mmap, mprotect, mremap, madvise DONTNEED, exec or exit, arguments may follow) answer for the
- * whole range: also for what another call was changing there. @mm may be NULL, for calls on files.
+ * no CPU may see what it has changed as it was before (CHK-5). A call that takes something away whatever it was
+ * (munmap, say) answers for the whole range: also for what another call was changing there. @takes says what: a bit
+ * for each access (1 << QUIRE_ACCESS_READ, ...) that nobody has any more by what was there before. A call that
+ * @failed answers for what it has changed itself, and no more. @mm may be NULL, for calls on files.
  */
 void machine_call_begin(struct machine *machine, struct quire_mm *mm, quire_vaddr start, quire_vaddr end,
-			const char *what);
-void machine_call_end(struct machine *machine);
+			const char *what, unsigned takes);
+void machine_call_end(struct machine *machine, bool failed);
 
 struct machine_result {
 	int signal;	/* 0, or the signal that the access raised */

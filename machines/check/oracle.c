@@ -15,6 +15,7 @@
  * What "the call that changed them" is. The thread that wrote the version which ended the translation, if it did so
  * in a call that has returned. And of calls that take something away whatever it was (munmap and so on): also one
  * that found it already gone, by another call that has not finished; it must not return before the flush (gather.c).
+ * (mprotect(r) takes the right to write away, mprotect(rw) takes nothing; nor does a call that fails.)
  * For these, what was true when the call began and is no more when it returned may not be used after.
  *
  * Whether a stale use comes before or after a return decides, so the two conflict (PLACE_RETURN, a page each). Uses
@@ -40,19 +41,8 @@ static uintptr_t returns_location(const struct quire_mm *mm)
 	return place(PLACE_RETURNS, mm->as.id);
 }
 
-static bool takes_away(const char *what)
-{
-	static const char *const names[] = { "munmap", "mmap", "mprotect", "mremap", "madvise DONTNEED",
-					     "exec",   "exit" };
-
-	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (!strncmp(what, names[i], strlen(names[i])))
-			return true;
-	return false;
-}
-
 void machine_call_begin(struct machine *machine, struct quire_mm *mm, quire_vaddr start, quire_vaddr end,
-			const char *what)
+			const char *what, unsigned takes)
 {
 	struct thread_state *thread = here();
 
@@ -64,7 +54,7 @@ void machine_call_begin(struct machine *machine, struct quire_mm *mm, quire_vadd
 		.start = start,
 		.end = end,
 		.what = what,
-		.takes_away = takes_away(what),
+		.takes = takes,
 		.thread = (uint8_t)self(),
 		.begin = ++machine->time,
 		.end_at = UINT32_MAX,
@@ -86,7 +76,7 @@ static void touch_return(const struct call *call)
 	engine_touch(returns_location(call->mm), TOUCH_ADD);
 }
 
-void machine_call_end(struct machine *machine)
+void machine_call_end(struct machine *machine, bool failed)
 {
 	struct thread_state *thread = here();
 
@@ -97,6 +87,7 @@ void machine_call_end(struct machine *machine)
 	engine_begin(STEP_RETURN, NULL, NULL);
 	touch_return(call);
 	call->end_at = ++machine->time;
+	call->takes = failed ? 0 : call->takes;
 	call->step = engine_step_now();
 	thread->call = -1;
 	note(NOTE_RETURN, (uintptr_t)call->what, call->start, call->end);
@@ -220,7 +211,7 @@ static void check_calls(struct machine *machine, unsigned cpu, struct quire_mm *
 	for (unsigned i = 0; i < machine->calls; i++) {
 		const struct call *call = &machine->call[i];
 		bool own = call->thread == end->thread && end->at > call->begin;
-		bool others = call->takes_away && covers(call, mm, va) && written <= call->begin;
+		bool others = (call->takes >> access & 1) && covers(call, mm, va) && written <= call->begin;
 
 		if (end->at > call->end_at || call->end_at == UINT32_MAX || !(own || others))
 			continue;

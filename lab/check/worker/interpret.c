@@ -233,6 +233,32 @@ static void widen_to_destination(const struct act *a, quire_vaddr *start, quire_
 	*end = to_end > *end ? to_end : *end;
 }
 
+/* What nobody may do any more by a translation of before, when the call has returned: a bit for each access. */
+static unsigned takes_away(const struct litmus_statement *s)
+{
+	enum {
+		LOADS = 1 << QUIRE_ACCESS_READ,
+		STORES = 1 << QUIRE_ACCESS_WRITE,
+		FETCHES = 1 << QUIRE_ACCESS_EXEC
+	};
+	uint32_t prot = s->mapping.flags & MAP_PROT;
+
+	switch (s->op) {
+	case OP_MUNMAP:
+	case OP_MMAP:
+	case OP_EXEC:
+		return LOADS | STORES | FETCHES;
+	case OP_MPROTECT: /* what can be stored to can be read */
+		return (prot ? 0 : LOADS) | (prot & MAP_W ? 0 : STORES) | (prot & MAP_X ? 0 : FETCHES);
+	case OP_MREMAP: /* in place, or wherever there is room: perhaps nothing */
+		return s->words & WORD_FIXED ? LOADS | STORES | FETCHES : 0;
+	case OP_MADVISE:
+		return s->advice == QUIRE_MADV_DONTNEED ? LOADS | STORES | FETCHES : 0;
+	default:
+		return 0;
+	}
+}
+
 /*
  * What the oracle is told of a call: its name, and which addresses it is about. Calls without a range are
  * about all of them; one that finds its own place, or replaces nothing, about none.
@@ -260,7 +286,7 @@ static void announce(const struct act *a)
 	default:
 		break;
 	}
-	machine_call_begin(a->run->machine, a->mm, start, end, s->call);
+	machine_call_begin(a->run->machine, a->mm, start, end, s->call, takes_away(s));
 }
 
 static void do_call(const struct act *a)
@@ -269,7 +295,8 @@ static void do_call(const struct act *a)
 
 	announce(a);
 	result = call_mm(a);
-	machine_call_end(a->run->machine);
+	/* Errors are the last page's addresses. */
+	machine_call_end(a->run->machine, (uint64_t)result > (uint64_t)-4096);
 	set_result(a, result);
 }
 
@@ -388,9 +415,9 @@ static void do_file(const struct act *a)
 		set_moved(a, result == 8, word);
 		return;
 	}
-	machine_call_begin(a->run->machine, NULL, 0, 0, a->s->call);
+	machine_call_begin(a->run->machine, NULL, 0, 0, a->s->call, 0);
 	result = call_file(a);
-	machine_call_end(a->run->machine);
+	machine_call_end(a->run->machine, result < 0);
 	set_result(a, result);
 }
 
