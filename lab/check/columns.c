@@ -105,14 +105,17 @@ static void print_statement(struct sheet *sheet, const json_t *step, unsigned th
 /* @mark: what is wrong here, or NULL. */
 static void print_step(struct sheet *sheet, const json_t *step, const char *mark)
 {
-	unsigned thread = (unsigned)json_number(step, "thread") % THREADS;
+	unsigned thread = (unsigned)json_number(step, "owner") % THREADS;
 	unsigned column = (unsigned)sheet->column_of[thread];
 	json_t *notes = json_object_get(step, "notes"), *note;
-	const char *code = json_text(step, "code");
+	const char *code = json_text(step, "code"), *part = json_text(step, "part");
+	char text[300];
 	struct cell cell = { .count = 0 };
 	size_t i;
 
-	cell_add(&cell, "", json_text(step, "text"));
+	if (*part)
+		snprintf(text, sizeof(text), "[%s] %s", part, json_text(step, "text"));
+	cell_add(&cell, "", *part ? text : json_text(step, "text"));
 	json_array_foreach(notes, i, note)
 		cell_add(&cell, "  ", json_string_value(note));
 	if (*code && (!sheet->code[thread] || strcmp(sheet->code[thread], code) != 0))
@@ -132,7 +135,7 @@ static void lay_out(struct sheet *sheet, json_t *steps)
 	size_t i;
 
 	json_array_foreach(steps, i, step)
-		used[(unsigned)json_number(step, "thread") % THREADS] |= is_wanted(sheet, step);
+		used[(unsigned)json_number(step, "owner") % THREADS] |= is_wanted(sheet, step);
 	for (unsigned t = 0; t < THREADS; t++)
 		sheet->column_of[t] = used[t] ? (int)sheet->columns++ : -1;
 }

@@ -66,7 +66,7 @@ static bool is_end(const char *what)
 	return IS_ONE_OF(what, names);
 }
 
-/* Another thread has a step at this place, and not both only look. */
+/* Another CPU has a step at this place, and not both only look. What a CPU's buffer or handler does is its own. */
 static bool is_met(json_t *steps, const json_t *step)
 {
 	const char *where = json_text(step, "where");
@@ -77,7 +77,7 @@ static bool is_met(json_t *steps, const json_t *step)
 	if (!*where)
 		return false;
 	json_array_foreach(steps, i, other)
-		if (json_number(other, "thread") != json_number(step, "thread") &&
+		if (json_number(other, "owner") != json_number(step, "owner") &&
 		    strcmp(json_text(other, "where"), where) == 0 &&
 		    (changes || is_change(json_text(other, "what"))))
 			return true;
@@ -106,6 +106,8 @@ static void step_text(const json_t *step, char *out, size_t room)
 
 	if (IS_ONE_OF(what, by_user))
 		snprintf(out, room, "%s", what + 5); /* the notes say where */
+	else if (IS_ONE_OF(what, valued) && *json_text(step, "entry"))
+		snprintf(out, room, "%s %s: %s", what, where, json_text(step, "entry"));
 	else if (IS_ONE_OF(what, valued) && *where)
 		snprintf(out, room, value > -4096 && value < 65536 ? "%s %s = %lld" : "%s %s = %#llx", what,
 			 where, (long long)value);
@@ -123,12 +125,58 @@ static void drop_own_code(json_t *step)
 		json_object_set_new(step, "code", json_string(""));
 }
 
+/*
+ * "P1 interrupt" and "P1 buffer" are P1's: a column is a CPU, not a thread. Whatever belongs to none (RCU,
+ * walkers) is its own owner.
+ */
+static int64_t owner_of(json_t *threads, int64_t thread)
+{
+	const char *name = json_string_value(json_array_get(threads, (size_t)thread));
+	json_t *other;
+	size_t i;
+
+	json_array_foreach(threads, i, other) {
+		const char *cpu = json_string_value(other);
+		size_t length = strlen(cpu);
+
+		if (name && strncmp(name, cpu, length) == 0 && name[length] == ' ')
+			return (int64_t)i;
+	}
+	return thread;
+}
+
+/* What it is that does the step for its CPU: "interrupt", "buffer"; NULL: the CPU itself. */
+static const char *part_of(json_t *threads, const json_t *step)
+{
+	int64_t thread = json_number(step, "thread"), owner = json_number(step, "owner");
+
+	if (thread == owner)
+		return NULL;
+	return json_string_value(json_array_get(threads, (size_t)thread)) +
+	       strlen(json_string_value(json_array_get(threads, (size_t)owner))) + 1;
+}
+
+static void set_owners(json_t *steps, json_t *threads)
+{
+	json_t *step;
+	size_t i;
+
+	json_array_foreach(steps, i, step) {
+		int64_t owner = owner_of(threads, json_number(step, "thread"));
+
+		json_object_set_new(step, "owner", json_integer(owner));
+		if (part_of(threads, step))
+			json_object_set_new(step, "part", json_string(part_of(threads, step)));
+	}
+}
+
 void steps_prepare(json_t *witness)
 {
 	json_t *steps = json_object_get(witness, "steps"), *step;
 	char text[300];
 	size_t i;
 
+	set_owners(steps, json_object_get(witness, "threads"));
 	json_array_foreach(steps, i, step) {
 		step_text(step, text, sizeof(text));
 		json_object_set_new(step, "text", json_string(text));

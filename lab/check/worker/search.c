@@ -23,8 +23,8 @@ enum {
 	USUAL_SECONDS = 60,
 	FRONTIER = 12,	  /* depth at which work is shared: the same on every machine */
 	PATIENCE = 50000, /* executions after which a contradicted condition ends the search */
-	MINIMISE_EXECUTIONS = 5000,
-	SHORTEN_EXECUTIONS = 1000,
+	MINIMISE_BOUND = 1,
+	MINIMISE_EXECUTIONS = 3000,
 	MINIMISE_SECONDS = 30, /* a machine too slow for that many gets another witness */
 	PROGRESS_EVERY = 64,
 	HANG_SECONDS = 20,
@@ -42,29 +42,34 @@ static bool contradicts(const struct run *run)
 							     : false;
 }
 
-static bool is_better(const struct witness *than, enum witness_kind kind, unsigned preemptions, size_t steps)
+static bool is_better(const struct witness *a, const struct witness *than)
 {
 	if (!than->schedule)
 		return true;
-	if (than->kind != kind)
-		return kind == WITNESS_VIOLATION || than->kind == WITNESS_NONE;
-	if (than->preemptions != preemptions)
-		return preemptions < than->preemptions;
-	return steps < than->steps;
+	if (than->kind != a->kind)
+		return a->kind == WITNESS_VIOLATION || than->kind == WITNESS_NONE;
+	if (than->preemptions != a->preemptions)
+		return a->preemptions < than->preemptions;
+	if (than->switches != a->switches)
+		return a->switches < than->switches;
+	return a->steps < than->steps;
 }
 
 static void keep_witness(struct run *run, enum witness_kind kind, const char *text)
 {
 	struct witness *w = &run->witness;
-	unsigned preemptions = engine_preemptions(run->engine);
-	size_t steps;
+	struct witness found = { .kind = kind, .preemptions = engine_preemptions(run->engine) };
+	const struct engine_step *steps = engine_trace(run->engine, &found.steps);
 
-	engine_trace(run->engine, &steps);
-	if (!is_better(w, kind, preemptions, steps))
+	for (size_t i = 1; i < found.steps; i++)
+		found.switches += steps[i].thread != steps[i - 1].thread;
+	if (!is_better(&found, w))
 		return;
 	free(w->text);
 	free(w->schedule);
-	*w = (struct witness){ kind, strdup(text), strdup(engine_schedule(run->engine)), preemptions, steps };
+	found.text = explain(run, text);
+	found.schedule = strdup(engine_schedule(run->engine));
+	*w = found;
 }
 
 /* ---- executions ---------------------------------------------------------------------------------------- */
@@ -127,6 +132,12 @@ static void ended(void *data, const char *violation)
 {
 	struct run *run = data;
 
+	/* What the engine says of a schedule that is none of the program's: shorten() tries such. */
+	if (violation && strncmp(violation, "the program does not repeat itself", 34) == 0 &&
+	    (run->minimising || run->options.replay)) {
+		run->has_ended = false;
+		return;
+	}
 	if (violation && !run->out_of_patience) {
 		run->violations += !run->minimising;
 		keep_witness(run, WITNESS_VIOLATION, violation);
@@ -335,26 +346,27 @@ static void search_complete(struct run *run)
 		run->stopped = "share";
 }
 
-static void run_minimising(struct run *run, unsigned bound, uint64_t executions, bool stop)
-{
-	struct engine_config config = {
-		.search = SEARCH_BOUNDED,
-		.bound = bound,
-		.executions = executions,
-		.seconds = MINIMISE_SECONDS,
-		.stop_at_violation = stop,
-	};
-
-	run_engine(run, &config);
-}
-
-/* A witness is there: is there one with fewer preemptions? Then, is there a shorter one with as few? */
+/*
+ * A witness is there, and is made shorter. Then, is there one with less than its preemptions? Few are
+ * looked for in full, more would be too many.
+ */
 static void minimise(struct run *run)
 {
 	run->minimising = true;
-	for (unsigned k = 0; k < run->witness.preemptions; k++)
-		run_minimising(run, k, MINIMISE_EXECUTIONS, true);
-	run_minimising(run, run->witness.preemptions, SHORTEN_EXECUTIONS, false);
+	shorten(run);
+	for (unsigned k = 0; k < run->witness.preemptions && k <= MINIMISE_BOUND; k++) {
+		struct engine_config config = {
+			.search = SEARCH_BOUNDED,
+			.bound = k,
+			.executions = MINIMISE_EXECUTIONS,
+			.seconds = MINIMISE_SECONDS,
+			.stop_at_violation = true,
+		};
+
+		run_engine(run, &config);
+		if (run->witness.preemptions <= k)
+			shorten(run);
+	}
 	run->minimising = false;
 }
 
@@ -362,7 +374,8 @@ static void minimise(struct run *run)
 static void replay(struct run *run)
 {
 	run->search = "replayed";
-	if (!engine_replay(run->engine, run->options.replay, &run->counts))
+	if (!engine_replay(run->engine, run->options.replay, &run->counts) ||
+	    (run->counts.violations && !run->witness.kind))
 		mistake(run, (struct litmus_place){ 1, 1 }, "this schedule is none of this file's");
 	if (!run->witness.kind)
 		keep_witness(run, WITNESS_NONE, "");

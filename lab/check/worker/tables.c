@@ -23,7 +23,7 @@ static const quire_entry *frame_words(struct quire *quire, quire_pfn pfn)
 	return (const quire_entry *)((const char *)quire->config.memory + pfn * QUIRE_PAGE_SIZE);
 }
 
-static void entry_text(quire_entry entry, char out[16])
+void entry_text(uint64_t entry, char out[16])
 {
 	static const struct {
 		quire_entry bit;
@@ -40,6 +40,11 @@ static void entry_text(quire_entry entry, char out[16])
 	if (entry_is_mapped(entry) && !(entry & ENTRY_NX))
 		out[used++] = 'X';
 	out[used] = 0;
+}
+
+uint64_t entry_frame_of(uint64_t entry)
+{
+	return entry_pfn(entry);
 }
 
 static void table_json(struct quire *quire, json_t *list, quire_pfn pfn, unsigned level, quire_vaddr start)

@@ -123,6 +123,18 @@ static json_t *notes_of(struct run *run, size_t step)
 	return list;
 }
 
+/* What a table's entry says: a number would tell nobody. */
+static void add_entry(json_t *json, const struct engine_step *step)
+{
+	char bits[16], text[60];
+
+	if (strncmp(json_string_value(json_object_get(json, "where")), "entry ", 6) != 0)
+		return;
+	entry_text(step->value, bits);
+	snprintf(text, sizeof(text), "frame %llu %s", (unsigned long long)entry_frame_of(step->value), bits);
+	json_object_set_new(json, "entry", json_string(step->value ? text : "empty"));
+}
+
 static json_t *step_json(struct run *run, const struct engine_step *step, size_t number)
 {
 	const struct litmus_statement *s = step->thread < run->cpus ? statement_at(step->thread, number)
@@ -133,6 +145,7 @@ static json_t *step_json(struct run *run, const struct engine_step *step, size_t
 				 "choices", (int)step->choices, "notes", notes_of(run, number));
 
 	json_object_set(json, "where", json_array_get(trace.places, number));
+	add_entry(json, step);
 	if (s) {
 		json_object_set_new(json, "line", json_integer(s->at.line));
 		json_object_set_new(json, "statement", json_string(s->text));

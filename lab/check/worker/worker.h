@@ -5,6 +5,7 @@
  *	interpret.c  statements                      evaluate.c    conditions, states
  *	search.c     which searches, how long        witness.c     a violation's steps, run again
  *	result.c     the result as JSON              source.c      return addresses to source lines
+ *	shorten.c    a witness made shorter
  *	tables.c, tlb.c  pictures of the state       safeguards.c  switching them off
  *
  * `quire check` runs it, one process a shard, and reads from its standard output lines of JSON: progress,
@@ -63,7 +64,7 @@ enum witness_kind { WITNESS_NONE, WITNESS_VIOLATION, WITNESS_CONDITION };
 struct witness {
 	enum witness_kind kind;
 	char *text, *schedule;
-	unsigned preemptions;
+	unsigned preemptions, switches;
 	size_t steps;
 };
 
@@ -127,6 +128,10 @@ char *state_text(struct run *run); /* to be freed */
 
 void search(struct run *run);
 
+/* ---- shorten.c ----------------------------------------------------------------------------------------- */
+
+void shorten(struct run *run); /* run->witness is there */
+
 /* ---- witness.c, result.c ------------------------------------------------------------------------------- */
 
 json_t *witness_json(struct run *run);
@@ -144,10 +149,15 @@ void source_want(const void *code);
 void source_resolve(void);
 const char *source_line(const void *code);
 
+/* @text with lines and places for the addresses in it, as they are now. To be freed. */
+char *explain(struct run *run, const char *text);
+
 /* ---- tables.c ------------------------------------------------------------------------------------------ */
 
 void tables_prepare(struct run *run); /* unscheduled */
 json_t *tables_json(struct run *run);
+void entry_text(uint64_t entry, char out[16]); /* its bits as letters */
+uint64_t entry_frame_of(uint64_t entry);
 
 /* ---- tlb.c --------------------------------------------------------------------------------------------- */
 
