@@ -11,7 +11,7 @@
 #define quire_lock_note(lock, note) quire_port_lock_note(lock, note)
 #else
 #define quire_lock_note(lock, note) ((void)0)
-#define quire_assert(condition) ((void)sizeof(condition))
+#define quire_assert(condition) ((void)sizeof((condition) ? 1 : 0)) /* seen, not evaluated; bit-fields too */
 #endif
 
 #endif
