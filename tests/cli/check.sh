@@ -214,6 +214,28 @@ expect 1 "$quire" check --model tso --replay "$id" sb.litmus
 says out 'one execution, replayed'
 expect 2 "$quire" check --replay v1:9.9.9 sb.litmus
 
+# One of every kind of operation, sampled: they do what the language says, in every order.
+cat >all.litmus <<'END'
+MM all
+(* Result: Always
+   Options: rcu *)
+{ mm A; file f 2 pages = 1, 2; file g 2 pages stored = 5; event e; event l; a = 0; p = 2 plain; device d: A;
+  x: A anon rw 1 page = 7; y: A hole 1 page; z: A file f+1 shared rw 1 page = read; w: A file g private r 1 page = 3;
+  h: A anon r 8 pages at huge = -, read; t: A anon rw 1 page at top = 4; k: A anon rw 1 page = 8;
+  @A { brk(heap+1); store heap, 6; madvise(t, WIPEONFORK); } }
+P0 @A { r0 = mmap(1 page, anon rw); store r0[1], 5; r1 = load r0[1]; fork C; r2 = mremap(x, y);
+	r3 = translate d, y, write; dstore d, y, 11; r4 = dload d, y; drop d; unregister d;
+	r6 = mprotect(k, none); K: load k; r7 = peek k; mlock(t); munlock(t); post e; L: r5 = load x; }
+P1 @none { wait e; run @C; r0 = load x; r1 = load t; r2 = process_vm_readv(x, A.y); r3 = C.peek x; write g, 9;
+	r4 = read g; truncate(f+1); r5 = A.copy_from z; store p, 3; r6 = cas a, 0, 5; lock l; unlock l;
+	if (r6 = 0) { r7 = add a, 2; } else { r7 = 99; } idle; leave; C.exit; }
+forall (1:r0 = 7 /\ 0:r4 = 11 /\ A.x = unmapped /\ A.y = 11 /\ fault(0:L) /\ signal(0:L) = SIGSEGV /\ f+1 = unmapped
+	/\ g = 9 /\ A.w = 3 /\ p = 3 /\ a = 7 /\ 1:r1 = 0 /\ 1:r2 = 8 /\ 1:r3 = 11 /\ 1:r7 = 5 /\ 0:r1 = 5
+	/\ A.heap = 6 /\ signal(0:K) = SIGSEGV /\ 0:r7 = 8)
+END
+expect 0 "$quire" check --random 300 all.litmus
+says out 'Observation all Always 300 0'
+
 "$quire" check --without free-after-flush --html page.html --dot graph.dot "$QUIRE_SOURCE/litmus/munmap-vs-store.litmus" >first
 [ $? -eq 1 ] || complain "munmap-vs-store without free-after-flush: $(head -n 20 first)"
 says first 'VIOLATION'

@@ -14,7 +14,7 @@
 const struct litmus_geometry litmus_geometries[3] = {
 	{ "mini", 64, 8, 3, 3 },
 	{ "four", 32, 4, 4, 3 },
-	{ "full", 4096, 512, 4, LITMUS_CPUS },
+	{ "full", 4096, 512, 4, 7 },
 };
 
 static const char *const results[] = { "Never", "Sometimes", "Always" };

@@ -53,8 +53,8 @@ uint64_t file_position(const struct litmus_address *address)
 /* ---- files with a store behind them -------------------------------------------------------------------- */
 
 /*
- * In the arena, so that an execution begins with what set-up left there. Pages are moved by the port's copies: others
- * may be storing to them, and a copy is then steps of its own.
+ * In the arena, so that an execution begins with what set-up left there. Pages are moved by the port's
+ * copies: others may be storing to them, and a copy is then steps of its own.
  */
 struct backing {
 	uint64_t pages;
@@ -361,7 +361,10 @@ void world_create(struct run *run)
 	int error = machine_create(&config, &run->machine);
 
 	if (error)
-		mistake(run, (struct litmus_place){ 1, 1 }, "the machine cannot be made: error %d", -error);
+		mistake(run, (struct litmus_place){ 1, 1 }, "the machine cannot be made: %s",
+			error == -EINVAL
+				? "too many CPUs, buffers and walkers for one search, or too few frames"
+				: "no memory");
 	for (const struct litmus_setup *s = l->setup; s; s = s->next) {
 		if (s->name >= 0)
 			create_name(run, s->name);
