@@ -262,6 +262,7 @@ static void describe_place(uintptr_t location, char *out)
 
 	switch (place_kind(location)) {
 	case PLACE_QUEUE:
+	case PLACE_WAITERS:
 		snprintf(out, BUFFER_BYTES, "waiters for %s", machine_describe(machine_now, what));
 		break;
 	case PLACE_WOKEN:

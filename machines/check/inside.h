@@ -46,6 +46,7 @@ enum {
 /* Locations that are no addresses. */
 enum place {
 	PLACE_QUEUE = 0x40, /* of a word's waiters; below are memory.h's marks */
+	PLACE_WAITERS,	 /* the same; the other is its lock, and what it orders */
 	PLACE_WOKEN,	 /* of a thread */
 	PLACE_READERS,	 /* of a lock: what its readers have done, for the next writer */
 	PLACE_WRITERS,	 /* of a lock: whether one waits */

@@ -4,8 +4,9 @@
  *	wait: [ read the word: as seen?  then stand in its queue ] ...... [ woken: go on ]
  *	wake: [ change of the word ] ... [ whoever stands in the queue is woken ]
  *
- * Reading and standing in the queue are one step, as they are one under a futex's bucket lock; between a change and
- * its wake anything may come. Nobody is woken without a wake, so that one that is lost is a deadlock. Who is woken of
+ * Reading and standing in the queue are one step, as they are one under a futex's bucket lock (which the weak model has
+ * as a lock: whose wake has come before must be seen to have changed the word); between a change and its wake anything
+ * may come. Nobody is woken without a wake, so that one that is lost is a deadlock. Who is woken of
  * several, where only one is, is a choice.
  *
  * The short wait (quire_port_relax()) is a wait for a change of something that the thread has looked at since its last
@@ -28,13 +29,30 @@ static bool is_woken(void *argument)
 	return thread->woken;
 }
 
-/* Of all, the newest value: as the kernel's own look under its bucket's lock. */
-static uint32_t look(_Atomic uint32_t *word, const void *code)
+static bool has_bucket_lock(void)
 {
-	if (machine_now->config.model == MEMORY_WEAK)
-		return (uint32_t)memory_rmw((uintptr_t)word, sizeof(*word), RMW_OR, 0, MO_ACQ_REL, code);
-	memory_fence(MO_SEQ_CST, code);
-	return (uint32_t)memory_load((uintptr_t)word, sizeof(*word), MO_SEQ_CST, code);
+	return engine_now && machine_now->config.model == MEMORY_WEAK;
+}
+
+/* Read the word, and stand in its queue if it is as seen. */
+static bool stand_in_queue(_Atomic uint32_t *word, uint32_t seen, const void *code)
+{
+	struct thread_state *thread = here();
+	uintptr_t queue = place(PLACE_QUEUE, (uintptr_t)word);
+
+	if (has_bucket_lock())
+		lock_exclusive(STEP_LOCK, queue, HELD_SPIN);
+	else
+		memory_fence(MO_SEQ_CST, code);
+	bool waits = (uint32_t)memory_load((uintptr_t)word, sizeof(*word), MO_SEQ_CST, code) == seen;
+	if (waits && engine_now) {
+		engine_touch(place(PLACE_WAITERS, (uintptr_t)word), TOUCH_ADD);
+		thread->waits_for = (uintptr_t)word;
+		thread->woken = false;
+	}
+	if (has_bucket_lock())
+		unlock_exclusive(STEP_UNLOCK, queue);
+	return waits;
 }
 
 void quire_port_wait(struct quire_cpu **cpu, _Atomic uint32_t *word, uint32_t seen)
@@ -46,15 +64,12 @@ void quire_port_wait(struct quire_cpu **cpu, _Atomic uint32_t *word, uint32_t se
 	(void)cpu;
 	must_not_sleep("a wait");
 	order_sleep(thread->held, thread->held_count, (uintptr_t)word);
-	if (look(word, code) != seen)
+	if (!stand_in_queue(word, seen, code))
 		return;
 	if (!engine_now) {
 		violation("outside a run nobody changes %s", machine_describe(machine_now, (uintptr_t)word));
 		return;
 	}
-	engine_touch(queue, TOUCH_ADD);
-	thread->waits_for = (uintptr_t)word;
-	thread->woken = false;
 	block_on("", (uintptr_t)word);
 	engine_at(code, queue);
 	engine_begin(STEP_SLEEP, is_woken, thread);
@@ -70,22 +85,17 @@ static void wake_thread(struct thread_state *thread)
 	engine_touch(place(PLACE_WOKEN, (uintptr_t)(thread - machine_now->thread)), TOUCH_SIGNAL);
 }
 
-static void wake(_Atomic uint32_t *word, bool all, const void *code)
+/* Of those who wait for it, one or all. */
+static void wake_waiters(uintptr_t word, bool all)
 {
 	struct machine *machine = machine_now;
-	uintptr_t queue = place(PLACE_QUEUE, (uintptr_t)word);
 	unsigned waiting[ENGINE_THREADS], count = 0;
 
-	if (!engine_now)
-		return;
-	engine_at(code, queue);
-	engine_begin(STEP_WAKE, is_drained, here());
 	for (unsigned t = 0; t < machine->threads; t++)
-		if (machine->thread[t].waits_for == (uintptr_t)word)
+		if (machine->thread[t].waits_for == word)
 			waiting[count++] = t;
-	engine_touch(queue, count ? TOUCH_WRITE : TOUCH_READ);
+	engine_touch(place(PLACE_WAITERS, word), count ? TOUCH_WRITE : TOUCH_READ);
 	engine_note(count);
-	memory_release(queue);
 	if (!count)
 		return;
 	if (!all) {
@@ -94,6 +104,24 @@ static void wake(_Atomic uint32_t *word, bool all, const void *code)
 	}
 	for (unsigned i = 0; i < count; i++)
 		wake_thread(&machine->thread[waiting[i]]);
+}
+
+static void wake(_Atomic uint32_t *word, bool all, const void *code)
+{
+	uintptr_t queue = place(PLACE_QUEUE, (uintptr_t)word);
+
+	if (!engine_now)
+		return;
+	if (has_bucket_lock()) {
+		lock_exclusive(STEP_WAKE, queue, HELD_SPIN);
+		wake_waiters((uintptr_t)word, all);
+		unlock_exclusive(STEP_UNLOCK, queue);
+		return;
+	}
+	engine_at(code, queue);
+	engine_begin(STEP_WAKE, is_drained, here());
+	memory_release(queue);
+	wake_waiters((uintptr_t)word, all);
 }
 
 void quire_port_wake_one(struct quire_cpu *cpu, _Atomic uint32_t *word)
