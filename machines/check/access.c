@@ -186,6 +186,16 @@ struct machine_result machine_fetch(struct machine *machine, struct quire_cpu **
 						 __builtin_return_address(0) });
 }
 
+bool machine_try_load(struct machine *machine, struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr va,
+		      uint64_t *value)
+{
+	struct attempt attempt = { machine, cpu, mm, va, WORD, QUIRE_ACCESS_READ, 0, __builtin_return_address(0) };
+	bool done = try_access(&attempt);
+
+	*value = attempt.value;
+	return done;
+}
+
 /* ---- speculation ------------------------------------------------------------------------------------------------- */
 
 /*

@@ -58,6 +58,7 @@ void machine_freeze(struct machine *machine);
 unsigned machine_threads(struct machine *machine);
 const char *machine_thread_name(struct machine *machine, unsigned thread);
 bool machine_is_agent(struct machine *machine, unsigned thread);
+unsigned machine_works_for(struct machine *machine, unsigned thread); /* engine_program.works_for */
 void machine_reset(struct machine *machine);
 void machine_agent(struct machine *machine, unsigned thread); /* body of the threads that are not CPUs */
 void machine_describe_wait(struct machine *machine, unsigned thread, char *out, size_t room);
@@ -92,6 +93,10 @@ struct machine_result machine_store(struct machine *machine, struct quire_cpu **
 				    quire_vaddr va, unsigned bytes, uint64_t value);
 struct machine_result machine_fetch(struct machine *machine, struct quire_cpu **cpu, struct quire_mm *mm,
 				    quire_vaddr va, unsigned bytes);
+
+/* One try of a load: false is a page fault, which nobody has handled yet. For tests of the machine. */
+bool machine_try_load(struct machine *machine, struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr va,
+		      uint64_t *value);
 
 /*
  * A secondary MMU: registers a notifier, keeps translations until that tells it to let go, loads and stores through

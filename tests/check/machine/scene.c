@@ -90,16 +90,17 @@ static void describe_wait(void *data, unsigned number, char *out, size_t room)
 static void ended(void *data, const char *violation)
 {
 	(void)data;
+	result.outcomes |= 1ul << (violation ? SCENE_FINDINGS : finding % SCENE_FINDINGS);
 	if (!violation)
 		result.found[finding % SCENE_FINDINGS]++;
 	else if (!result.violation[0])
 		snprintf(result.violation, sizeof(result.violation), "%s", violation);
 }
 
-struct scene_result scene_run(const struct scene *scene)
+struct scene_result scene_run(const struct scene *scene, enum engine_search how)
 {
 	struct machine_config config = scene->config;
-	struct engine_config search = { .search = SEARCH_SOURCE,
+	struct engine_config search = { .search = how,
 					.seconds = 60,
 					.stop_at_violation = scene->may_stop };
 
@@ -144,7 +145,7 @@ struct scene_result scene_run(const struct scene *scene)
 
 void scene_must_violate(const struct scene *scene, const char *words)
 {
-	struct scene_result got = scene_run(scene);
+	struct scene_result got = scene_run(scene, SEARCH_SOURCE);
 	char copy[256];
 
 	snprintf(copy, sizeof(copy), "%s", words);
@@ -157,11 +158,25 @@ void scene_must_violate(const struct scene *scene, const char *words)
 
 void scene_must_hold(const struct scene *scene)
 {
-	struct scene_result got = scene_run(scene);
+	struct scene_result got = scene_run(scene, SEARCH_SOURCE);
 
 	if (got.violation[0])
 		fail_msg("violation: %s", got.violation);
 	if (!got.counts.complete)
 		fail_msg("not complete after %lu executions", (unsigned long)got.counts.executions);
 	assert_true(got.counts.executions > 0);
+}
+
+uint64_t scene_must_agree(const struct scene *scene)
+{
+	struct scene_result all = scene_run(scene, SEARCH_BRUTE);
+	struct scene_result some = scene_run(scene, SEARCH_SOURCE);
+	struct scene_result once = scene_run(scene, SEARCH_OPTIMAL);
+
+	assert_true(all.counts.complete && some.counts.complete && once.counts.complete);
+	if (all.outcomes != some.outcomes || all.outcomes != once.outcomes)
+		fail_msg("outcomes of all schedules %#lx, of source sets %#lx, of wakeup trees %#lx",
+			 (unsigned long)all.outcomes, (unsigned long)some.outcomes, (unsigned long)once.outcomes);
+	assert_true(some.counts.executions <= all.counts.executions);
+	return all.outcomes;
 }

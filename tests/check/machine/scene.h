@@ -12,7 +12,7 @@
 #define X ((quire_vaddr)64 * QUIRE_PAGE_SIZE)
 #define Y (X + QUIRE_PAGE_SIZE)
 
-enum { SCENE_COLUMNS = 3, SCENE_FINDINGS = 8 };
+enum { SCENE_COLUMNS = 3, SCENE_FINDINGS = 63 };
 
 struct scene {
 	struct machine_config config; /* cpus and frames are filled in */
@@ -27,9 +27,10 @@ struct scene_result {
 	struct engine_counts counts;
 	char violation[512]; /* the first one; "" */
 	uint64_t found[SCENE_FINDINGS]; /* executions that ended with this scene_find(); the last one counts */
+	uint64_t outcomes;		/* a bit for each finding that there was, the last for violations */
 };
 
-struct scene_result scene_run(const struct scene *scene);
+struct scene_result scene_run(const struct scene *scene, enum engine_search search);
 
 extern struct machine *scene_machine;
 extern struct quire_mm *scene_mm;
@@ -39,5 +40,8 @@ void scene_find(unsigned finding); /* by a column: what this execution shows */
 /* Violates with a text that has each of these words in it; or not at all, having been explored completely. */
 void scene_must_violate(const struct scene *scene, const char *words);
 void scene_must_hold(const struct scene *scene);
+
+/* Searches that reorder only what conflicts find what all schedules do. Returns the outcomes. */
+uint64_t scene_must_agree(const struct scene *scene);
 
 #endif

@@ -134,7 +134,7 @@ static void chk_4_old_translations_are_offered(void **state)
 
 	(void)state;
 	fault = FAULT_NONE;
-	struct scene_result got = scene_run(&scene);
+	struct scene_result got = scene_run(&scene, SEARCH_SOURCE);
 	assert_string_equal(got.violation, "");
 	assert_true(got.counts.complete);
 	assert_true(got.found[1] > 0); /* 7, through the TLB */
@@ -150,7 +150,7 @@ static void chk_4_nothing_unaccessed_is_cached(void **state)
 
 	(void)state;
 	fault = FAULT_NONE;
-	struct scene_result got = scene_run(&scene);
+	struct scene_result got = scene_run(&scene, SEARCH_SOURCE);
 	assert_string_equal(got.violation, "");
 	assert_int_equal(got.found[1], 0);
 	assert_true(got.found[2] > 0);
@@ -165,12 +165,12 @@ static void chk_4_one_tlb_does_not_go_back(void **state)
 
 	(void)state;
 	fault = FAULT_NONE;
-	struct scene_result got = scene_run(&scene);
+	struct scene_result got = scene_run(&scene, SEARCH_SOURCE);
 	assert_string_equal(got.violation, "");
 	assert_int_equal(got.found[1], 0); /* 9, then 7 */
 	assert_true(got.found[2] > 0);	   /* 7, then 9 */
 	scene.config.several_tlbs = true;
-	got = scene_run(&scene);
+	got = scene_run(&scene, SEARCH_SOURCE);
 	assert_true(got.found[1] > 0);
 }
 
@@ -180,7 +180,7 @@ static void chk_4_copies_are_torn(void **state)
 	struct scene scene = { .column = { col_copy_x, col_store_two_words } };
 
 	(void)state;
-	struct scene_result got = scene_run(&scene);
+	struct scene_result got = scene_run(&scene, SEARCH_SOURCE);
 	assert_string_equal(got.violation, "");
 	assert_true(got.found[1] > 0); /* the second store without the first */
 	assert_true(got.found[2] > 0);
