@@ -56,8 +56,9 @@ static unsigned preemptions_before(struct engine *engine, uint32_t depth)
 
 	for (uint32_t d = 1; d < depth; d++) {
 		const struct node *node = &engine->node[d];
+		unsigned goes_on = search_goes_on(engine, node);
 
-		count += node->chosen != node->previous && (node->enabled & ONLY(node->previous));
+		count += goes_on < ENGINE_THREADS && node->chosen != goes_on;
 	}
 	return count;
 }
@@ -66,7 +67,7 @@ static unsigned preemptions_before(struct engine *engine, uint32_t depth)
 static void widen(struct engine *engine, uint32_t depth)
 {
 	struct node *node = &engine->node[depth];
-	bool could_go_on = node->previous < ENGINE_THREADS && (node->enabled & ONLY(node->previous));
+	bool could_go_on = search_goes_on(engine, node) < ENGINE_THREADS;
 
 	if (!could_go_on ||
 	    (is_hot(engine, node) && preemptions_before(engine, depth) < engine->config.bound))

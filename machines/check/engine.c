@@ -183,6 +183,7 @@ static void start_step(struct engine *engine, unsigned next)
 	struct event *event = &engine->event[step];
 	struct thread *thread = &engine->thread[next];
 
+	engine->in_step = true;
 	engine->node[step].choice_used = 0;
 	event->code = thread->code;
 	event->value = 0;
@@ -203,6 +204,7 @@ static void step_done(struct engine *engine)
 
 	if (step >= engine->known)
 		explore_step_done(engine, step);
+	engine->in_step = false;
 	thread->steps++;
 	thread->last = (uint16_t)step;
 }
@@ -425,7 +427,7 @@ static void prepare(struct engine *engine)
 	engine->alive = engine->all;
 	engine->waiting = engine->held = 0;
 	engine->races = 0;
-	engine->placed = false;
+	engine->placed = engine->in_step = false;
 	for (unsigned t = 0; t < engine->program.threads; t++) {
 		struct thread *thread = &engine->thread[t];
 
@@ -455,7 +457,7 @@ void engine_execute(struct engine *engine)
 		schedule(engine, &engine->main);
 	}
 	engine_now = NULL;
-	if (engine->verdict == VIOLATED && engine->depth > engine->known && engine->self < ENGINE_THREADS)
+	if (engine->verdict == VIOLATED && engine->in_step && engine->depth > engine->known)
 		explore_step_done(engine, engine->depth - 1);
 	if (engine->verdict == COMPLETE)
 		engine->program.finish(engine->program.data);
@@ -482,6 +484,8 @@ struct engine *engine_create(const struct engine_program *program)
 	engine->stacks = stacks;
 	for (unsigned t = 0; t < program->threads; t++) {
 		engine->thread[t].stack = stacks + (size_t)t * ENGINE_STACK_BYTES;
+		engine->thread[t].works_for =
+			(uint8_t)(program->works_for ? program->works_for(program->data, t) : t);
 		engine->all |= ONLY(t);
 		if (program->is_agent && program->is_agent(program->data, t))
 			engine->agents |= ONLY(t);

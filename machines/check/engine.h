@@ -100,6 +100,11 @@ struct engine_program {
 	void (*finish)(void *data);
 	/* An agent (a store buffer, an interrupt) need not end: it is not waited for, and no deadlock. */
 	bool (*is_agent)(void *data, unsigned thread);
+	/*
+	 * For whom a thread works: a store buffer for its CPU. Where one of the two cannot go on, going on with the
+	 * other is no preemption. May be NULL: each for itself.
+	 */
+	unsigned (*works_for)(void *data, unsigned thread);
 	/* What a thread waits for whose transition is not enabled, for the report of a deadlock. May be NULL. */
 	void (*describe_wait)(void *data, unsigned thread, char *out, size_t room);
 };
@@ -159,7 +164,7 @@ size_t engine_hottest(struct engine *engine, struct engine_hot *out, size_t most
 /* The engine that runs on this OS thread, NULL when none does: then nothing is scheduled. */
 extern struct engine *engine_now;
 
-unsigned engine_self(void); /* the thread that runs */
+unsigned engine_self(void);	/* the thread that runs */
 uint32_t engine_step_now(void); /* the number of the step under way; also of the last, when it is over */
 
 /*
@@ -187,7 +192,7 @@ unsigned engine_choose(unsigned n);
 uint32_t engine_seen_before(void);
 void engine_seen(void);
 
-void engine_note(uint64_t value); /* for the trace: what this transition read or wrote */
+void engine_note(uint64_t value);	 /* for the trace: what this transition read or wrote */
 void engine_note_code(const void *code); /* for the trace: it turns out to be about this place */
 
 /* Calls @ended whenever a step is over, in its thread, before another thread runs; NULL: no more. For all engines. */

@@ -27,6 +27,7 @@
  */
 #include "search.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,12 +40,13 @@ static enum relation history_relation(unsigned earlier, unsigned later)
 {
 	bool is_old = earlier >= TOUCH_LOOK && later >= TOUCH_LOOK;
 
-	if (earlier == TOUCH_SIGNAL || earlier == TOUCH_AWAIT || later == TOUCH_SIGNAL || later == TOUCH_AWAIT)
+	if (earlier == TOUCH_SIGNAL || earlier == TOUCH_AWAIT || later == TOUCH_SIGNAL ||
+	    later == TOUCH_AWAIT)
 		return INDEPENDENT;
 	if (!is_old)
-		return earlier != TOUCH_READ && earlier != TOUCH_LOOK ? RACE :
-		       later != TOUCH_READ && later != TOUCH_LOOK     ? RACE :
-									INDEPENDENT;
+		return earlier != TOUCH_READ && earlier != TOUCH_LOOK ? RACE
+		       : later != TOUCH_READ && later != TOUCH_LOOK   ? RACE
+								      : INDEPENDENT;
 	if (later == TOUCH_LOOK || earlier == TOUCH_PUT)
 		return INDEPENDENT;
 	return RACE; /* LOOK or SWAP, then PUT or SWAP */
@@ -95,6 +97,15 @@ bool footprints_conflict(const struct touch *a, uint32_t a_count, const struct t
 	return false;
 }
 
+/*
+ * A handler and the thread that it interrupts: what the one has seen of a location the other cannot go back behind, so
+ * that even where stores are kept all orders of the two differ.
+ */
+static bool is_one_cpu(const struct engine *engine, unsigned a, unsigned b)
+{
+	return engine->thread[a].interrupts == b || engine->thread[b].interrupts == a;
+}
+
 enum waking { ASLEEP, DROWSY, AWAKE };
 
 /*
@@ -102,7 +113,8 @@ enum waking { ASLEEP, DROWSY, AWAKE };
  * stores are kept this goes one way: what a store finds behind a load it also finds before it. And a load that is woken
  * by stores behind it has something new to do only if it reads one of these: it is drowsy.
  */
-static enum waking wakes(const struct touch *asleep, uint32_t count, const struct touch *taken, uint32_t taken_count)
+static enum waking wakes(const struct touch *asleep, uint32_t count, const struct touch *taken,
+			 uint32_t taken_count, bool one_cpu)
 {
 	enum waking result = ASLEEP;
 
@@ -113,10 +125,12 @@ static enum waking wakes(const struct touch *asleep, uint32_t count, const struc
 
 			if (asleep[i].location != taken[k].location)
 				continue;
-			if (kept && relation(a, b) != INDEPENDENT)
-				result = DROWSY;
-			else if (!kept && modes_conflict(a, b))
+			if (kept && !one_cpu) {
+				if (relation(a, b) != INDEPENDENT)
+					result = DROWSY;
+			} else if (kept || modes_conflict(a, b)) {
 				return AWAKE;
+			}
 		}
 	}
 	return result;
@@ -194,10 +208,21 @@ struct candidate {
 	uint32_t mine, theirs; /* touches */
 };
 
+enum { CANDIDATES = 1024 };
+
 struct candidates {
 	unsigned count;
-	struct candidate at[ENGINE_TOUCHES * 4];
+	struct candidate at[CANDIDATES];
 };
+
+static void add_candidate(struct candidates *list, struct candidate candidate)
+{
+	if (list->count == CANDIDATES) {
+		fprintf(stderr, "quire check: a step meets more than %d others\n", CANDIDATES);
+		exit(3);
+	}
+	list->at[list->count++] = candidate;
+}
 
 static void join(uint16_t *clock, const uint16_t *other)
 {
@@ -298,30 +323,46 @@ static void add_race(struct engine *engine, const struct candidate *race, uint32
 	engine->race[engine->races++][1] = (uint16_t)s;
 }
 
+static enum relation relation_of(const struct engine *engine, const struct touch *earlier,
+				 const struct touch *later)
+{
+	unsigned a = engine->event[earlier->event].thread, b = engine->event[later->event].thread;
+
+	if (a == b)
+		return INDEPENDENT;
+	if (earlier->mode >= TOUCH_LOOK && later->mode >= TOUCH_LOOK && is_one_cpu(engine, a, b))
+		return RACE;
+	return relation(earlier->mode, later->mode);
+}
+
 /* Link the touch behind those of its location, and collect what it meets there, back to what covers the rest. */
 static void meet(struct engine *engine, uint32_t mine, uint16_t *order, struct candidates *races,
 		 struct candidates *locks)
 {
 	struct touch *touch = &engine->touch[mine];
 	struct location *location = explore_location(engine, touch);
-	unsigned thread = engine->event[touch->event].thread;
 	bool is_lock = touch->mode == TOUCH_ACQUIRE || touch->mode == TOUCH_SHARE;
 
 	touch->before = location->last;
 	touch->linked = true;
 	location->last = mine;
+	bool covered = false; /* by a SWAP, but for what meets us because we are one CPU */
 	for (uint32_t i = touch->before; i != NO_TOUCH; i = engine->touch[i].before) {
 		struct touch *other = &engine->touch[i];
 		struct event *event = &engine->event[other->event];
-		enum relation is = event->thread == thread ? INDEPENDENT : relation(other->mode, touch->mode);
-		struct candidates *list = is_lock && is == RACE ? locks : races;
 
+		if (covered && !is_one_cpu(engine, event->thread, engine->event[touch->event].thread))
+			continue;
+		enum relation is = relation_of(engine, other, touch);
 		if (is == ORDER)
 			join(order, event->clock);
-		else if (is == RACE && list->count < ENGINE_TOUCHES * 4)
-			list->at[list->count++] = (struct candidate){ other->event, mine, i };
+		else if (is == RACE)
+			add_candidate(is_lock ? locks : races, (struct candidate){ other->event, mine, i });
+		/* What came before it, and would meet us, it has met itself. */
 		if (other->mode == TOUCH_WRITE || other->mode == TOUCH_ACQUIRE)
 			break;
+		covered |= other->mode == TOUCH_SWAP &&
+			   (touch->mode == TOUCH_SWAP || touch->mode == TOUCH_PUT);
 	}
 }
 
@@ -341,7 +382,8 @@ void explore_step_done(struct engine *engine, uint32_t s)
 {
 	struct event *event = &engine->event[s];
 	struct thread *thread = &engine->thread[event->thread];
-	struct candidates races, locks;
+	static struct candidates races, locks; /* large */
+	static bool immediate[CANDIDATES * 2];
 	uint16_t order[ENGINE_THREADS], cover[ENGINE_THREADS];
 
 	if (engine->config.search > SEARCH_OPTIMAL)
@@ -358,7 +400,6 @@ void explore_step_done(struct engine *engine, uint32_t s)
 	sort(&locks);
 
 	/* First what is immediate, by the order before this step; then the order; then what follows from each. */
-	bool immediate[ENGINE_TOUCHES * 8];
 	memcpy(cover, order, sizeof(cover));
 	for (unsigned i = 0; i < races.count; i++) {
 		immediate[i] = !covers(cover, &engine->event[races.at[i].step]);
@@ -399,7 +440,8 @@ void explore_fall_asleep(struct engine *engine, uint32_t depth)
 		struct footprint footprint = before->asleep[t];
 		bool is_drowsy = before->drowsy & ~before->done & ONLY(t);
 		enum waking waking = wakes(&engine->pool[footprint.first], footprint.count,
-					   &engine->touch[event->touches], event->touch_count);
+					   &engine->touch[event->touches], event->touch_count,
+					   is_one_cpu(engine, t, event->thread));
 
 		if (waking == AWAKE || (waking == DROWSY && engine->config.search != SEARCH_SOURCE))
 			continue;
@@ -529,34 +571,50 @@ static bool source_next(struct engine *engine)
 	return false;
 }
 
-static unsigned first_choice(struct node *node, thread_set from)
+unsigned search_goes_on(struct engine *engine, const struct node *node)
 {
+	if (node->previous >= ENGINE_THREADS)
+		return ENGINE_THREADS;
+	if (node->enabled & ONLY(node->previous))
+		return node->previous;
+	for (thread_set rest = node->enabled; rest; rest &= rest - 1) {
+		unsigned t = (unsigned)__builtin_ctz(rest);
+
+		if (engine->thread[t].works_for == engine->thread[node->previous].works_for)
+			return t;
+	}
+	return ENGINE_THREADS;
+}
+
+static unsigned first_choice(struct engine *engine, const struct node *node, thread_set from)
+{
+	unsigned goes_on = search_goes_on(engine, node);
+
 	if (!from)
 		return ENGINE_THREADS;
-	if (node->previous < ENGINE_THREADS && (from & ONLY(node->previous)))
-		return node->previous;
-	return (unsigned)__builtin_ctz(from);
+	return goes_on < ENGINE_THREADS && (from & ONLY(goes_on)) ? goes_on : (unsigned)__builtin_ctz(from);
 }
 
 unsigned search_pick(struct engine *engine, struct node *node)
 {
 	if (engine->replaying)
-		return first_choice(node, node->enabled);
+		return first_choice(engine, node, node->enabled);
 	switch (engine->config.search) {
 	case SEARCH_PCT:
 	case SEARCH_POS:
 		return random_pick(engine, node);
 	case SEARCH_BRUTE:
 		node->todo = node->enabled;
-		return first_choice(node, node->enabled);
+		return first_choice(engine, node, node->enabled);
 	case SEARCH_BOUNDED:
-		return first_choice(node, node->enabled);
+		return first_choice(engine, node, node->enabled);
 	case SEARCH_OPTIMAL:
 		explore_fall_asleep(engine, engine->depth);
-		return optimal_pick(engine, engine->depth, first_choice(node, node->enabled & ~node->sleep));
+		return optimal_pick(engine, engine->depth,
+				    first_choice(engine, node, node->enabled & ~node->sleep));
 	default:
 		explore_fall_asleep(engine, engine->depth);
-		return pick_source(engine, node, first_choice(node, node->enabled & ~node->sleep));
+		return pick_source(engine, node, first_choice(engine, node, node->enabled & ~node->sleep));
 	}
 }
 

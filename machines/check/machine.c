@@ -5,9 +5,9 @@
  *
  * at one address in every process, so that a schedule means the same everywhere.
  *
- * freeze: callbacks have run; every CPU's frame cache holds half of what it can, so that CPUs do not meet in the
- * allocator (or, with a shared pool, nothing, and memory is made scarce, so that caches stay empty); what the arena
- * holds is kept. reset copies it back and voids whatever the execution noted.
+ * freeze: callbacks have run; every CPU's frame cache holds half of what it can, so that CPUs do not meet in
+ * the allocator (or, with a shared pool, nothing, and memory is made scarce, so that caches stay empty); what
+ * the arena holds is kept. reset copies it back and voids whatever the execution noted.
  *
  * Beside its columns the machine has one more CPU, which runs RCU callbacks.
  *
@@ -35,7 +35,10 @@ struct machine *machine_now;
 static sigjmp_buf at_end; /* where a crash in the end's accounts leads */
 static bool is_ending;
 
-/* ---- who is who ------------------------------------------------------------------------------------------------ */
+/*
+ * ---- who is who
+ * ------------------------------------------------------------------------------------------------
+ */
 
 struct check_cpu *cpu_of(const struct quire_cpu *cpu)
 {
@@ -93,7 +96,8 @@ const char *machine_thread_name(struct machine *machine, unsigned thread)
 	else if (machine->config.rcu_agent && thread == machine->grace_agent)
 		snprintf(name, sizeof(names[0]), "RCU");
 	else
-		snprintf(name, sizeof(names[0]), "walker of P%u", (thread - machine->first_walker) % machine->cpus);
+		snprintf(name, sizeof(names[0]), "walker of P%u",
+			 (thread - machine->first_walker) % machine->cpus);
 	return name;
 }
 
@@ -105,6 +109,11 @@ const char *thread_name(unsigned thread)
 bool machine_is_agent(struct machine *machine, unsigned thread)
 {
 	return thread >= machine->cpus;
+}
+
+unsigned machine_works_for(struct machine *machine, unsigned thread)
+{
+	return is_buffer(machine, thread) ? thread - machine->first_buffer : thread;
 }
 
 void machine_agent(struct machine *machine, unsigned thread)
@@ -137,7 +146,10 @@ void machine_describe_wait(struct machine *machine, unsigned thread, char *out, 
 		 state->blocked_on ? machine_describe(machine, state->blocked_on) : "");
 }
 
-/* ---- violations ------------------------------------------------------------------------------------------------- */
+/*
+ * ---- violations
+ * -------------------------------------------------------------------------------------------------
+ */
 
 void machine_escape(void)
 {
@@ -166,8 +178,9 @@ static void crashed(int number, siginfo_t *info, void *context)
 {
 	(void)context;
 	if (machine_now && machine_now->frozen && (engine_now || is_ending)) {
-		violation("%s crashes (signal %d) at address %p: a pointer to nothing, or out of freed memory",
-			  engine_now ? thread_name(self()) : "the end", number, info->si_addr);
+		violation(
+			"%s crashes (signal %d) at address %p: a pointer to nothing, or out of freed memory",
+			engine_now ? thread_name(self()) : "the end", number, info->si_addr);
 		machine_escape();
 	}
 	signal(number, SIG_DFL);
@@ -177,14 +190,18 @@ static void catch_crashes(void)
 {
 	static char stack[64 << 10];
 	stack_t other = { .ss_sp = stack, .ss_size = sizeof(stack) };
-	struct sigaction action = { .sa_sigaction = crashed, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK };
+	struct sigaction action = { .sa_sigaction = crashed,
+				    .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK };
 
 	sigaltstack(&other, NULL);
 	sigaction(SIGSEGV, &action, NULL);
 	sigaction(SIGBUS, &action, NULL);
 }
 
-/* ---- what memory.h tells ------------------------------------------------------------------------------------------ */
+/*
+ * ---- what memory.h tells
+ * ------------------------------------------------------------------------------------------
+ */
 
 static void changed(void *data, uintptr_t address, size_t bytes)
 {
@@ -201,10 +218,14 @@ static bool is_exempt(void *data, uintptr_t address)
 {
 	struct machine *machine = data;
 
-	return is_physical(machine, address) && machine->folios[frame_of(machine, address)].kind != FOLIO_TABLE;
+	return is_physical(machine, address) &&
+	       machine->folios[frame_of(machine, address)].kind != FOLIO_TABLE;
 }
 
-/* The core's handlers look at their CPU's TLB alone, for what is stored and not exchanged (port.h, locking.md). */
+/*
+ * The core's handlers look at their CPU's TLB alone, for what is stored and not exchanged (port.h,
+ * locking.md).
+ */
 static bool is_seen_by_handlers(void *data, uintptr_t address)
 {
 	struct machine *machine = data;
@@ -229,7 +250,10 @@ void machine_look(struct machine *machine)
 	history_note((uintptr_t)machine->memory, machine->memory_bytes);
 }
 
-/* ---- creation ------------------------------------------------------------------------------------------------------ */
+/*
+ * ---- creation
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static size_t rounded(size_t bytes)
 {
@@ -240,7 +264,8 @@ static int create_arena(struct machine *machine)
 {
 	machine->memory_bytes = machine->config.frames << QUIRE_PAGE_SHIFT;
 	machine->metadata_bytes = quire_metadata_bytes(machine->config.frames);
-	machine->arena_bytes = rounded(machine->memory_bytes) + rounded(machine->metadata_bytes) + heap_bytes();
+	machine->arena_bytes = rounded(machine->memory_bytes) + rounded(machine->metadata_bytes) +
+			       heap_bytes();
 	void *at = mmap(ARENA_ADDRESS, machine->arena_bytes, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 	if (at == MAP_FAILED)
@@ -252,7 +277,8 @@ static int create_arena(struct machine *machine)
 	machine->memory = machine->arena;
 	machine->metadata = machine->memory + rounded(machine->memory_bytes);
 	/* They stand last (core/phys/phys.c), and are looked at while that is still being created. */
-	machine->folios = (struct folio *)(machine->metadata + machine->metadata_bytes) - machine->config.frames;
+	machine->folios = (struct folio *)(machine->metadata + machine->metadata_bytes) -
+			  machine->config.frames;
 	machine->heaps = machine->metadata + rounded(machine->metadata_bytes);
 	machine->frozen_memory = malloc(machine->memory_bytes);
 	machine->frozen_metadata = malloc(machine->metadata_bytes);
@@ -388,7 +414,10 @@ void *machine_memory(struct machine *machine, size_t bytes)
 	return heap_alloc(bytes, __builtin_return_address(0));
 }
 
-/* ---- freezing, and back ---------------------------------------------------------------------------------------------- */
+/*
+ * ---- freezing, and back
+ * ----------------------------------------------------------------------------------------------
+ */
 
 /* The cache of @cpu holds half of what it can, or nothing. */
 static void fill_cache(struct quire_cpu *cpu, bool fill)
@@ -493,7 +522,10 @@ void machine_reset(struct machine *machine)
 	memory_begin();
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------- */
+/*
+ * ---- the end
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 static bool check_threads(struct machine *machine)
 {

@@ -5,7 +5,7 @@
  * One machine exists at a time. Its memory, metadata and small objects lie in one arena. Set-up runs once,
  * unscheduled; machine_freeze() keeps the arena as it then is, and every execution begins with a copy.
  *
- *	machine_create -> set-up through Quire's own calls -> machine_freeze -> engine_run: reset, threads, finish
+ *	machine_create -> set-up through Quire's calls -> machine_freeze -> engine_run: reset, threads, finish
  *
  * Threads of the search, in this order:
  *
@@ -52,8 +52,8 @@ struct quire_cpu **machine_cpu(struct machine *machine, unsigned cpu);
 void machine_freeze(struct machine *machine);
 
 /*
- * The machine's half of an engine_program. The threads that are CPUs run the caller's code; a CPU may still run an mm
- * when its column ends (machine_finish() makes it leave).
+ * The machine's half of an engine_program. The threads that are CPUs run the caller's code; a CPU may still
+ * run an mm when its column ends (machine_finish() makes it leave).
  */
 unsigned machine_threads(struct machine *machine);
 const char *machine_thread_name(struct machine *machine, unsigned thread);
@@ -63,14 +63,15 @@ void machine_reset(struct machine *machine);
 void machine_agent(struct machine *machine, unsigned thread); /* body of the threads that are not CPUs */
 void machine_describe_wait(struct machine *machine, unsigned thread, char *out, size_t room);
 
-/* ---- what a CPU's column does: between calls of Quire, as a kernel and its user program would ------------ */
+/* ---- what a CPU's column does: between calls of Quire, as a kernel and its user program would ------- */
 
 /*
- * A call of the core on the mm whose addresses [start, end) it is about begins and returns: from the return on,
- * no CPU may see what it has changed as it was before (CHK-5). A call that takes something away whatever it was
- * (munmap, say) answers for the whole range: also for what another call was changing there. @takes says what: a bit
- * for each access (1 << QUIRE_ACCESS_READ, ...) that nobody has any more by what was there before. A call that
- * @failed answers for what it has changed itself, and no more. @mm may be NULL, for calls on files.
+ * A call of the core on the mm whose addresses [start, end) it is about begins and returns: from the return
+ * on, no CPU may see what it has changed as it was before (CHK-5). A call that takes something away whatever
+ * it was (munmap, say) answers for the whole range: also for what another call was changing there. @takes
+ * says what: a bit for each access (1 << QUIRE_ACCESS_READ, ...) that nobody has any more by what was there
+ * before. A call that @failed answers for what it has changed itself, and no more. @mm may be NULL, for calls
+ * on files.
  */
 void machine_call_begin(struct machine *machine, struct quire_mm *mm, quire_vaddr start, quire_vaddr end,
 			const char *what, unsigned takes);
@@ -99,8 +100,8 @@ bool machine_try_load(struct machine *machine, struct quire_cpu **cpu, struct qu
 		      uint64_t *value);
 
 /*
- * A secondary MMU: registers a notifier, keeps translations until that tells it to let go, loads and stores through
- * them. Its owner's lock is a transition. The first and the last two SLEEP.
+ * A secondary MMU: registers a notifier, keeps translations until that tells it to let go, loads and stores
+ * through them. Its owner's lock is a transition. The first and the last two SLEEP.
  */
 void machine_device_open(struct machine *machine, unsigned device, struct quire_cpu **cpu,
 			 struct quire_mm *mm);
@@ -116,8 +117,8 @@ void machine_device_drop(struct machine *machine, unsigned device,
 void machine_device_close(struct machine *machine, unsigned device, struct quire_cpu **cpu);
 
 /*
- * Words and events of the caller's own. Set-up: zeroed memory in the arena, where accesses are seen by memory.h. An
- * event is a word of it: posted once and waited for, or used as a lock.
+ * Words and events of the caller's own. Set-up: zeroed memory in the arena, where accesses are seen by
+ * memory.h. An event is a word of it: posted once and waited for, or used as a lock.
  */
 void *machine_memory(struct machine *machine, size_t bytes);
 void machine_post(struct machine *machine, void *event);
@@ -125,11 +126,14 @@ void machine_wait(struct machine *machine, void *event);
 void machine_lock(struct machine *machine, void *event);
 void machine_unlock(struct machine *machine, void *event);
 
-/* Everything is over: nothing leaks, every count is exact. Puts the @count mms and the files; reports violations. */
+/*
+ * Everything is over: nothing leaks, every count is exact. Puts the @count mms and the files; reports
+ * violations.
+ */
 void machine_finish(struct machine *machine, struct quire_mm **mms, unsigned count, struct quire_file **files,
 		    unsigned file_count);
 
-/* ---- for reports ------------------------------------------------------------------------------------------ */
+/* ---- for reports ------------------------------------------------------------------------------------ */
 
 /* Kinds of transitions (engine_begin()) that are the machine's; memory.h has those of atomics below 64. */
 enum machine_step {
@@ -171,16 +175,18 @@ enum machine_step {
 const char *machine_step_name(unsigned what); /* "lock", "flush", ...; NULL when it is not the machine's */
 
 /*
- * What happened in step @step of the execution under way or just ended that its first location does not tell: page
- * faults, translations used, accessed bits set, frames given back and taken. Fills @out with at most @most texts,
- * valid until the next call, and returns how many.
+ * What happened in step @step of the execution under way or just ended that its first location does not tell:
+ * page faults, translations used, accessed bits set, frames given back and taken. Fills @out with at most
+ * @most texts, valid until the next call, and returns how many.
  */
 size_t machine_notes(struct machine *machine, size_t step, const char **out, size_t most);
 
 /* What stands at an address of the arena: "mm A lock", "frame 5 word 2 (table of level 0)". Never NULL. */
 const char *machine_describe(struct machine *machine, uintptr_t location);
 
-/* Names that descriptions use: of an mm, a file, a word of the caller's; and of addresses [va, va + bytes). */
+/*
+ * Names that descriptions use: of an mm, a file, a word of the caller's; and of addresses [va, va + bytes).
+ */
 void machine_name(struct machine *machine, const void *object, const char *name);
 void machine_name_range(struct machine *machine, quire_vaddr va, quire_vaddr bytes, const char *name);
 

@@ -58,9 +58,9 @@ struct wakeup; /* optimal.c */
 
 struct node {
 	thread_set enabled;
-	thread_set todo;  /* to be tried from here: the backtrack set, tried ones included */
-	thread_set done;  /* tried */
-	thread_set sleep; /* asleep on arrival: whatever they lead to was seen elsewhere */
+	thread_set todo;   /* to be tried from here: the backtrack set, tried ones included */
+	thread_set done;   /* tried */
+	thread_set sleep;  /* asleep on arrival: whatever they lead to was seen elsewhere */
 	thread_set drowsy; /* whatever they lead to but with stores made since step since[] */
 	uint8_t chosen;
 	uint8_t previous; /* the thread of the step before, ENGINE_THREADS: none */
@@ -70,8 +70,8 @@ struct node {
 	uint32_t pool; /* footprints from here on belong to this node or later ones */
 	struct footprint asleep[ENGINE_THREADS]; /* of threads in sleep, drowsy or done */
 	uint16_t since[ENGINE_THREADS];
-	struct wakeup *wakeup;			 /* SEARCH_OPTIMAL: what is still to be tried, in order */
-	struct wakeup *taken;			 /* what is to follow the step tried now */
+	struct wakeup *wakeup; /* SEARCH_OPTIMAL: what is still to be tried, in order */
+	struct wakeup *taken;  /* what is to follow the step tried now */
 };
 
 struct choice {
@@ -89,6 +89,7 @@ struct thread {
 	uint16_t steps;
 	uint16_t last;	    /* its last step, NO_STEP: none */
 	uint16_t block;	    /* a handler inside: its first step there, NO_STEP: outside */
+	uint8_t works_for;  /* fixed: itself, or whose agent it is */
 	uint8_t interrupts; /* a handler: whom it interrupts; ENGINE_THREADS: nobody */
 	uint64_t priority;  /* random searches */
 };
@@ -120,6 +121,7 @@ struct engine {
 	uint32_t depth;	 /* steps so far; the one under way is depth - 1 */
 	uint32_t replay; /* so many steps' threads are decided */
 	uint32_t known;	 /* of these, so many are the last execution's: nothing to analyse */
+	bool in_step;	 /* one is under way: it has not met the others yet */
 	bool placed;	 /* engine_at() was called for the next transition */
 	uint64_t runs;
 	uint64_t leaves; /* met at the frontier */
@@ -155,6 +157,12 @@ struct engine {
 	char *schedule;
 	size_t schedule_room;
 };
+
+/*
+ * Who goes on at @node if nobody is preempted: the thread of the step before, or where it cannot, one that works for
+ * the same; ENGINE_THREADS: neither can, everybody else may.
+ */
+unsigned search_goes_on(struct engine *engine, const struct node *node);
 
 void *search_grow(void *array, uint32_t *room, uint32_t count, size_t each);
 

@@ -175,10 +175,11 @@ unsigned engine_preemptions(struct engine *engine)
 	unsigned count = 0;
 
 	for (uint32_t d = 1; d < engine->depth; d++) {
-		const struct node *node = &engine->node[d];
-		unsigned before = engine->event[d - 1].thread;
+		struct node node = engine->node[d];
 
-		count += node->chosen != before && (node->enabled & ONLY(before));
+		node.previous = engine->event[d - 1].thread; /* a replayed one does not know it */
+		unsigned goes_on = search_goes_on(engine, &node);
+		count += goes_on < ENGINE_THREADS && node.chosen != goes_on;
 	}
 	return count;
 }

@@ -216,6 +216,11 @@ static void thread(void *data, unsigned thread)
 		machine_agent(run->machine, thread);
 }
 
+static unsigned works_for(void *data, unsigned thread)
+{
+	return machine_works_for(((struct run *)data)->machine, thread);
+}
+
 static bool is_agent(void *data, unsigned thread)
 {
 	return machine_is_agent(((struct run *)data)->machine, thread);
@@ -236,6 +241,7 @@ static void create_engine(struct run *run)
 		.thread = thread,
 		.finish = finish,
 		.is_agent = is_agent,
+		.works_for = works_for,
 		.describe_wait = describe_wait,
 	};
 
