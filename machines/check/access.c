@@ -1,17 +1,19 @@
 /*
  * access.c - what the user's program on a CPU does: loads, stores, fetches.
  *
- * One try is one step: the translation that is used, accessed and dirty bits set, the page fault taken, the data
- * moved. Which of the translations that the CPU may have (walk.c) is a choice of the search. After a fault the core's
- * handler runs, and the access is tried again.
+ * One try is one step: the translation that is used, accessed and dirty bits set, the page fault taken, the
+ * data moved. Which of the translations that the CPU may have (walk.c) is a choice of the search. After a
+ * fault the core's handler runs, and the access is tried again.
  *
  *	[ choose: cached old entry | walk: set A, D | fault ] --> data moved
  *	                                                 \--> quire_fault() ... [ again ]
  *
- * The step touches the CPU's TLB, every word of a table that was looked at, the data, and, where the translation used
- * is not what the tables say, the frame's count and whatever a returning call is ordered by (oracle.c).
+ * The step touches the CPU's TLB, every word of a table that was looked at, the data, and, where the
+ * translation used is not what the tables say, the frame's count and whatever a returning call is ordered by
+ * (oracle.c).
  *
- * The program's own data is moved at once, in the order of the steps: a CPU's store buffer is empty when it stores.
+ * The program's own data is moved at once, in the order of the steps: a CPU's store buffer is empty when it
+ * stores.
  *
  * Rules:   BASE-2, CHK-4.
  */
@@ -52,7 +54,8 @@ static void set_bits(struct outcome *outcome, quire_vaddr va)
 	}
 }
 
-static uint64_t load_data(struct machine *machine, quire_vaddr va, quire_pfn pfn, uintptr_t at, unsigned bytes)
+static uint64_t load_data(struct machine *machine, quire_vaddr va, quire_pfn pfn, uintptr_t at,
+			  unsigned bytes)
 {
 	uint64_t value = 0;
 
@@ -68,7 +71,8 @@ static uint64_t load_data(struct machine *machine, quire_vaddr va, quire_pfn pfn
 static void store_data(uintptr_t at, unsigned bytes, uint64_t value)
 {
 	for (uintptr_t word = at & ~(uintptr_t)(WORD - 1); word < at + bytes; word += WORD) {
-		uintptr_t from = at > word ? at : word, to = at + bytes < word + WORD ? at + bytes : word + WORD;
+		uintptr_t from = at > word ? at : word,
+			  to = at + bytes < word + WORD ? at + bytes : word + WORD;
 		uint64_t whole = *(const uint64_t *)word;
 
 		memcpy((char *)&whole + (from - word), (const char *)&value + (from - at), to - from);
@@ -112,7 +116,8 @@ static void begin_attempt(const struct attempt *attempt, unsigned cpu)
 	static const unsigned what[] = { STEP_LOAD, STEP_STORE, STEP_FETCH };
 
 	engine_at(attempt->code, place(PLACE_TLB, cpu));
-	engine_begin(what[attempt->access], attempt->access == QUIRE_ACCESS_WRITE ? is_drained : NULL, here());
+	engine_begin(what[attempt->access], attempt->access == QUIRE_ACCESS_WRITE ? is_drained : NULL,
+		     here());
 	if (!engine_now)
 		machine_look(attempt->machine);
 }
@@ -189,18 +194,23 @@ struct machine_result machine_fetch(struct machine *machine, struct quire_cpu **
 bool machine_try_load(struct machine *machine, struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr va,
 		      uint64_t *value)
 {
-	struct attempt attempt = { machine, cpu, mm, va, WORD, QUIRE_ACCESS_READ, 0, __builtin_return_address(0) };
+	struct attempt attempt = {
+		machine, cpu, mm, va, WORD, QUIRE_ACCESS_READ, 0, __builtin_return_address(0)
+	};
 	bool done = try_access(&attempt);
 
 	*value = attempt.value;
 	return done;
 }
 
-/* ---- speculation ------------------------------------------------------------------------------------------------- */
+/*
+ * ---- speculation
+ * -------------------------------------------------------------------------------------------------
+ */
 
 /*
- * A walker does what a CPU may do unasked: walk, and set accessed bits as it goes, which makes entries cachable that
- * nothing has used. One page of those with names a step.
+ * A walker does what a CPU may do unasked: walk, and set accessed bits as it goes, which makes entries
+ * cachable that nothing has used. One page of those with names a step.
  */
 void walker_agent(struct machine *machine, unsigned thread)
 {

@@ -1,14 +1,14 @@
 /*
  * copy.c - copies and fills of frames' contents, which other CPUs and devices may be reading and writing.
  *
- * What can be seen by others is moved in two halves, a step each: a store or a device's write between them is real,
- * and the copy torn. A single word is moved at once. What nobody else can reach is moved without a step: a frame that
- * is free, and one that has only just been taken (one reference, no mapping, not of a file). That nobody else can
- * reach it is not believed: whoever does it through an old translation is caught by the lives of frames (frames.c),
- * at whatever moment he comes.
+ * What can be seen by others is moved in two halves, a step each: a store or a device's write between them is
+ * real, and the copy torn. A single word is moved at once. What nobody else can reach is moved without a
+ * step: a frame that is free, and one that has only just been taken (one reference, no mapping, not of a
+ * file). That nobody else can reach it is not believed: whoever does it through an old translation is caught
+ * by the lives of frames (frames.c), at whatever moment he comes.
  *
- * Filling a fresh frame counts as a plain store for races: a descent of the core's that still reads it as the table
- * that it was before comes without a grace period.
+ * Filling a fresh frame counts as a plain store for races: a descent of the core's that still reads it as the
+ * table that it was before comes without a grace period.
  *
  * Rules:   BASE-5, CHK-4.
  */

@@ -1,8 +1,8 @@
 /*
  * describe.c - what stands at a place, in words.
  *
- * Objects of the core are known by their size, fields by their offset: good enough to say "mm A generation" where the
- * two are unique, and nothing depends on it.
+ * Objects of the core are known by their size, fields by their offset: good enough to say "mm A generation"
+ * where the two are unique, and nothing depends on it.
  */
 #include "inside.h"
 
@@ -95,7 +95,8 @@ const char *describe_va(quire_vaddr va)
 		if (offset % QUIRE_PAGE_SIZE)
 			snprintf(word, sizeof(word), "[%lu]", offset % QUIRE_PAGE_SIZE / WORD);
 		if (offset >= QUIRE_PAGE_SIZE)
-			snprintf(out, BUFFER_BYTES, "%s+%lu%s", ranges[i].name, offset >> QUIRE_PAGE_SHIFT, word);
+			snprintf(out, BUFFER_BYTES, "%s+%lu%s", ranges[i].name, offset >> QUIRE_PAGE_SHIFT,
+				 word);
 		else
 			snprintf(out, BUFFER_BYTES, "%s%s", ranges[i].name, word);
 		return out;
@@ -104,7 +105,10 @@ const char *describe_va(quire_vaddr va)
 	return out;
 }
 
-/* ---- fields ----------------------------------------------------------------------------------------------------- */
+/*
+ * ---- fields
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 struct field {
 	size_t object; /* bytes of the struct */
@@ -112,9 +116,10 @@ struct field {
 	const char *kind, *name;
 };
 
-#define FIELD(type, word, member)                                                                                \
-	{                                                                                                        \
-		sizeof(struct type), offsetof(struct type, member), sizeof(((struct type *)0)->member), word, #member \
+#define FIELD(type, word, member)                                                                       \
+	{                                                                                               \
+		sizeof(struct type), offsetof(struct type, member), sizeof(((struct type *)0)->member), \
+			word, #member                                                                   \
 	}
 
 static const struct field fields[] = {
@@ -187,8 +192,8 @@ static void describe_object(uintptr_t start, size_t bytes, uintptr_t offset, boo
 	if (owner)
 		snprintf(out, BUFFER_BYTES, "%s + %lu%s", owner, (unsigned long)offset, gone);
 	else
-		snprintf(out, BUFFER_BYTES, "object of %zu bytes at %#lx, + %lu%s", bytes, (unsigned long)start,
-			 (unsigned long)offset, gone);
+		snprintf(out, BUFFER_BYTES, "object of %zu bytes at %#lx, + %lu%s", bytes,
+			 (unsigned long)start, (unsigned long)offset, gone);
 }
 
 static const char *folio_field(size_t offset)
@@ -214,13 +219,12 @@ static void describe_metadata(uintptr_t address, char *out)
 
 	if (!machine->folios || address < (uintptr_t)machine->folios) {
 		offset = address - (uintptr_t)machine->metadata;
-		const char *what = offset >= offsetof(struct phys, lock) && offset < offsetof(struct phys, out) ?
-					   "lock" :
-				   offset >= offsetof(struct phys, out) && offset < offsetof(struct phys, peak) ?
-					   "out" :
-				   offset >= offsetof(struct phys, peak) && offset < offsetof(struct phys, watermark) ?
-					   "peak" :
-					   NULL;
+		const char *what =
+			offset >= offsetof(struct phys, lock) && offset < offsetof(struct phys, out) ? "lock"
+			: offset >= offsetof(struct phys, out) && offset < offsetof(struct phys, peak) ? "out"
+			: offset >= offsetof(struct phys, peak) && offset < offsetof(struct phys, watermark)
+				? "peak"
+				: NULL;
 		if (what)
 			snprintf(out, BUFFER_BYTES, "allocator %s", what);
 		else
@@ -247,13 +251,16 @@ static void describe_memory(uintptr_t address, char *out)
 	unsigned long word = address % QUIRE_PAGE_SIZE / WORD;
 
 	if (folio->kind == FOLIO_TABLE)
-		snprintf(out, BUFFER_BYTES, "entry %lu of table frame %lu (level %u)", word, (unsigned long)pfn,
-			 folio->table.level);
+		snprintf(out, BUFFER_BYTES, "entry %lu of table frame %lu (level %u)", word,
+			 (unsigned long)pfn, folio->table.level);
 	else
 		snprintf(out, BUFFER_BYTES, "frame %lu word %lu", (unsigned long)pfn, word);
 }
 
-/* ---- places ------------------------------------------------------------------------------------------------------ */
+/*
+ * ---- places
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static void describe_place(uintptr_t location, char *out)
 {
@@ -295,7 +302,8 @@ static void describe_place(uintptr_t location, char *out)
 		snprintf(out, BUFFER_BYTES, "interrupts sent by %s", thread_name((unsigned)n));
 		break;
 	case PLACE_READER:
-		snprintf(out, BUFFER_BYTES, "read-side section of %s", thread_name((unsigned)n % ENGINE_THREADS));
+		snprintf(out, BUFFER_BYTES, "read-side section of %s",
+			 thread_name((unsigned)n % ENGINE_THREADS));
 		break;
 	case PLACE_CALLBACKS:
 		snprintf(out, BUFFER_BYTES, "RCU callbacks");
@@ -304,7 +312,8 @@ static void describe_place(uintptr_t location, char *out)
 		snprintf(out, BUFFER_BYTES, "grace period");
 		break;
 	case PLACE_DEVICE:
-		snprintf(out, BUFFER_BYTES, what < 0x100 ? "lock of device %lu" : "translations of device %lu", n);
+		snprintf(out, BUFFER_BYTES,
+			 what < 0x100 ? "lock of device %lu" : "translations of device %lu", n);
 		break;
 	case PLACE_EVENT:
 		snprintf(out, BUFFER_BYTES, "event %s", name_of(what) ? name_of(what) : "?");

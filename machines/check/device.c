@@ -6,8 +6,8 @@
  *	quire_translate()			clear, flush
  *	[ owner's lock: retry? install ]	end(range)
  *
- * A device loads and stores at any moment, by what it holds at that moment: a step. What it holds it may use, so each
- * must be what the tables say: the core tells the device to let go before it changes them (BASE-7).
+ * A device loads and stores at any moment, by what it holds at that moment: a step. What it holds it may use,
+ * so each must be what the tables say: the core tells the device to let go before it changes them (BASE-7).
  *
  * Rules:   BASE-7, CHK-4, CHK-5.
  */
@@ -93,7 +93,8 @@ int devices_create(struct machine *machine)
 	return 0;
 }
 
-void machine_device_open(struct machine *machine, unsigned device, struct quire_cpu **cpu, struct quire_mm *mm)
+void machine_device_open(struct machine *machine, unsigned device, struct quire_cpu **cpu,
+			 struct quire_mm *mm)
 {
 	machine->device[device]->mm = mm;
 	quire_notifier_register(cpu, mm, &machine->device[device]->notifier);
@@ -165,30 +166,35 @@ int machine_device_map(struct machine *machine, unsigned index, struct quire_cpu
 	return -EAGAIN;
 }
 
-/* ---- moving data ---------------------------------------------------------------------------------------------- */
+/*
+ * ---- moving data
+ * ----------------------------------------------------------------------------------------------
+ */
 
-static void check_entry(struct machine *machine, const struct device *device, const struct device_entry *entry,
-			quire_vaddr va, unsigned access)
+static void check_entry(struct machine *machine, const struct device *device,
+			const struct device_entry *entry, quire_vaddr va, unsigned access)
 {
 	const struct life *life = life_of(entry->pfn);
 	quire_pfn root = (quire_pfn)(device->mm->as.root - machine->folios), truth = 0;
 	bool present, allowed;
 
 	if (!life->alive || life->number != entry->life)
-		violation("stale frame: device %u moves data at %s by frame %lu, which %s %s at step %u, and was not told "
-			  "to let go (BASE-7)",
-			  device->index, describe_va(va), (unsigned long)entry->pfn, thread_name(life->thread),
-			  life->alive ? "took" : "gave back", life->step);
+		violation(
+			"stale frame: device %u moves data at %s by frame %lu, which %s %s at step %u, and was not told "
+			"to let go (BASE-7)",
+			device->index, describe_va(va), (unsigned long)entry->pfn, thread_name(life->thread),
+			life->alive ? "took" : "gave back", life->step);
 	walk_touch(machine, root, va);
 	allowed = walk_truth(machine, root, va, access, &truth, &present);
 	if (!allowed || truth != entry->pfn)
-		violation("device %u moves data at %s by frame %lu, which the tables no longer allow, and was not told to "
-			  "let go (BASE-7)",
-			  device->index, describe_va(va), (unsigned long)entry->pfn);
+		violation(
+			"device %u moves data at %s by frame %lu, which the tables no longer allow, and was not told to "
+			"let go (BASE-7)",
+			device->index, describe_va(va), (unsigned long)entry->pfn);
 }
 
-static int move_by_device(struct machine *machine, unsigned index, quire_vaddr va, unsigned bytes, uint64_t *value,
-			  unsigned access)
+static int move_by_device(struct machine *machine, unsigned index, quire_vaddr va, unsigned bytes,
+			  uint64_t *value, unsigned access)
 {
 	struct device *device = machine->device[index];
 
@@ -204,13 +210,15 @@ static int move_by_device(struct machine *machine, unsigned index, quire_vaddr v
 	return 0;
 }
 
-int machine_device_load(struct machine *machine, unsigned device, quire_vaddr va, unsigned bytes, uint64_t *value)
+int machine_device_load(struct machine *machine, unsigned device, quire_vaddr va, unsigned bytes,
+			uint64_t *value)
 {
 	*value = 0;
 	return move_by_device(machine, device, va, bytes, value, QUIRE_ACCESS_READ);
 }
 
-int machine_device_store(struct machine *machine, unsigned device, quire_vaddr va, unsigned bytes, uint64_t value)
+int machine_device_store(struct machine *machine, unsigned device, quire_vaddr va, unsigned bytes,
+			 uint64_t value)
 {
 	return move_by_device(machine, device, va, bytes, &value, QUIRE_ACCESS_WRITE);
 }

@@ -1,18 +1,18 @@
 /*
  * frames.c - lives of frames.
  *
- * A frame lives from the store that takes its count of references from zero to the one that takes it back. Lives have
- * numbers. Whoever reaches a frame by what was true in an earlier life reaches a stranger's: so the versions of
- * history.c carry the life that they lead to, and the oracle compares.
+ * A frame lives from the store that takes its count of references from zero to the one that takes it back.
+ * Lives have numbers. Whoever reaches a frame by what was true in an earlier life reaches a stranger's: so
+ * the versions of history.c carry the life that they lead to, and the oracle compares.
  *
- * A frame that dies is filled with poison that names it and its life, and so is memory that was never used: a program
- * that reads it sees data that was never its own. (The core's debug builds write poison of their own over the first
- * bytes, with the same upper half, and look for it later.)
+ * A frame that dies is filled with poison that names it and its life, and so is memory that was never used: a
+ * program that reads it sees data that was never its own. (The core's debug builds write poison of their own
+ * over the first bytes, with the same upper half, and look for it later.)
  *
  * Seen here is what reaches memory (memory.h's changed); the core is not asked.
  *
- * A large folio's frames live with its head: its order is set before its count leaves zero, and still is when it
- * comes back.
+ * A large folio's frames live with its head: its order is set before its count leaves zero, and still is when
+ * it comes back.
  *
  * Rules:   BASE-3, BASE-4, CHK-5.
  */
@@ -74,9 +74,10 @@ static void check_root(unsigned cpu, quire_pfn table)
 {
 	engine_touch(place(PLACE_TLB, cpu), TOUCH_READ);
 	if (mmu_root(&machine_now->mmu[cpu]) == table)
-		violation("walk of a table that is given back: %s has the root in frame %lu loaded, which %s gives back "
-			  "at step %u",
-			  thread_name(cpu), (unsigned long)table, thread_name(actor()), engine_step_now());
+		violation(
+			"walk of a table that is given back: %s has the root in frame %lu loaded, which %s gives back "
+			"at step %u",
+			thread_name(cpu), (unsigned long)table, thread_name(actor()), engine_step_now());
 }
 
 static void died(quire_pfn head, unsigned order)

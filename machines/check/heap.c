@@ -1,18 +1,19 @@
 /*
  * heap.c - small objects, at addresses that do not depend on the interleaving.
  *
- * Every thread takes from a heap of its own, upwards, and nothing is taken twice: what a thread allocates has the
- * same addresses whatever the others do, so that two executions of one trace agree on every location, and whoever
- * still reads a freed object reads poison until the execution ends.
+ * Every thread takes from a heap of its own, upwards, and nothing is taken twice: what a thread allocates has
+ * the same addresses whatever the others do, so that two executions of one trace agree on every location, and
+ * whoever still reads a freed object reads poison until the execution ends.
  *
  *	heap of thread t:  [object][object][freed: poison ...][object] ----> free
  *	                   |__ kept by the freeze __|__ of this execution __|
  *
- * Beside the bytes stands a record of each object: its size, who allocated it (a place in the core, which is as good
- * as a type), whether it was freed. Objects have at least a line each.
+ * Beside the bytes stands a record of each object: its size, who allocated it (a place in the core, which is
+ * as good as a type), whether it was freed. Objects have at least a line each.
  *
  * Order:   any context; not a transition.
- * Errors:  NULL when a heap is full. A second free, one of something else, one with a lock held inside: violations.
+ * Errors:  NULL when a heap is full. A second free, one of something else, one with a lock held inside:
+ * violations.
  * Rules:   CHK-5.
  */
 #include "inside.h"
@@ -157,7 +158,8 @@ void heap_free(void *object, size_t bytes)
 	struct heap *heap = heap_at((uintptr_t)object, &line);
 
 	if (!heap || ((uintptr_t)object & (LINE - 1)) || line >= heap->used || !heap->object[line].bytes) {
-		violation("%s is freed, which is no object", machine_describe(machine_now, (uintptr_t)object));
+		violation("%s is freed, which is no object",
+			  machine_describe(machine_now, (uintptr_t)object));
 		return;
 	}
 	if (heap->object[line].freed) {

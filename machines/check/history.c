@@ -1,21 +1,22 @@
 /*
  * history.c - what every word of physical memory has held, and since when.
  *
- * A TLB entry is an old value of a table's word. So the words of physical memory keep their values: all of them, for
- * a frame's data may be walked as a table by a CPU that was not told that it is none any more. The source is what
- * reaches memory, whoever stores it: the core's atomics and plain stores (memory.h tells), the port's copies, the
- * user's program, hardware's own accessed bits.
+ * A TLB entry is an old value of a table's word. So the words of physical memory keep their values: all of
+ * them, for a frame's data may be walked as a table by a CPU that was not told that it is none any more. The
+ * source is what reaches memory, whoever stores it: the core's atomics and plain stores (memory.h tells), the
+ * port's copies, the user's program, hardware's own accessed bits.
  *
  *	word	newest -> version: value, since, by whom, frame's life, life of what it leads to
  *			     |
  *			     v before
  *			  version -> ... -> version 0: what memory held at first
  *
- * A version that could be cached (present, accessed) and ends is what flushes are about: the step that ends it and
- * the steps that flush may come in either order, so they conflict (PLACE_ORDER, PLACE_ORDERS): see mmu.c.
+ * A version that could be cached (present, accessed) and ends is what flushes are about: the step that ends
+ * it and the steps that flush may come in either order, so they conflict (PLACE_ORDER, PLACE_ORDERS): see
+ * mmu.c.
  *
- * While nothing is scheduled nobody tells of changes; then all of memory is compared before anything else is noted,
- * and what was freed and taken again in between is the same to us, but for the lives.
+ * While nothing is scheduled nobody tells of changes; then all of memory is compared before anything else is
+ * noted, and what was freed and taken again in between is the same to us, but for the lives.
  *
  * Versions of set-up stay; an execution's are cut off when the next begins.
  */
@@ -48,7 +49,8 @@ int history_create(struct machine *machine)
 		return -ENOMEM;
 	h->version[0] = (struct version){ .value = FIRST_VALUE, .thread = OUTSIDE };
 	h->count = 1;
-	for (uint64_t *word = (void *)machine->memory; (char *)word < machine->memory + machine->memory_bytes; word++)
+	for (uint64_t *word = (void *)machine->memory; (char *)word < machine->memory + machine->memory_bytes;
+	     word++)
 		*word = FIRST_VALUE;
 	return 0;
 }
@@ -102,7 +104,10 @@ const struct version *history_newest(uintptr_t address)
 	return &history()->version[history_index(address)];
 }
 
-/* ---- entries --------------------------------------------------------------------------------------------------- */
+/*
+ * ---- entries
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static bool may_be_cached(uint64_t value)
 {
@@ -145,7 +150,10 @@ static void note_parent(uintptr_t address, uint64_t value)
 		machine_now->life[child].parent = address;
 }
 
-/* ---- noting ------------------------------------------------------------------------------------------------------ */
+/*
+ * ---- noting
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static void push(uint32_t word, uint64_t value, const struct life *life)
 {

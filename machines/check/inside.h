@@ -10,16 +10,17 @@
  *	copy.c		copies and fills of frames' contents
  *	history.c	what every word of physical memory held, since when
  *	frames.c	lives of frames: from a reference count of zero to the next
- *	mmu.c		roots and flushes; walk.c is what a CPU may have cached; access.c a program's loads and stores
+ *	mmu.c		roots and flushes	walk.c		what a CPU may have cached
+ *	access.c	a program's loads and stores
  *	oracle.c	what must hold of a translation that is used; calls; the end's accounts
  *	device.c	secondary MMUs
  *	describe.c	names of places		notes.c		what a step did
  *
- * Time. Every event that a translation's legality may depend on (a word written, a root loaded, a flush, an access)
- * has a number, in the order in which they happen: machine->time.
+ * Time. Every event that a translation's legality may depend on (a word written, a root loaded, a flush, an
+ * access) has a number, in the order in which they happen: machine->time.
  *
- * State. What an execution changes is either in the arena and copied back, or in arrays that only grow and are cut
- * to where they were, or stamped with the execution's number and void in the next.
+ * State. What an execution changes is either in the arena and copied back, or in arrays that only grow and
+ * are cut to where they were, or stamped with the execution's number and void in the next.
  */
 #ifndef CHECK_INSIDE_H
 #define CHECK_INSIDE_H
@@ -37,7 +38,7 @@ enum {
 	OUTSIDE = ENGINE_THREADS, /* the "thread" that does what is not scheduled */
 	LOOKS = 32,
 	FRAMES = 4096, /* at most */
-	HELD = 24,		  /* locks that one thread holds at a time */
+	HELD = 24,     /* locks that one thread holds at a time */
 	NOBODY = 255,
 	FOREVER = -1, /* an end of time: UINT32_MAX */
 	WORD = 8,     /* bytes of physical memory whose history is kept together */
@@ -46,18 +47,18 @@ enum {
 /* Locations that are no addresses. */
 enum place {
 	PLACE_QUEUE = 0x40, /* of a word's waiters; below are memory.h's marks */
-	PLACE_WAITERS,	 /* the same; the other is its lock, and what it orders */
-	PLACE_WOKEN,	 /* of a thread */
-	PLACE_READERS,	 /* of a lock: what its readers have done, for the next writer */
-	PLACE_WRITERS,	 /* of a lock: whether one waits */
-	PLACE_TLB,	 /* of a CPU */
-	PLACE_ORDER,	 /* of a word of a table: its entry goes, or a flush covers it */
-	PLACE_ORDERS,	 /* of all words: the same */
-	PLACE_RETURN,	 /* of a page of an mm: a call returns, or a stale translation is used */
-	PLACE_RETURNS,	 /* of a whole mm */
-	PLACE_IPI,	 /* of a target */
-	PLACE_ACK,	 /* of a sender */
-	PLACE_READER,	 /* of a thread: its read-side section */
+	PLACE_WAITERS,	    /* the same; the other is its lock, and what it orders */
+	PLACE_WOKEN,	    /* of a thread */
+	PLACE_READERS,	    /* of a lock: what its readers have done, for the next writer */
+	PLACE_WRITERS,	    /* of a lock: whether one waits */
+	PLACE_TLB,	    /* of a CPU */
+	PLACE_ORDER,	    /* of a word of a table: its entry goes, or a flush covers it */
+	PLACE_ORDERS,	    /* of all words: the same */
+	PLACE_RETURN,	    /* of a page of an mm: a call returns, or a stale translation is used */
+	PLACE_RETURNS,	    /* of a whole mm */
+	PLACE_IPI,	    /* of a target */
+	PLACE_ACK,	    /* of a sender */
+	PLACE_READER,	    /* of a thread: its read-side section */
 	PLACE_CALLBACKS,
 	PLACE_GRACE,
 	PLACE_DEVICE, /* its owner's lock */
@@ -80,7 +81,7 @@ static inline uintptr_t place_what(uintptr_t location)
 	return location & ((1ul << 56) - 1);
 }
 
-/* ---- parts ---------------------------------------------------------------------------------------------- */
+/* ---- parts ------------------------------------------------------------------------------------------ */
 
 enum held_how { HELD_SPIN, HELD_READ, HELD_WRITE, HELD_FOLIO };
 
@@ -96,7 +97,7 @@ struct thread_state {
 	unsigned held_count, spins;
 	void *wants; /* a lock, while its transition is not chosen */
 	unsigned rcu_depth;
-	uint32_t rcu_since; /* time at which the outermost section began */
+	uint32_t rcu_since;  /* time at which the outermost section began */
 	uintptr_t waits_for; /* word; 0: does not wait */
 	bool woken;
 	unsigned relaxes;
@@ -104,9 +105,9 @@ struct thread_state {
 	uintptr_t look[LOOKS]; /* while it waits so: what it had looked at */
 	unsigned looks;
 	uintptr_t changed_at; /* one of these was changed by another thread */
-	const char *blocked; /* what for, for reports; NULL */
+	const char *blocked;  /* what for, for reports; NULL */
 	uintptr_t blocked_on;
-	int call;	     /* of machine_call_begin(), -1: none */
+	int call;				       /* of machine_call_begin(), -1: none */
 	struct quire_rcu *callbacks, **callbacks_last; /* handed in by this thread, oldest first */
 };
 
@@ -141,15 +142,18 @@ struct history {
 	uint32_t dirty_count;
 };
 
-/* A frame from the moment its count leaves zero to the moment it is zero again. Tails live with their head. */
+/*
+ * A frame from the moment its count leaves zero to the moment it is zero again. Tails live with their head.
+ */
 struct life {
-	uint32_t number; /* of this life, or of the last one; 0: never lived */
+	uint32_t number;    /* of this life, or of the last one; 0: never lived */
 	bool alive, locked; /* the folio lock */
 	uint8_t thread;	    /* who began or ended it */
 	uint32_t step, since;
 	uintptr_t parent; /* a table: the slot that leads here, as last written; 0 */
-	uint32_t stored, cleaned; /* the program's last store in this execution; its folio's last losing of DIRTY */
-	bool dirty;		  /* has it */
+	uint32_t stored;  /* by the program, last, in this execution */
+	uint32_t cleaned; /* its folio last lost DIRTY */
+	bool dirty;	  /* has it */
 };
 
 struct window { /* a root was loaded on a CPU */
@@ -215,7 +219,7 @@ struct machine {
 	uint64_t objects_at_first;
 
 	uint32_t time, frozen_time;
-	unsigned relaxing;	   /* threads in a short wait */
+	unsigned relaxing;	  /* threads in a short wait */
 	uint8_t interrupts[CPUS]; /* pending, of each target */
 	struct thread_state thread[ENGINE_THREADS + 1];
 	struct ipi ipi[ENGINE_THREADS + 1]; /* by sender */
@@ -237,7 +241,7 @@ struct machine {
 
 extern struct machine *machine_now;
 
-/* ---- machine.c ------------------------------------------------------------------------------------------- */
+/* ---- machine.c -------------------------------------------------------------------------------------- */
 
 static inline unsigned self(void)
 {
@@ -256,7 +260,7 @@ static inline bool is_handler(const struct machine *machine, unsigned thread)
 
 struct check_cpu *cpu_of(const struct quire_cpu *cpu);
 unsigned cpu_of_thread(const struct machine *machine, unsigned thread);
-unsigned actor(void); /* the thread whose doing it is: of a store buffer, its CPU's */
+unsigned actor(void);	       /* the thread whose doing it is: of a store buffer, its CPU's */
 bool is_drained(void *thread); /* a condition: the store buffer of that thread_state's CPU is empty */
 const char *thread_name(unsigned thread);
 void machine_look(struct machine *machine); /* set-up: note whatever has changed */
@@ -270,7 +274,10 @@ void machine_escape(void);
 /* The end of a transition's begin(): what the thread waits for, for reports of deadlocks. */
 void block_on(const char *what, uintptr_t where);
 
-/* ---- heap.c ------------------------------------------------------------------------------------------------ */
+/*
+ * ---- heap.c
+ * ------------------------------------------------------------------------------------------------
+ */
 
 void heap_create(struct machine *machine, char *base);
 size_t heap_bytes(void); /* of all heaps */
@@ -283,7 +290,10 @@ void heap_free(void *object, size_t bytes);
 bool heap_find(uintptr_t address, uintptr_t *start, size_t *bytes, bool *freed);
 uint64_t heap_live(void); /* objects not freed */
 
-/* ---- locks.c ------------------------------------------------------------------------------------------------ */
+/*
+ * ---- locks.c
+ * ------------------------------------------------------------------------------------------------
+ */
 
 void locks_reset(struct machine *machine);
 void lock_exclusive(unsigned what, uintptr_t lock, enum held_how how);
@@ -298,14 +308,20 @@ void folio_lock_changed(uintptr_t flags, bool locked);
 void must_not_sleep(const char *what); /* a violation when the thread may not */
 bool locks_are_free(const char **which);
 
-/* ---- lockorder.c --------------------------------------------------------------------------------------------- */
+/*
+ * ---- lockorder.c
+ * ---------------------------------------------------------------------------------------------
+ */
 
 unsigned class_of(uintptr_t lock, enum held_how how);
 const char *class_name(unsigned class);
 void order_check(const struct held *held, unsigned count, uintptr_t lock, unsigned class, enum held_how how);
 void order_sleep(const struct held *held, unsigned count, uintptr_t word);
 
-/* ---- sleep.c, ipi.c, rcu.c, copy.c ------------------------------------------------------------------------------ */
+/*
+ * ---- sleep.c, ipi.c, rcu.c, copy.c
+ * ------------------------------------------------------------------------------
+ */
 
 void relax_changed(uintptr_t address);
 void ipi_agent(struct machine *machine, unsigned thread);
@@ -313,7 +329,10 @@ void grace_agent(struct machine *machine);
 void rcu_run_all(struct machine *machine);
 bool rcu_is_idle(const struct machine *machine);
 
-/* ---- history.c ------------------------------------------------------------------------------------------------- */
+/*
+ * ---- history.c
+ * -------------------------------------------------------------------------------------------------
+ */
 
 int history_create(struct machine *machine);
 void history_destroy(struct machine *machine);
@@ -343,7 +362,8 @@ static inline uintptr_t address_of(const struct machine *machine, quire_pfn pfn)
 	return (uintptr_t)machine->memory + (pfn << QUIRE_PAGE_SHIFT);
 }
 
-static inline uintptr_t slot_address(const struct machine *machine, quire_pfn table, quire_vaddr va, unsigned level)
+static inline uintptr_t slot_address(const struct machine *machine, quire_pfn table, quire_vaddr va,
+				     unsigned level)
 {
 	return address_of(machine, table) +
 	       ((va >> QUIRE_LEVEL_SHIFT(level)) & (QUIRE_TABLE_ENTRIES - 1)) * sizeof(quire_entry);
@@ -355,7 +375,10 @@ static inline uintptr_t data_location(uintptr_t address)
 	return address & ~(uintptr_t)((QUIRE_PAGE_SIZE / 8 > WORD ? QUIRE_PAGE_SIZE / 8 : WORD) - 1);
 }
 
-/* ---- frames.c ------------------------------------------------------------------------------------------------ */
+/*
+ * ---- frames.c
+ * ------------------------------------------------------------------------------------------------
+ */
 
 #define POISON 0xdeadf4eeul /* the upper half of a word of a frame that is free; the core's own has it too */
 
@@ -369,7 +392,10 @@ static inline bool is_poison(uint64_t word)
 	return word >> 32 == POISON;
 }
 
-/* ---- mmu.c, walk.c -------------------------------------------------------------------------------------------- */
+/*
+ * ---- mmu.c, walk.c
+ * --------------------------------------------------------------------------------------------
+ */
 
 enum { OUTCOMES = 16 };
 
@@ -382,10 +408,10 @@ struct hop { /* one level of a walk */
 /* What an access may do. */
 struct outcome {
 	bool fault;
-	bool now;	  /* walked at this moment, else cached before */
-	unsigned level;	  /* of the leaf */
-	quire_pfn pfn;	  /* of the page, within a large leaf too */
-	uint8_t set_a;	  /* a bit a level: accessed bits to be set now */
+	bool now;	/* walked at this moment, else cached before */
+	unsigned level; /* of the leaf */
+	quire_pfn pfn;	/* of the page, within a large leaf too */
+	uint8_t set_a;	/* a bit a level: accessed bits to be set now */
 	bool set_d;
 	unsigned rights;
 	struct hop hop[QUIRE_LEVELS]; /* by level, from the leaf's up */
@@ -404,7 +430,8 @@ void mmu_destroy(struct machine *machine);
 unsigned mmu_asid(const struct mmu *mmu);
 quire_pfn mmu_root(const struct mmu *mmu);
 /* Whatever an access of @va at this moment may do, the usual first. */
-void walk_all(struct machine *machine, unsigned cpu, quire_vaddr va, unsigned access, struct walk_result *out);
+void walk_all(struct machine *machine, unsigned cpu, quire_vaddr va, unsigned access,
+	      struct walk_result *out);
 /* What memory says now, nothing cached. False: nothing that allows it; *pfn and *present in any case. */
 bool walk_truth(struct machine *machine, quire_pfn root, quire_vaddr va, unsigned access, quire_pfn *pfn,
 		bool *present);
@@ -413,8 +440,10 @@ void mmu_used(struct machine *machine, unsigned cpu, quire_vaddr va, unsigned ac
 	      const struct outcome *outcome);
 void mmu_dropped(struct machine *machine, unsigned cpu, quire_vaddr va); /* by a page fault */
 /* The last flush at @time or before, the first after it, that meets [start, end). 0; UINT32_MAX. */
-uint32_t mmu_flush_before(const struct mmu *mmu, unsigned asid, quire_vaddr start, quire_vaddr end, uint32_t time);
-uint32_t mmu_flush_after(const struct mmu *mmu, unsigned asid, quire_vaddr start, quire_vaddr end, uint32_t time);
+uint32_t mmu_flush_before(const struct mmu *mmu, unsigned asid, quire_vaddr start, quire_vaddr end,
+			  uint32_t time);
+uint32_t mmu_flush_after(const struct mmu *mmu, unsigned asid, quire_vaddr start, quire_vaddr end,
+			 uint32_t time);
 bool mmu_may_use(unsigned cpu, unsigned asid, quire_vaddr va, unsigned level, unsigned access, uint32_t index,
 		 uint32_t read_at);
 /* A table is given back: can a CPU that has its tree loaded still walk into it? */
@@ -425,7 +454,10 @@ uint64_t move_data(struct machine *machine, quire_vaddr va, quire_pfn pfn, unsig
 		   unsigned access);
 void walker_agent(struct machine *machine, unsigned thread);
 
-/* ---- oracle.c --------------------------------------------------------------------------------------------------- */
+/*
+ * ---- oracle.c
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 void oracle_use(struct machine *machine, unsigned cpu, struct quire_mm *mm, quire_vaddr va, unsigned access,
 		const struct outcome *outcome);
@@ -433,7 +465,10 @@ void oracle_use(struct machine *machine, unsigned cpu, struct quire_mm *mm, quir
 bool oracle_traces(struct machine *machine);
 void oracle_loaded(struct machine *machine, quire_vaddr va, quire_pfn pfn, uint64_t word);
 
-/* ---- notes.c, describe.c ------------------------------------------------------------------------------------------ */
+/*
+ * ---- notes.c, describe.c
+ * ------------------------------------------------------------------------------------------
+ */
 
 enum note_kind {
 	NOTE_FAULT,
@@ -452,11 +487,14 @@ enum note_kind {
 
 void note(enum note_kind kind, uint64_t a, uint64_t b, uint64_t c);
 void notes_reset(void);
-const char *describe_va(quire_vaddr va); /* a few of these at a time are valid */
+const char *describe_va(quire_vaddr va);		   /* a few of these at a time are valid */
 unsigned described_pages(quire_vaddr *out, unsigned most); /* those that have names */
 void describe_reset(void);				   /* forget all names */
 
-/* ---- device.c -------------------------------------------------------------------------------------------------- */
+/*
+ * ---- device.c
+ * --------------------------------------------------------------------------------------------------
+ */
 
 int devices_create(struct machine *machine);
 

@@ -1,17 +1,17 @@
 /*
  * lockorder.c - in which order locks are taken, over all executions of the process.
  *
- * Locks are of classes (docs/locking.md): what they are in, and which field of it. Whoever takes a lock of class B
- * holding one of class A adds the edge A -> B to a graph that no reset clears. An edge that closes a circle is a
- * deadlock that some other schedule, perhaps of another file, could reach: a violation, whether or not it happens
- * here.
+ * Locks are of classes (docs/locking.md): what they are in, and which field of it. Whoever takes a lock of
+ * class B holding one of class A adds the edge A -> B to a graph that no reset clears. An edge that closes a
+ * circle is a deadlock that some other schedule, perhaps of another file, could reach: a violation, whether
+ * or not it happens here.
  *
- * The graph is machines/lockorder's. (That a waiting writer keeps readers out is left to config.writers_wait, which finds the
- * deadlock itself.) The folio lock, a bit that the core sets, counts like the others: it is the last edge that
- * decides, who waits for it with what held.
+ * The graph is machines/lockorder's. (That a waiting writer keeps readers out is left to config.writers_wait,
+ * which finds the deadlock itself.) The folio lock, a bit that the core sets, counts like the others: it is
+ * the last edge that decides, who waits for it with what held.
  *
- * Within a class: tables of one level by ascending frame; others must not nest, but for address spaces and their
- * lineages, where fork holds the parent's and works on a child that nobody else has seen.
+ * Within a class: tables of one level by ascending frame; others must not nest, but for address spaces and
+ * their lineages, where fork holds the parent's and works on a child that nobody else has seen.
  *
  * Rules:   BASE-8, CHK-5. The order is docs/locking.md's.
  */
@@ -58,7 +58,10 @@ unsigned class_of(uintptr_t lock, enum held_how how)
 	return class_in_object(lock);
 }
 
-/* ---- circles ------------------------------------------------------------------------------------------------ */
+/*
+ * ---- circles
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void add_edge(const struct held *held, unsigned class, bool shared)
 {
@@ -96,8 +99,8 @@ void order_check(const struct held *held, unsigned count, uintptr_t lock, unsign
 }
 
 /*
- * A wait on a word of a folio is one for its lock (BASE-8): whoever has it may need the address space, or what is
- * inside it, to let it go.
+ * A wait on a word of a folio is one for its lock (BASE-8): whoever has it may need the address space, or
+ * what is inside it, to let it go.
  */
 void order_sleep(const struct held *held, unsigned count, uintptr_t word)
 {

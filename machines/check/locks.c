@@ -1,25 +1,28 @@
 /*
  * locks.c - locks as conditions: a lock's transition can be chosen when the lock is free.
  *
- * Nothing of a lock is in memory; who holds it stands in a table here, by its address. The lock's word, which the
- * core initialises, is never looked at. One step takes a lock:
+ * Nothing of a lock is in memory; who holds it stands in a table here, by its address. The lock's word, which
+ * the core initialises, is never looked at. One step takes a lock:
  *
  *	free?  ----> [ take; ... up to the thread's next transition ]
  *
- * and giving it back is no step of its own but the end of the step before: between that step and the release nobody
- * can do anything that the release would forbid or allow later (whoever wants the lock cannot go on before; whoever
- * does not cannot tell), so that every order of the two is one of these. Two exceptions. A critical section without
- * a transition in it gives back in the step that took, which would then be one step at the lock's location both ways:
- * it gets a step of its own. And where locks are tried, a try can tell: the core tries no spin lock and no rwlock;
- * here a try is a violation of the machine's own limits unless nothing is scheduled.
+ * and giving it back is no step of its own but the end of the step before: between that step and the release
+ * nobody can do anything that the release would forbid or allow later (whoever wants the lock cannot go on
+ * before; whoever does not cannot tell), so that every order of the two is one of these. Two exceptions. A
+ * critical section without a transition in it gives back in the step that took, which would then be one step
+ * at the lock's location both ways: it gets a step of its own. And where locks are tried, a try can tell: the
+ * core tries no spin lock and no rwlock; here a try is a violation of the machine's own limits unless nothing
+ * is scheduled.
  *
- * Readers of one lock are not ordered by it: what they release only the next writer acquires. So a race between two
- * of them is seen.
+ * Readers of one lock are not ordered by it: what they release only the next writer acquires. So a race
+ * between two of them is seen.
  *
  * Store buffers (TSO): taking waits until the thread's is empty, as a locked instruction does. So does giving
- * back, which a plain store would not: what a load after an unlock can overtake is explored by the weak model only.
+ * back, which a plain store would not: what a load after an unlock can overtake is explored by the weak model
+ * only.
  *
- * Errors:  taking a lock that one holds, giving back what one does not hold, sleeping with a spin lock: violations.
+ * Errors:  taking a lock that one holds, giving back what one does not hold, sleeping with a spin lock:
+ * violations.
  * Rules:   BASE-8, CHK-5.
  */
 #include "inside.h"
@@ -31,8 +34,8 @@ enum { LOCKS = 1024 };
 struct lock {
 	uintptr_t at; /* 0: free place */
 	uint32_t epoch;
-	uint8_t writer;	  /* NOBODY */
-	uint8_t waiting;  /* writers that have said so */
+	uint8_t writer;	 /* NOBODY */
+	uint8_t waiting; /* writers that have said so */
 	uint8_t class;
 	bool has_class;
 	uint32_t readers; /* a bit a thread */
@@ -80,7 +83,7 @@ static unsigned class_at(struct lock *lock, enum held_how how)
 	return lock->class;
 }
 
-/* ---- what a thread holds ---------------------------------------------------------------------------------- */
+/* ---- what a thread holds ---------------------------------------------------------------------------- */
 
 static void hold(uintptr_t at, enum held_how how, unsigned class)
 {
@@ -90,8 +93,8 @@ static void hold(uintptr_t at, enum held_how how, unsigned class)
 		violation("%s holds more than %d locks", thread_name(self()), HELD);
 		return;
 	}
-	thread->held[thread->held_count++] =
-		(struct held){ at, how, (uint8_t)class, engine_now ? engine_step_now() : UINT32_MAX };
+	thread->held[thread->held_count++] = (struct held){ at, how, (uint8_t) class,
+							    engine_now ? engine_step_now() : UINT32_MAX };
 	thread->spins += how == HELD_SPIN;
 }
 
@@ -136,7 +139,8 @@ static void check_taking(struct lock *lock, enum held_how how)
 		violation("an interrupt handler of %s takes %s", thread_name(self()),
 			  machine_describe(machine_now, at));
 	if (holds(at))
-		violation("%s takes %s, which it holds", thread_name(self()), machine_describe(machine_now, at));
+		violation("%s takes %s, which it holds", thread_name(self()),
+			  machine_describe(machine_now, at));
 	if (thread->held_count)
 		order_check(thread->held, thread->held_count, at, class_at(lock, how), how);
 }
@@ -159,7 +163,10 @@ void must_not_sleep(const char *what)
 	}
 }
 
-/* ---- for itself ---------------------------------------------------------------------------------------------- */
+/*
+ * ---- for itself
+ * ----------------------------------------------------------------------------------------------
+ */
 
 static bool may_write(void *argument)
 {
@@ -261,7 +268,10 @@ bool lock_is_held_exclusive(uintptr_t at)
 	return lock_at(at)->writer != NOBODY;
 }
 
-/* ---- with others ------------------------------------------------------------------------------------------------ */
+/*
+ * ---- with others
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static bool may_read(void *argument)
 {
@@ -316,7 +326,10 @@ void unlock_shared(unsigned what, uintptr_t at)
 	lock->readers &= ~(1u << self());
 }
 
-/* ---- the folio lock is a bit of the core's; here it only counts for the order -------------------------------------- */
+/*
+ * ---- the folio lock is a bit of the core's; here it only counts for the order
+ * --------------------------------------
+ */
 
 void folio_lock_changed(uintptr_t flags, bool locked)
 {

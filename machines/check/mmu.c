@@ -1,20 +1,21 @@
 /*
  * mmu.c - what a CPU's MMU is told: roots and flushes; and what it did: translations used, faults.
  *
- * There is no TLB here. What a CPU may have cached is computed at each use (walk.c), from the history of the tables'
- * words and from three lists that are kept here for each CPU:
+ * There is no TLB here. What a CPU may have cached is computed at each use (walk.c), from the history of the
+ * tables' words and from three lists that are kept here for each CPU:
  *
  *	windows		when which root was loaded, under which tag
- *	flushes		when what was dropped: by the core's flushes, and by page faults, which drop what is cached
- *			for their address at every level
- *	uses		of each page, size and side: when it was last used, and which versions of the leaf that can
- *			have been
+ *	flushes		when what was dropped: by the core's flushes, and by page faults, which drop what is
+ *			cached for their address at every level
+ *	uses		of each page, size and side: when it was last used, and which versions of the leaf
+ *			that can have been
  *
- * A use ends choice: a CPU that used one translation at some moment had it cached then, and no other for that page;
- * an older one does not come back. (config.several_tlbs: it may.) Upper-level entries are not held to that.
+ * A use ends choice: a CPU that used one translation at some moment had it cached then, and no other for that
+ * page; an older one does not come back. (config.several_tlbs: it may.) Upper-level entries are not held to
+ * that.
  *
- * The order of a flush and the end of an entry decides what may still be cached, although neither reads what the
- * other writes: so they touch a common location, one for each word on the way to a page, or one for all.
+ * The order of a flush and the end of an entry decides what may still be cached, although neither reads what
+ * the other writes: so they touch a common location, one for each word on the way to a page, or one for all.
  *
  * Rules:   BASE-2, BASE-3, CHK-4.
  */
@@ -52,7 +53,10 @@ static void *grow(void *array, uint32_t *room, uint32_t count, size_t each)
 	return array;
 }
 
-/* ---- freezing -------------------------------------------------------------------------------------------------- */
+/*
+ * ---- freezing
+ * --------------------------------------------------------------------------------------------------
+ */
 
 void mmu_freeze(struct machine *machine)
 {
@@ -60,7 +64,8 @@ void mmu_freeze(struct machine *machine)
 		/* The first root was loaded before lives were counted. */
 		for (uint32_t w = 0; w < machine->mmu[i].windows; w++)
 			if (!machine->mmu[i].window[w].life)
-				machine->mmu[i].window[w].life = life_of(machine->mmu[i].window[w].root)->number;
+				machine->mmu[i].window[w].life =
+					life_of(machine->mmu[i].window[w].root)->number;
 		machine->mmu[i].frozen_windows = machine->mmu[i].windows;
 		machine->mmu[i].frozen_flushes = machine->mmu[i].flushes;
 	}
@@ -92,7 +97,10 @@ void mmu_destroy(struct machine *machine)
 	memset(uses, 0, sizeof(uses));
 }
 
-/* ---- roots ------------------------------------------------------------------------------------------------------ */
+/*
+ * ---- roots
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static const struct window *current(const struct mmu *mmu)
 {
@@ -140,10 +148,13 @@ void quire_port_load_root(struct quire_cpu *cpu, quire_pfn root, unsigned asid)
 	note(NOTE_ROOT, id, root, asid);
 }
 
-/* ---- flushes ------------------------------------------------------------------------------------------------------ */
+/*
+ * ---- flushes
+ * ------------------------------------------------------------------------------------------------------
+ */
 
-static void record(struct machine *machine, struct mmu *mmu, unsigned asid, quire_vaddr start, quire_vaddr end,
-		   bool fault)
+static void record(struct machine *machine, struct mmu *mmu, unsigned asid, quire_vaddr start,
+		   quire_vaddr end, bool fault)
 {
 	mmu->flush = grow(mmu->flush, &mmu->flush_room, mmu->flushes, sizeof(*mmu->flush));
 	mmu->flush[mmu->flushes++] = (struct flush_record){
@@ -161,7 +172,8 @@ static bool meets(const struct flush_record *flush, unsigned asid, quire_vaddr s
 	return flush->asid == asid && flush->start < end && start < flush->end;
 }
 
-uint32_t mmu_flush_before(const struct mmu *mmu, unsigned asid, quire_vaddr start, quire_vaddr end, uint32_t time)
+uint32_t mmu_flush_before(const struct mmu *mmu, unsigned asid, quire_vaddr start, quire_vaddr end,
+			  uint32_t time)
 {
 	for (uint32_t i = mmu->flushes; i-- > 0;)
 		if (mmu->flush[i].at <= time && meets(&mmu->flush[i], asid, start, end))
@@ -169,7 +181,8 @@ uint32_t mmu_flush_before(const struct mmu *mmu, unsigned asid, quire_vaddr star
 	return 0;
 }
 
-uint32_t mmu_flush_after(const struct mmu *mmu, unsigned asid, quire_vaddr start, quire_vaddr end, uint32_t time)
+uint32_t mmu_flush_after(const struct mmu *mmu, unsigned asid, quire_vaddr start, quire_vaddr end,
+			 uint32_t time)
 {
 	uint32_t first = UINT32_MAX;
 
@@ -206,7 +219,8 @@ static void touch_way(struct machine *machine, quire_pfn table, quire_vaddr va)
 	}
 }
 
-static void touch_flushed(struct machine *machine, unsigned cpu, unsigned asid, quire_vaddr start, quire_vaddr end)
+static void touch_flushed(struct machine *machine, unsigned cpu, unsigned asid, quire_vaddr start,
+			  quire_vaddr end)
 {
 	quire_pfn root = root_of(&machine->mmu[cpu], asid);
 
@@ -257,11 +271,15 @@ void mmu_dropped(struct machine *machine, unsigned cpu, quire_vaddr va)
 	record(machine, &machine->mmu[cpu], mmu_asid(&machine->mmu[cpu]), page, page + QUIRE_PAGE_SIZE, true);
 }
 
-/* ---- uses ------------------------------------------------------------------------------------------------------------ */
+/*
+ * ---- uses -------------------------------------------------------------------------------------------------
+ * -----------
+ */
 
 static struct use *use_at(unsigned cpu, unsigned asid, quire_vaddr va, unsigned level, bool fetch, bool make)
 {
-	uint64_t key = (va >> QUIRE_LEVEL_SHIFT(level)) << 16 | cpu << 8 | asid << 4 | level << 2 | fetch << 1 | 1;
+	uint64_t key = (va >> QUIRE_LEVEL_SHIFT(level)) << 16 | cpu << 8 | asid << 4 | level << 2 |
+		       fetch << 1 | 1;
 	uint32_t slot = (uint32_t)(key * 0x9e3779b97f4a7c15ul >> 40) % USES;
 
 	for (unsigned tries = 0; tries < USES; tries++, slot = (slot + 1) % USES) {
@@ -293,7 +311,8 @@ bool mmu_may_use(unsigned cpu, unsigned asid, quire_vaddr va, unsigned level, un
 	return false;
 }
 
-void mmu_used(struct machine *machine, unsigned cpu, quire_vaddr va, unsigned access, const struct outcome *outcome)
+void mmu_used(struct machine *machine, unsigned cpu, quire_vaddr va, unsigned access,
+	      const struct outcome *outcome)
 {
 	unsigned asid = mmu_asid(&machine->mmu[cpu]);
 	struct use *use = use_at(cpu, asid, va, outcome->level, access == QUIRE_ACCESS_EXEC, true);

@@ -1,5 +1,6 @@
 /*
- * notes.c - what a step did that its location does not tell: kept as numbers, put into words when somebody asks.
+ * notes.c - what a step did that its location does not tell: kept as numbers, put into words when somebody
+ * asks.
  *
  * An execution's notes are thrown away when the next begins.
  */
@@ -63,7 +64,8 @@ static void put(unsigned i, char *out)
 		snprintf(out, TEXT_BYTES, "root %lu under tag %lu", b, c);
 		break;
 	case NOTE_FLUSH:
-		snprintf(out, TEXT_BYTES, "flush of %s, %lu pages", describe_va(b), (c - b) >> QUIRE_PAGE_SHIFT);
+		snprintf(out, TEXT_BYTES, "flush of %s, %lu pages", describe_va(b),
+			 (c - b) >> QUIRE_PAGE_SHIFT);
 		break;
 	case NOTE_FLUSH_ALL:
 		snprintf(out, TEXT_BYTES, "flush of all of tag %lu", b);

@@ -1,25 +1,26 @@
 /*
  * oracle.c - what must hold whenever a translation is used, when a call returns, and at the end.
  *
- * Old translations are legal: between the change of an entry and the flush that follows, a CPU goes on with what it
- * has. They are wrong when
+ * Old translations are legal: between the change of an entry and the flush that follows, a CPU goes on with
+ * what it has. They are wrong when
  *
  *	the frame has another owner by now, or none		BASE-3
  *	whoever ended it has put another page there already:
  *	he must have flushed between				BASE-3 (cursor_replace())
  *	the call that changed them has returned			CHK-5
  *
- * (That another thread's fault puts a page where an unmapping is under way, and two CPUs see two pages until that
- * returns, is as on Linux, where the address space is not closed.)
+ * (That another thread's fault puts a page where an unmapping is under way, and two CPUs see two pages until
+ * that returns, is as on Linux, where the address space is not closed.)
  *
- * What "the call that changed them" is. The thread that wrote the version which ended the translation, if it did so
- * in a call that has returned. And of calls that take something away whatever it was (munmap and so on): also one
- * that found it already gone, by another call that has not finished; it must not return before the flush (gather.c).
- * (mprotect(r) takes the right to write away, mprotect(rw) takes nothing; nor does a call that fails.)
- * For these, what was true when the call began and is no more when it returned may not be used after.
+ * What "the call that changed them" is. The thread that wrote the version which ended the translation, if it
+ * did so in a call that has returned. And of calls that take something away whatever it was (munmap and so
+ * on): also one that found it already gone, by another call that has not finished; it must not return before
+ * the flush (gather.c). (mprotect(r) takes the right to write away, mprotect(rw) takes nothing; nor does a
+ * call that fails.) For these, what was true when the call began and is no more when it returned may not be
+ * used after.
  *
- * Whether a stale use comes before or after a return decides, so the two conflict (PLACE_RETURN, a page each). Uses
- * of what the tables say touch nothing of that: they are right either way.
+ * Whether a stale use comes before or after a return decides, so the two conflict (PLACE_RETURN, a page
+ * each). Uses of what the tables say touch nothing of that: they are right either way.
  *
  * Rules:   BASE-3, VMA-4, CHK-5.
  */
@@ -29,7 +30,10 @@
 
 #include <string.h>
 
-/* ---- calls -------------------------------------------------------------------------------------------------- */
+/*
+ * ---- calls
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static uintptr_t return_location(const struct quire_mm *mm, quire_vaddr va)
 {
@@ -93,9 +97,12 @@ void machine_call_end(struct machine *machine, bool failed)
 	note(NOTE_RETURN, (uintptr_t)call->what, call->start, call->end);
 }
 
-/* ---- a stale use --------------------------------------------------------------------------------------------- */
+/*
+ * ---- a stale use
+ * ---------------------------------------------------------------------------------------------
+ */
 
-struct end { /* of a translation's truth */
+struct end {	     /* of a translation's truth */
 	uint32_t at; /* UINT32_MAX: it holds */
 	uint32_t step;
 	uint8_t thread;
@@ -110,7 +117,8 @@ static unsigned rights_of(uint64_t value)
 /* Is the version's word still good for what it was used for? */
 static bool still_leads(uint64_t used, uint64_t value, unsigned access)
 {
-	return (value & X86_P) && !((used ^ value) & X86_FRAME_MASK) && softmmu_allows(rights_of(value), access);
+	return (value & X86_P) && !((used ^ value) & X86_FRAME_MASK) &&
+	       softmmu_allows(rights_of(value), access);
 }
 
 /* The first version after @hop's that no longer leads where it did. */
@@ -136,7 +144,8 @@ static struct end first_end(const struct outcome *outcome, unsigned access)
 	struct end first = { .at = UINT32_MAX };
 
 	for (unsigned level = outcome->level; level < QUIRE_LEVELS; level++) {
-		struct end end = end_of(&outcome->hop[level], level > outcome->level ? QUIRE_ACCESS_READ : access);
+		struct end end = end_of(&outcome->hop[level],
+					level > outcome->level ? QUIRE_ACCESS_READ : access);
 
 		if (end.at < first.at)
 			first = end;
@@ -146,7 +155,9 @@ static struct end first_end(const struct outcome *outcome, unsigned access)
 
 static const char *verb(unsigned access)
 {
-	return access == QUIRE_ACCESS_WRITE ? "stores to" : access == QUIRE_ACCESS_EXEC ? "fetches from" : "loads from";
+	return access == QUIRE_ACCESS_WRITE  ? "stores to"
+	       : access == QUIRE_ACCESS_EXEC ? "fetches from"
+					     : "loads from";
 }
 
 static void wrong_owner(unsigned cpu, quire_vaddr va, unsigned access, const struct outcome *outcome,
@@ -155,9 +166,10 @@ static void wrong_owner(unsigned cpu, quire_vaddr va, unsigned access, const str
 	const struct life *life = life_of(outcome->pfn);
 	const char *name = thread_name(cpu), *at = describe_va(va);
 
-	violation("stale frame: %s %s %s -> frame %lu, which %s %s at step %u%s%s%s%s", name, verb(access), at,
-		  (unsigned long)outcome->pfn, thread_name(life->thread), life->alive ? "took" : "gave back",
-		  life->step, end->at == UINT32_MAX ? "; its entry still leads there" : "; missing: a flush of ",
+	violation("stale frame: %s %s %s -> frame %lu, which %s %s at step %u%s%s%s%s", name, verb(access),
+		  at, (unsigned long)outcome->pfn, thread_name(life->thread),
+		  life->alive ? "took" : "gave back", life->step,
+		  end->at == UINT32_MAX ? "; its entry still leads there" : "; missing: a flush of ",
 		  end->at == UINT32_MAX ? "" : at, end->at == UINT32_MAX ? "" : " on ",
 		  end->at == UINT32_MAX ? "" : name);
 }
@@ -167,10 +179,11 @@ static void two_pages(unsigned cpu, quire_vaddr va, unsigned access, const struc
 {
 	const char *name = thread_name(cpu), *at = describe_va(va);
 
-	violation("two translations: %s %s %s -> frame %lu, while the tables lead to frame %lu; %s changed the entry at "
-		  "step %u (missing: a flush of %s on %s before the new one)",
-		  name, verb(access), at, (unsigned long)outcome->pfn, (unsigned long)truth,
-		  thread_name(end->thread), end->step, at, name);
+	violation(
+		"two translations: %s %s %s -> frame %lu, while the tables lead to frame %lu; %s changed the entry at "
+		"step %u (missing: a flush of %s on %s before the new one)",
+		name, verb(access), at, (unsigned long)outcome->pfn, (unsigned long)truth,
+		thread_name(end->thread), end->step, at, name);
 }
 
 /* Who made the entry that is there now lead where it does? */
@@ -203,8 +216,8 @@ static bool covers(const struct call *call, const struct quire_mm *mm, quire_vad
 	return call->mm == mm && va >= call->start && va < call->end;
 }
 
-static void check_calls(struct machine *machine, unsigned cpu, struct quire_mm *mm, quire_vaddr va, unsigned access,
-			const struct outcome *outcome, const struct end *end)
+static void check_calls(struct machine *machine, unsigned cpu, struct quire_mm *mm, quire_vaddr va,
+			unsigned access, const struct outcome *outcome, const struct end *end)
 {
 	uint32_t written = history_version(outcome->hop[outcome->level].version)->from;
 
@@ -215,11 +228,12 @@ static void check_calls(struct machine *machine, unsigned cpu, struct quire_mm *
 
 		if (end->at > call->end_at || call->end_at == UINT32_MAX || !(own || others))
 			continue;
-		violation("stale after return: %s %s %s -> frame %lu, though %s's %s, which returned at step %u, "
-			  "follows its end at step %u (missing: a flush of %s on %s)",
-			  thread_name(cpu), verb(access), describe_va(va), (unsigned long)outcome->pfn,
-			  thread_name(call->thread), call->what, call->step, end->step, describe_va(va),
-			  thread_name(cpu));
+		violation(
+			"stale after return: %s %s %s -> frame %lu, though %s's %s, which returned at step %u, "
+			"follows its end at step %u (missing: a flush of %s on %s)",
+			thread_name(cpu), verb(access), describe_va(va), (unsigned long)outcome->pfn,
+			thread_name(call->thread), call->what, call->step, end->step, describe_va(va),
+			thread_name(cpu));
 		return;
 	}
 }
@@ -232,7 +246,8 @@ void oracle_use(struct machine *machine, unsigned cpu, struct quire_mm *mm, quir
 	quire_pfn first = outcome->pfn & ~((QUIRE_LEVEL_SIZE(outcome->level) >> QUIRE_PAGE_SHIFT) - 1);
 	const struct life *life = life_of(outcome->level ? first : outcome->pfn);
 	quire_pfn truth = 0;
-	bool present, allowed = walk_truth(machine, mmu_root(&machine->mmu[cpu]), va, access, &truth, &present);
+	bool present,
+		allowed = walk_truth(machine, mmu_root(&machine->mmu[cpu]), va, access, &truth, &present);
 	bool right = allowed && truth == outcome->pfn;
 
 	if (right && life->alive && life->number == used->target)
@@ -240,7 +255,8 @@ void oracle_use(struct machine *machine, unsigned cpu, struct quire_mm *mm, quir
 	struct end end = first_end(outcome, access);
 	engine_touch(return_location(mm, va), TOUCH_READ);
 	engine_touch(returns_location(mm), TOUCH_READ);
-	memory_hardware_touch((uintptr_t)&folio_at(head_of(outcome->pfn))->refs, sizeof(uint32_t), TOUCH_READ);
+	memory_hardware_touch((uintptr_t)&folio_at(head_of(outcome->pfn))->refs, sizeof(uint32_t),
+			      TOUCH_READ);
 	if (!life->alive || life->number != used->target)
 		wrong_owner(cpu, va, access, outcome, &end);
 	else if (present && truth != outcome->pfn &&
@@ -250,16 +266,20 @@ void oracle_use(struct machine *machine, unsigned cpu, struct quire_mm *mm, quir
 		check_calls(machine, cpu, mm, va, access, outcome, &end);
 }
 
-/* ---- contents ---------------------------------------------------------------------------------------------------- */
+/*
+ * ---- contents
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 void oracle_loaded(struct machine *machine, quire_vaddr va, quire_pfn pfn, uint64_t word)
 {
 	(void)machine;
 	if (!is_poison(word))
 		return;
-	violation("data that was never its own: a load from %s finds frame %lu neither filled nor cleared since it "
-		  "was free (%#lx)",
-		  describe_va(va), (unsigned long)pfn, (unsigned long)word);
+	violation(
+		"data that was never its own: a load from %s finds frame %lu neither filled nor cleared since it "
+		"was free (%#lx)",
+		describe_va(va), (unsigned long)pfn, (unsigned long)word);
 }
 
 static void forget_frames(struct machine *machine, uint64_t entry, bool *without)
@@ -271,9 +291,9 @@ static void forget_frames(struct machine *machine, uint64_t entry, bool *without
 }
 
 /*
- * Hardware says in an entry, the core in the folio, that a page was stored to. One of the two must still say so, unless
- * the mark was taken away for writing back, after the store. (A program's stores to pages of files; what anonymous
- * memory holds is looked at by nobody yet.)
+ * Hardware says in an entry, the core in the folio, that a page was stored to. One of the two must still say
+ * so, unless the mark was taken away for writing back, after the store. (A program's stores to pages of
+ * files; what anonymous memory holds is looked at by nobody yet.)
  */
 bool oracle_traces(struct machine *machine)
 {
@@ -293,9 +313,10 @@ bool oracle_traces(struct machine *machine)
 	for (quire_pfn pfn = 0; any && pfn < machine->config.frames; pfn++) {
 		if (!without[pfn])
 			continue;
-		violation("lost dirty bit: the program stored to frame %lu, of a file, and neither the folio nor an entry "
-			  "says so (PIN-8)",
-			  (unsigned long)pfn);
+		violation(
+			"lost dirty bit: the program stored to frame %lu, of a file, and neither the folio nor an entry "
+			"says so (PIN-8)",
+			(unsigned long)pfn);
 		return false;
 	}
 	return true;

@@ -1,6 +1,6 @@
 /*
- * port.c - the rest of port.h: objects, spin locks, fences, failure. The parts that make a file of their own are
- * listed in inside.h.
+ * port.c - the rest of port.h: objects, spin locks, fences, failure. The parts that make a file of their own
+ * are listed in inside.h.
  */
 #include "inside.h"
 

@@ -4,18 +4,20 @@
  *	a reader			the agent
  *	[ section begins ]		[ takes what was handed in; notes who is in a section ]	full fence
  *	  ...				...
- *	section ends (in its last step)	[ those have all left: the grace period is over ]		full fence
+ *	section ends (in its last step)	[ those have all left: the grace period is over ]	full fence
  *					runs the callbacks, on the service CPU
  *
- * A section that begins after the grace period has, sees all that came before; the end sees all that older sections
- * did. The end of a section is the end of its last step, as that of a lock is (locks.c): the agent can only go on
- * earlier by it. Its beginning is a step: the agent may come between it and what is read first.
+ * A section that begins after the grace period has, sees all that came before; the end sees all that older
+ * sections did. The end of a section is the end of its last step, as that of a lock is (locks.c): the agent
+ * can only go on earlier by it. Its beginning is a step: the agent may come between it and what is read
+ * first.
  *
- * Without the agent (config.rcu_agent) no grace period ends before the execution does; callbacks then run unscheduled,
- * and sections are no steps. What needs memory to be freed while others run must ask for the agent.
+ * Without the agent (config.rcu_agent) no grace period ends before the execution does; callbacks then run
+ * unscheduled, and sections are no steps. What needs memory to be freed while others run must ask for the
+ * agent.
  *
- * Callbacks wait in queues of the threads that handed them in, and run by thread, so that their order does not depend
- * on how threads that do not meet are interleaved.
+ * Callbacks wait in queues of the threads that handed them in, and run by thread, so that their order does
+ * not depend on how threads that do not meet are interleaved.
  *
  * Rules:   CHK-4. Errors: an unbalanced section, or one in a handler that sleeps: violations.
  */
@@ -118,7 +120,10 @@ void rcu_run_all(struct machine *machine)
 		run(machine->cpu[machine->cpus].cpu, batch);
 }
 
-/* ---- the agent ---------------------------------------------------------------------------------------------------- */
+/*
+ * ---- the agent
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static bool has_callbacks(void *argument)
 {

@@ -5,8 +5,8 @@
  * (tests/check/test_sync.c); everywhere else a lock is one transition.
  *
  * Writers go first there: one that waits holds new readers off. Here that is explored only if asked for
- * (config.writers_wait), because all it does is take orders away; it matters where a reader waits for a reader that
- * waits for a writer.
+ * (config.writers_wait), because all it does is take orders away; it matters where a reader waits for a
+ * reader that waits for a writer.
  *
  * Rules:   BASE-8.
  */

@@ -1,10 +1,10 @@
 /*
- * walk.c - what a CPU may have cached for an address: every translation that a legal walk since the last flush could
- * have found.
+ * walk.c - what a CPU may have cached for an address: every translation that a legal walk since the last
+ * flush could have found.
  *
- * A walk reads one entry a level, each at a moment of its own. An entry that was read is kept, at any level, until a
- * flush (or fault) for an address below it; the next level is read any time while it is kept, out of the table that
- * it leads to, even when that has left the tree:
+ * A walk reads one entry a level, each at a moment of its own. An entry that was read is kept, at any level,
+ * until a flush (or fault) for an address below it; the next level is read any time while it is kept, out of
+ * the table that it leads to, even when that has left the tree:
  *
  *	time:		  window opens ........ u: flush ................ now
  *	upper entry	  v1 v1 v1 v2 v2 v2 v2 | v2 v2 0 0 0 0 0 0 0 0 0
@@ -12,22 +12,23 @@
  *	leaf, in v2's table				a a a 0 0 0 0 0
  *						 ^.....^ read: a may be cached now
  *
- * So a walk is a way down versions (history.c), each with the interval of moments at which it can have been read: in
- * a window of the tag, after the last flush that covers it, not before the entry above it, and not after that was
- * flushed. What an access may do is the set of ends of such ways:
+ * So a walk is a way down versions (history.c), each with the interval of moments at which it can have been
+ * read: in a window of the tag, after the last flush that covers it, not before the entry above it, and not
+ * after that was flushed. What an access may do is the set of ends of such ways:
  *
  *	walked now	with what memory says at this moment, through upper entries that may be old
- *	cached		from an earlier moment. Only what was present and accessed is cached; what forbids the access,
- *			or is not dirty and is written through, makes the CPU walk again
+ *	cached		from an earlier moment. Only what was present and accessed is cached; what forbids the
+ *			access, or is not dirty and is written through, makes the CPU walk again
  *	a fault		of either
  *
- * What has the same effect is one outcome. The order is newest first: number 0 is the walk that finds all as it is.
+ * What has the same effect is one outcome. The order is newest first: number 0 is the walk that finds all as
+ * it is.
  *
- * A walk that would read a table after that was given back is a violation by itself, used or not: hardware walks
- * whenever it likes, and sets accessed bits as it goes (BASE-3).
+ * A walk that would read a table after that was given back is a violation by itself, used or not: hardware
+ * walks whenever it likes, and sets accessed bits as it goes (BASE-3).
  *
- * Not explored: fills that themselves set an accessed bit at some moment when nothing uses them. For these there are
- * walkers, if the file asks for them.
+ * Not explored: fills that themselves set an accessed bit at some moment when nothing uses them. For these
+ * there are walkers, if the file asks for them.
  *
  * Rules:   BASE-2, BASE-3, CHK-4.
  */
@@ -62,7 +63,10 @@ static quire_vaddr span_start(quire_vaddr va, unsigned level)
 	return va & ~(QUIRE_LEVEL_SIZE(level) - 1);
 }
 
-/* ---- outcomes ----------------------------------------------------------------------------------------------- */
+/*
+ * ---- outcomes
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static void add_fault(struct search *search)
 {
@@ -138,7 +142,10 @@ static void leaf(struct search *search, unsigned level, const struct version *ve
 	add(search, &outcome);
 }
 
-/* ---- the way down ------------------------------------------------------------------------------------------------ */
+/*
+ * ---- the way down
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void read_table(struct search *search, unsigned level, quire_pfn table, uint32_t life, unsigned rights,
 		       uint32_t from, uint32_t to);
@@ -173,8 +180,8 @@ static bool is_sound(const struct search *search, unsigned level, uint64_t value
 }
 
 /* The version @index of the word at @slot, read at some moments in [from, to]. */
-static void read_version(struct search *search, unsigned level, uintptr_t slot, uint32_t index, unsigned rights,
-			 uint32_t from, uint32_t to)
+static void read_version(struct search *search, unsigned level, uintptr_t slot, uint32_t index,
+			 unsigned rights, uint32_t from, uint32_t to)
 {
 	struct version version = *history_version(index);
 	uint64_t value = version.value;
@@ -214,13 +221,16 @@ static void freed_table(const struct search *search, unsigned level, quire_pfn t
 	const char *va = describe_va(search->va), *cpu = thread_name(search->cpu);
 	bool gone = !life->alive || !search->machine->probe_hit;
 
-	violation("walk of a table that is given back: %s may still have the entry for %s cached that led to frame "
-		  "%lu, a table of level %u, which %s gives back at step %u (missing: a flush of %s on %s before)",
-		  cpu, va, (unsigned long)table, level, thread_name(gone ? life->thread : actor()),
-		  gone ? life->step : engine_step_now(), va, cpu);
+	violation(
+		"walk of a table that is given back: %s may still have the entry for %s cached that led to frame "
+		"%lu, a table of level %u, which %s gives back at step %u (missing: a flush of %s on %s before)",
+		cpu, va, (unsigned long)table, level, thread_name(gone ? life->thread : actor()),
+		gone ? life->step : engine_step_now(), va, cpu);
 }
 
-/* Every version of the word that can have been read in [from, to], in the windows of the tag. Newest first. */
+/*
+ * Every version of the word that can have been read in [from, to], in the windows of the tag. Newest first.
+ */
 static void read_table(struct search *search, unsigned level, quire_pfn table, uint32_t life, unsigned rights,
 		       uint32_t from, uint32_t to)
 {
@@ -231,7 +241,8 @@ static void read_table(struct search *search, unsigned level, quire_pfn table, u
 	memory_hardware_touch(slot, WORD, TOUCH_READ);
 	for (uint32_t index = history_index(slot);; index = history_version(index)->before) {
 		struct version version = *history_version(index);
-		uint32_t first = version.from > from ? version.from : from, last = next - 1 < to ? next - 1 : to;
+		uint32_t first = version.from > from ? version.from : from,
+			 last = next - 1 < to ? next - 1 : to;
 
 		for (uint32_t i = mmu->windows; i-- > 0 && first <= last;) {
 			const struct window *window = &mmu->window[i];
@@ -280,13 +291,17 @@ void walk_all(struct machine *machine, unsigned cpu, quire_vaddr va, unsigned ac
 		uint32_t to = window->to - 1 < search.now ? window->to - 1 : search.now;
 
 		if (window->asid == search.asid && from <= to)
-			read_table(&search, QUIRE_LEVELS - 1, window->root, window->life, SOFTMMU_ALL, from, to);
+			read_table(&search, QUIRE_LEVELS - 1, window->root, window->life, SOFTMMU_ALL, from,
+				   to);
 	}
 	if (!out->count)
 		add_fault(&search);
 }
 
-/* ---- the tables as they are ------------------------------------------------------------------------------------------- */
+/*
+ * ---- the tables as they are
+ * -------------------------------------------------------------------------------------------
+ */
 
 bool walk_truth(struct machine *machine, quire_pfn root, quire_vaddr va, unsigned access, quire_pfn *pfn,
 		bool *present)
@@ -326,7 +341,10 @@ void walk_touch(struct machine *machine, quire_pfn root, quire_vaddr va)
 	}
 }
 
-/* ---- a table goes ------------------------------------------------------------------------------------------------------- */
+/*
+ * ---- a table goes
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 /*
  * An address below @table, and the root of its tree, by the entries that led to it. False when it is in none.
@@ -350,8 +368,8 @@ static bool address_below(quire_pfn table, quire_vaddr *va, unsigned *level, qui
 }
 
 /*
- * CPUs that have another root loaded cannot walk into it now. If they come back to this one without a flush, the
- * next walk that looks finds it out.
+ * CPUs that have another root loaded cannot walk into it now. If they come back to this one without a flush,
+ * the next walk that looks finds it out.
  */
 void mmu_check_table(struct machine *machine, quire_pfn table)
 {
@@ -372,6 +390,7 @@ void mmu_check_table(struct machine *machine, quire_pfn table)
 		walk_all(machine, cpu, va, QUIRE_ACCESS_READ, &result);
 		machine->probed = 0;
 		if (machine->probe_hit)
-			freed_table(&(struct search){ .machine = machine, .cpu = cpu, .va = va }, level, table);
+			freed_table(&(struct search){ .machine = machine, .cpu = cpu, .va = va }, level,
+				    table);
 	}
 }

@@ -1,8 +1,9 @@
 /*
  * oracles_threads.c - what is deliberately wrong, and the same done right.
  *
- * Entries are changed by hand here, as no code of the core's would: under the table's lock, with its counts, and with
- * or without what else is owed. The fault to be made is a variable of the test's: nothing but it differs.
+ * Entries are changed by hand here, as no code of the core's would: under the table's lock, with its counts,
+ * and with or without what else is owed. The fault to be made is a variable of the test's: nothing but it
+ * differs.
  */
 #include "oracles_threads.h"
 
@@ -24,12 +25,12 @@ static struct words {
 	uint32_t event, second_event;
 	struct rwlock a, b;
 	struct quire_spin spin;
-	struct folio *page;    /* of x, with a reference of ours */
-	struct folio *second;  /* to be put at x instead */
+	struct folio *page;   /* of x, with a reference of ours */
+	struct folio *second; /* to be put at x instead */
 	struct object_of_ours {
 		uint64_t value;
-	} *object;
-} *words;
+	} * object;
+} * words;
 
 static struct quire_file *file;
 
@@ -39,7 +40,10 @@ void setup_words(void)
 	machine_name(scene_machine, words, "words");
 }
 
-/* ---- entries, by hand -------------------------------------------------------------------------------------- */
+/*
+ * ---- entries, by hand
+ * --------------------------------------------------------------------------------------
+ */
 
 static struct quire_as *as(void)
 {
@@ -85,7 +89,8 @@ static void set_locked(struct folio *table, quire_vaddr va, struct folio *folio)
 	atomic_fetch_add_explicit(&folio->maps, 1, memory_order_relaxed);
 	table->table.used++;
 	table->table.rss[RSS_ANON]++;
-	atomic_store_explicit(slot_of(va, 0), entry_make(folio_pfn(quire(), folio), bits), memory_order_release);
+	atomic_store_explicit(slot_of(va, 0), entry_make(folio_pfn(quire(), folio), bits),
+			      memory_order_release);
 }
 
 /* Clear the entry: the page is nobody's but the caller's. Returns what was there. */
@@ -110,7 +115,10 @@ static void set(struct quire_cpu *cpu, quire_vaddr va, struct folio *folio)
 	quire_spin_unlock(cpu, &table->table.lock);
 }
 
-/* ---- accesses ------------------------------------------------------------------------------------------------- */
+/*
+ * ---- accesses
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static unsigned load(struct quire_cpu **cpu, quire_vaddr va)
 {
@@ -153,7 +161,10 @@ COLUMN(col_store_two_words)
 	machine_store(scene_machine, cpu, scene_mm, X + QUIRE_PAGE_SIZE - 8, 8, 8);
 }
 
-/* ---- stale translations ---------------------------------------------------------------------------------------- */
+/*
+ * ---- stale translations
+ * ----------------------------------------------------------------------------------------
+ */
 
 COLUMN(col_drop_page)
 {
@@ -209,8 +220,8 @@ COLUMN(col_clear_and_post)
 
 COLUMN(col_map_fresh_page)
 {
-	struct folio *fresh = fault == NO_ZERO ? folio_alloc(*cpu, FOLIO_ANON, 0) :
-						 folio_alloc_zeroed(*cpu, FOLIO_ANON, 0);
+	struct folio *fresh = fault == NO_ZERO ? folio_alloc(*cpu, FOLIO_ANON, 0)
+					       : folio_alloc_zeroed(*cpu, FOLIO_ANON, 0);
 
 	set(*cpu, Y, fresh);
 	load(cpu, Y);
@@ -223,7 +234,8 @@ COLUMN(col_drop_table)
 	clear(*cpu, X);
 	atomic_exchange_explicit(slot_of(X, 1), 0, memory_order_acq_rel);
 	if (fault == NO_FLUSH)
-		tlb_flush(*cpu, as(), Y + QUIRE_HUGE_SIZE, Y + QUIRE_HUGE_SIZE + QUIRE_PAGE_SIZE); /* elsewhere */
+		tlb_flush(*cpu, as(), Y + QUIRE_HUGE_SIZE,
+			  Y + QUIRE_HUGE_SIZE + QUIRE_PAGE_SIZE); /* elsewhere */
 	else
 		tlb_flush_tables(*cpu, as(), X, X + QUIRE_PAGE_SIZE);
 	folio_put(*cpu, table);
@@ -243,7 +255,10 @@ COLUMN(col_drop_root)
 	folio_put(*cpu, as()->root);
 }
 
-/* ---- what the adversary offers ------------------------------------------------------------------------------------ */
+/*
+ * ---- what the adversary offers
+ * ------------------------------------------------------------------------------------
+ */
 
 void setup_not_accessed(void)
 {
@@ -284,7 +299,10 @@ COLUMN(col_copy_x)
 	scene_find(copy[0] == 7 && last == 8 ? 1 : copy[0] == 7 ? 2 : last == 8 ? 3 : 4);
 }
 
-/* ---- locks and sleep ------------------------------------------------------------------------------------------------ */
+/*
+ * ---- locks and sleep
+ * ------------------------------------------------------------------------------------------------
+ */
 
 COLUMN(col_sleep)
 {
@@ -405,7 +423,10 @@ COLUMN(col_table_lock)
 		folio_put(*cpu, table);
 }
 
-/* ---- accounts -------------------------------------------------------------------------------------------------------- */
+/*
+ * ---- accounts
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 COLUMN(col_objects)
 {
@@ -458,7 +479,10 @@ COLUMN(col_follow_freed_pointer)
 		scene_find(1);
 }
 
-/* ---- a device ---------------------------------------------------------------------------------------------------------- */
+/*
+ * ---- a device
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 void setup_device(void)
 {
@@ -486,7 +510,10 @@ COLUMN(col_change_under_device)
 	folio_put(*cpu, entry_folio(quire(), old));
 }
 
-/* ---- dirty bits ----------------------------------------------------------------------------------------------------------- */
+/*
+ * ---- dirty bits
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 void setup_file(void)
 {

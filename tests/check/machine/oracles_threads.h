@@ -8,20 +8,20 @@
 
 enum fault {
 	FAULT_NONE,
-	NO_FLUSH,      /* where one is owed */
-	NO_ZERO,       /* of a fresh page */
+	NO_FLUSH, /* where one is owed */
+	NO_ZERO,  /* of a fresh page */
 	NO_WAKE,
-	WRONG_ORDER,   /* of locks */
-	SPIN_HELD,     /* over a sleep */
-	SECTION_OPEN,  /* over a sleep */
-	MM_LOCK_HELD,  /* over a wait for a folio lock */
-	IN_HANDLER,    /* a lock is taken */
-	TWICE,	       /* freed, taken */
-	TOO_SMALL,     /* freed as */
-	NOT_TOLD,      /* a secondary MMU */
+	WRONG_ORDER,  /* of locks */
+	SPIN_HELD,    /* over a sleep */
+	SECTION_OPEN, /* over a sleep */
+	MM_LOCK_HELD, /* over a wait for a folio lock */
+	IN_HANDLER,   /* a lock is taken */
+	TWICE,	      /* freed, taken */
+	TOO_SMALL,    /* freed as */
+	NOT_TOLD,     /* a secondary MMU */
 	LEAK,
 	BIT_LOST,
-	UNORDERED,     /* a free and a use */
+	UNORDERED, /* a free and a use */
 };
 extern enum fault fault; /* of the scene that is run */
 

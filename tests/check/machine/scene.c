@@ -100,9 +100,7 @@ static void ended(void *data, const char *violation)
 struct scene_result scene_run(const struct scene *scene, enum engine_search how)
 {
 	struct machine_config config = scene->config;
-	struct engine_config search = { .search = how,
-					.seconds = 60,
-					.stop_at_violation = scene->may_stop };
+	struct engine_config search = { .search = how, .seconds = 60, .stop_at_violation = scene->may_stop };
 
 	current = scene;
 	memset(&result, 0, sizeof(result));
@@ -150,7 +148,8 @@ void scene_must_violate(const struct scene *scene, const char *words)
 
 	snprintf(copy, sizeof(copy), "%s", words);
 	if (!got.violation[0])
-		fail_msg("no violation in %lu executions; expected: %s", (unsigned long)got.counts.executions, words);
+		fail_msg("no violation in %lu executions; expected: %s", (unsigned long)got.counts.executions,
+			 words);
 	for (char *word = strtok(copy, "|"); word; word = strtok(NULL, "|"))
 		if (!strstr(got.violation, word))
 			fail_msg("violation: %s\nexpected in it: %s", got.violation, word);
@@ -176,7 +175,8 @@ uint64_t scene_must_agree(const struct scene *scene)
 	assert_true(all.counts.complete && some.counts.complete && once.counts.complete);
 	if (all.outcomes != some.outcomes || all.outcomes != once.outcomes)
 		fail_msg("outcomes of all schedules %#lx, of source sets %#lx, of wakeup trees %#lx",
-			 (unsigned long)all.outcomes, (unsigned long)some.outcomes, (unsigned long)once.outcomes);
+			 (unsigned long)all.outcomes, (unsigned long)some.outcomes,
+			 (unsigned long)once.outcomes);
 	assert_true(some.counts.executions <= all.counts.executions);
 	return all.outcomes;
 }

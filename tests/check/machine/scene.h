@@ -1,8 +1,8 @@
 /*
  * scene.h - a few columns in C on the check machine, searched; for tests of the machine itself.
  *
- * Most scenes begin alike: an address space A that every CPU runs, a page of it at X that holds 7 and has been stored
- * to, so that any CPU may have it cached, and nothing at Y, the page behind it.
+ * Most scenes begin alike: an address space A that every CPU runs, a page of it at X that holds 7 and has
+ * been stored to, so that any CPU may have it cached, and nothing at Y, the page behind it.
  */
 #ifndef TESTS_CHECK_MACHINE_SCENE_H
 #define TESTS_CHECK_MACHINE_SCENE_H
@@ -19,14 +19,14 @@ struct scene {
 	void (*setup)(void);	      /* after the usual one; may be NULL */
 	void (*column[SCENE_COLUMNS])(struct quire_cpu **cpu);
 	struct quire_file *(*file)(void); /* to be put at the end; may be NULL */
-	bool without_accounts; /* the columns leave A in pieces: the end is not looked at */
-	bool may_stop;	       /* the space need not be explored completely */
+	bool without_accounts;		  /* the columns leave A in pieces: the end is not looked at */
+	bool may_stop;			  /* the space need not be explored completely */
 };
 
 struct scene_result {
 	struct engine_counts counts;
-	char violation[512]; /* the first one; "" */
-	uint64_t found[SCENE_FINDINGS]; /* executions that ended with this scene_find(); the last one counts */
+	char violation[512];		/* the first one; "" */
+	uint64_t found[SCENE_FINDINGS]; /* executions that ended with this scene_find(): its last */
 	uint64_t outcomes;		/* a bit for each finding that there was, the last for violations */
 };
 

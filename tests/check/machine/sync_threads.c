@@ -1,8 +1,8 @@
 /*
  * sync_threads.c - core/base/sync.c under other names (machines/check/rwlock.c has its own), and who uses it.
  *
- * Who is inside counts itself in and out of a plain word, which is a race if the lock does not order it, and looks
- * whether he is alone.
+ * Who is inside counts itself in and out of a plain word, which is a race if the lock does not order it, and
+ * looks whether he is alone.
  */
 #include "sync_threads.h"
 
@@ -31,7 +31,7 @@ static struct guarded {
 	struct rwlock lock;
 	_Alignas(64) uint64_t value;
 	_Alignas(64) _Atomic uint32_t readers, writers;
-} *guarded;
+} * guarded;
 
 static void wake_all_or_not(struct quire_cpu *cpu, _Atomic uint32_t *word)
 {

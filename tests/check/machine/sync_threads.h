@@ -9,7 +9,7 @@
 enum sync_fault {
 	SYNC_AS_IT_IS,
 	SYNC_NEVER_WAKES,  /* a release wakes nobody */
-	SYNC_SLEEPS_BLIND, /* a waiter sleeps without having announced itself: on the value that it finds later */
+	SYNC_SLEEPS_BLIND, /* a waiter sleeps on the value that it finds, not on the one that it announced */
 };
 extern enum sync_fault sync_fault;
 

@@ -1,5 +1,6 @@
 /*
- * test_oracles.c - each oracle of the check machine speaks when its rule is broken, and is silent when it is not.
+ * test_oracles.c - each oracle of the check machine speaks when its rule is broken, and is silent when it is
+ * not.
  *
  * The columns are in oracles_threads.c; a test runs them twice, with the fault and without it.
  */
@@ -22,7 +23,10 @@ static void sound(const struct scene *scene)
 	scene_must_hold(scene);
 }
 
-/* ---- stale translations ------------------------------------------------------------------------------------- */
+/*
+ * ---- stale translations
+ * -------------------------------------------------------------------------------------
+ */
 
 /* BASE-3: a frame goes back after the flush. */
 static void base_3_frame_of_another_owner(void **state)
@@ -123,7 +127,10 @@ static void base_7_device_not_told(void **state)
 	sound(&scene);
 }
 
-/* ---- the adversary ----------------------------------------------------------------------------------------------- */
+/*
+ * ---- the adversary
+ * -----------------------------------------------------------------------------------------------
+ */
 
 /* CHK-4: between the change and the flush a CPU goes on with what it may have cached. */
 static void chk_4_old_translations_are_offered(void **state)
@@ -156,7 +163,9 @@ static void chk_4_nothing_unaccessed_is_cached(void **state)
 	assert_true(got.found[2] > 0);
 }
 
-/* CHK-4: choices are monotone, a page: what a CPU has used anew does not become old again; unless asked for. */
+/*
+ * CHK-4: choices are monotone, a page: what a CPU has used anew does not become old again; unless asked for.
+ */
 static void chk_4_one_tlb_does_not_go_back(void **state)
 {
 	struct scene scene = { .setup = setup_second_page,
@@ -187,7 +196,10 @@ static void chk_4_copies_are_torn(void **state)
 	assert_true(got.found[3] > 0);
 }
 
-/* ---- locks and sleep ---------------------------------------------------------------------------------------------- */
+/*
+ * ---- locks and sleep
+ * ----------------------------------------------------------------------------------------------
+ */
 
 static void chk_5_sleep_with_a_spin_lock(void **state)
 {
@@ -260,7 +272,10 @@ static void chk_5_table_freed_locked(void **state)
 	sound(&scene);
 }
 
-/* ---- accounts ------------------------------------------------------------------------------------------------------- */
+/*
+ * ---- accounts
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 static void base_4_leaks(void **state)
 {

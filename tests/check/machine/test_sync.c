@@ -1,8 +1,9 @@
 /*
- * test_sync.c - the sleeping lock of core/base/sync.c under every interleaving, which the machine elsewhere takes for
- * granted (machines/check/rwlock.c).
+ * test_sync.c - the sleeping lock of core/base/sync.c under every interleaving, which the machine elsewhere
+ * takes for granted (machines/check/rwlock.c).
  *
- * Nobody is inside with a writer; what is guarded is not raced for; whoever waits is woken, or it is a deadlock.
+ * Nobody is inside with a writer; what is guarded is not raced for; whoever waits is woken, or it is a
+ * deadlock.
  */
 #include "sync_threads.h"
 
@@ -11,10 +12,12 @@
 
 #include <cmocka.h>
 
-static void holds_in(enum memory_model model, void (*first)(struct quire_cpu **), void (*second)(struct quire_cpu **),
-		     void (*third)(struct quire_cpu **))
+static void holds_in(enum memory_model model, void (*first)(struct quire_cpu **),
+		     void (*second)(struct quire_cpu **), void (*third)(struct quire_cpu **))
 {
-	struct scene scene = { .config.model = model, .setup = setup_sync, .column = { first, second, third } };
+	struct scene scene = { .config.model = model,
+			       .setup = setup_sync,
+			       .column = { first, second, third } };
 
 	sync_fault = SYNC_AS_IT_IS;
 	scene_must_hold(&scene);
@@ -23,8 +26,8 @@ static void holds_in(enum memory_model model, void (*first)(struct quire_cpu **)
 /* BASE-8, CHK-5: two who use it, in each of the ways, in each of the memory models. */
 static void base_8_two_users(void **state)
 {
-	static void (*const user[])(struct quire_cpu **) = { col_reader, col_writer, col_try_reader, col_try_writer,
-							     col_two_writes };
+	static void (*const user[])(struct quire_cpu **) = { col_reader, col_writer, col_try_reader,
+							     col_try_writer, col_two_writes };
 
 	(void)state;
 	for (enum memory_model model = MEMORY_SC; model <= MEMORY_WEAK; model++)

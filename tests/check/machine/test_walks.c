@@ -1,9 +1,10 @@
 /*
  * test_walks.c - what a CPU may have cached, computed at use, against every schedule.
  *
- * The order of a change and a flush decides what a later access may find, and none of the three reads what the others
- * write. Whether the machine tells the search of all that conflicts is tested by not asking it: brute force runs every
- * schedule of these small columns, and must find no more than the searches that reorder only what they were told of.
+ * The order of a change and a flush decides what a later access may find, and none of the three reads what
+ * the others write. Whether the machine tells the search of all that conflicts is tested by not asking it:
+ * brute force runs every schedule of these small columns, and must find no more than the searches that
+ * reorder only what they were told of.
  */
 #include "walks_threads.h"
 
@@ -36,7 +37,8 @@ static void chk_4_one_load(void **state)
 	(void)state;
 	assert_int_equal(outcomes(col_clear, col_load, NULL), only(FIRST) | only(FAULT));
 	assert_int_equal(outcomes(col_clear_flush, col_load, NULL), only(FIRST) | only(FAULT));
-	assert_int_equal(outcomes(col_clear_flush_set, col_load, NULL), only(FIRST) | only(FAULT) | only(SECOND));
+	assert_int_equal(outcomes(col_clear_flush_set, col_load, NULL),
+			 only(FIRST) | only(FAULT) | only(SECOND));
 	assert_int_equal(outcomes(col_clear_flush_all, col_load, NULL), only(FIRST) | only(FAULT));
 	assert_int_equal(outcomes(col_protect_flush, col_load, NULL), only(FIRST) | only(FAULT));
 	/* Who clears and sets has not flushed between. */
@@ -108,12 +110,9 @@ static void chk_4_three_columns(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(chk_4_one_load),
-		cmocka_unit_test(chk_4_two_loads),
-		cmocka_unit_test(chk_5_returns_and_frees),
-		cmocka_unit_test(base_3_upper_levels),
-		cmocka_unit_test(chk_4_windows),
-		cmocka_unit_test(chk_4_three_columns),
+		cmocka_unit_test(chk_4_one_load),	   cmocka_unit_test(chk_4_two_loads),
+		cmocka_unit_test(chk_5_returns_and_frees), cmocka_unit_test(base_3_upper_levels),
+		cmocka_unit_test(chk_4_windows),	   cmocka_unit_test(chk_4_three_columns),
 	};
 
 	if (argc > 1)
