@@ -53,6 +53,7 @@ void clock_begin(void)
 
 		memset(thread, 0, sizeof(*thread));
 		thread->now.at[t] = 1;
+		thread->partner = ENGINE_THREADS;
 		thread->fences = NONE;
 	}
 }
@@ -64,10 +65,29 @@ static void join(struct clock *clock, const struct clock *other)
 			clock->at[t] = other->at[t];
 }
 
+static uintptr_t location_of(unsigned thread)
+{
+	return 1ul << 63 | (uintptr_t)thread << 48 | 1ul << 40;
+}
+
+static bool is_news(const struct clock *clock, const struct clock *other)
+{
+	for (unsigned t = 0; t < memory.threads; t++)
+		if (other->at[t] > clock->at[t])
+			return true;
+	return false;
+}
+
 static void learn(struct thread_memory *thread, const struct clock *other)
 {
+	if (thread->is_handler)
+		join(&thread->alone, other);
+	if (!is_news(&thread->now, other))
+		return;
 	join(&thread->now, other);
 	thread->fences = NONE;
+	if (memory.config.model == MEMORY_WEAK)
+		engine_touch(location_of(engine_self()), TOUCH_WRITE);
 }
 
 uint32_t clock_publish(void)
@@ -131,14 +151,51 @@ void clock_fence(int order)
 		thread->released = clock_publish();
 }
 
-void clock_join(unsigned of)
+void clock_interrupt(unsigned main)
 {
-	struct thread_memory *thread = memory_self();
+	struct thread_memory *thread = memory_self(), *other = &memory.thread[main];
 
-	if (of == engine_self())
-		return;
-	learn(thread, &memory.thread[of].now);
-	memory.thread[of].now.at[of]++;
+	if (!thread->is_handler) {
+		thread->alone = thread->now;
+		thread->is_handler = true;
+		thread->partner = (uint8_t)main;
+		other->partner = (uint8_t)engine_self();
+	}
+	join(&thread->now, &other->now);
+	if (other->is_interrupted)
+		join(&thread->now, &other->beside);
+	thread->fences = NONE;
+	other->now.at[main]++;
+}
+
+void clock_resume(unsigned main)
+{
+	struct thread_memory *thread = memory_self(), *other = &memory.thread[main];
+
+	join(&other->beside, &thread->now);
+	other->is_interrupted = true;
+	other->fences = NONE;
+	thread->now.at[engine_self()]++;
+}
+
+void clock_view(unsigned of, struct clock *out)
+{
+	*out = memory.thread[of].now;
+	if (memory.thread[of].is_interrupted)
+		join(out, &memory.thread[of].beside);
+}
+
+bool clock_view_covers(unsigned of, unsigned thread, uint32_t epoch)
+{
+	const struct thread_memory *at = &memory.thread[of];
+
+	return of == thread || clock_covers(&at->now, thread, epoch) ||
+	       (at->is_interrupted && clock_covers(&at->beside, thread, epoch));
+}
+
+void clock_touch_partner(void)
+{
+	engine_touch(location_of(memory_self()->partner), TOUCH_READ);
 }
 
 /* ---- objects ------------------------------------------------------------------------------------------- */

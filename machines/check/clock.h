@@ -34,7 +34,13 @@ uint32_t clock_of_store(int order);		 /* what a store carries */
 uint32_t clock_of_rmw(int order, uint32_t read); /* what a read-modify-write of @read's store carries */
 void clock_take(int order, uint32_t message);	 /* what a load gets */
 void clock_fence(int order);
-void clock_join(unsigned of); /* all that another thread has seen */
+
+/* A handler begins and ends: it comes after all that @main did, and @main goes on after it. */
+void clock_interrupt(unsigned main);
+void clock_resume(unsigned main);
+void clock_view(unsigned of, struct clock *out); /* what it has seen, its CPU's other half included */
+bool clock_view_covers(unsigned of, unsigned thread, uint32_t epoch);
+void clock_touch_partner(void); /* what a step does depends on what that other half has seen */
 
 uint32_t clock_merge(uint32_t a, uint32_t b);
 

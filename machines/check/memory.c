@@ -625,11 +625,45 @@ void memory_join(unsigned of)
 {
 	if (!engine_now)
 		return;
-	clock_join(of);
+	if (of != engine_self())
+		clock_interrupt(of);
 	if (memory.config.model == MEMORY_TSO) {
 		tso_touch_drained(of);
 		tso_interrupt(of);
 	}
+}
+
+void memory_resume(unsigned of)
+{
+	if (engine_now && of != engine_self())
+		clock_resume(of);
+}
+
+/* Of a wait: what WEAK keeps of @address. */
+static struct place *place_at(uintptr_t address)
+{
+	if (!memory_is_watched(address) || memory.config.model != MEMORY_WEAK)
+		return NULL;
+	struct cell *cell = memory_cell(address);
+	uint32_t i = cell_is_current(cell) ? cell->place : NONE;
+	while (i != NONE && !overlap(&memory.place[i], address, 1))
+		i = memory.place[i].next;
+	return i == NONE ? NULL : &memory.place[i];
+}
+
+bool memory_is_behind(unsigned thread, uintptr_t address)
+{
+	struct place *place = place_at(address);
+
+	return place && weak_is_behind(place, thread);
+}
+
+void memory_catch_up(uintptr_t address)
+{
+	struct place *place = place_at(address);
+
+	if (place)
+		weak_catch_up(place);
 }
 
 bool memory_is_drained(unsigned thread)

@@ -121,10 +121,20 @@ void memory_full(void);
 void memory_drain(const void *code);
 
 /*
- * The running thread, as far as memory is concerned, has all that @of has seen (an interrupt handler that
- * comes after its CPU's steps) - for orders that a mechanism knows to be there.
+ * The running thread is an interrupt handler, which begins and ends: it comes after all that thread @of of
+ * its CPU has done, and what that does afterwards comes after it, as one CPU's steps do. For races only the
+ * first is true: what a handler changes, its CPU must expect.
  */
 void memory_join(unsigned of);
+void memory_resume(unsigned of);
+
+/*
+ * Waits. Under WEAK a thread may have read a store that is not the last, and a wait for a change would be for
+ * one that has happened. is_behind() is a condition; catch_up(), in that transition, makes the thread go on
+ * to a later store, so that a turn of a waiting loop is not the same again.
+ */
+bool memory_is_behind(unsigned thread, uintptr_t address);
+void memory_catch_up(uintptr_t address);
 
 /* TSO: is the running thread's (or @thread's) store buffer empty? For conditions. */
 bool memory_is_drained(unsigned thread);

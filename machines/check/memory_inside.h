@@ -54,8 +54,16 @@ struct thread_memory {
 	bool has_acquired;
 	bool begun;	   /* has made a transition of ours */
 	uint32_t released; /* message of the last release fence */
-	uint32_t fences;   /* WEAK: weak_order.c, the seq_cst fences that come before; NONE: to be computed */
-	uint64_t stores;   /* made, in this execution */
+	/*
+	 * WEAK: an interrupt handler and the thread that it interrupts are one CPU, and see what the other
+	 * saw before: the handler has joined that to `now`, and `alone` is without; the interrupted thread
+	 * has it beside `now`, for races are sought between the two.
+	 */
+	struct clock alone, beside;
+	bool is_handler, is_interrupted;
+	uint8_t partner;
+	uint32_t fences; /* WEAK: weak_order.c, the seq_cst fences that come before; NONE: to be computed */
+	uint64_t stores; /* made, in this execution */
 };
 
 struct memory {
@@ -149,6 +157,8 @@ bool weak_compare_exchange(uintptr_t address, unsigned bytes, uint64_t *expected
 void weak_plain_write(struct place *place);    /* about to happen, by the running thread */
 void weak_hardware_write(struct place *place); /* the same, by nobody: orders nothing */
 void weak_hardware_touch(uintptr_t address, unsigned bytes, enum touch_mode mode);
+bool weak_is_behind(const struct place *place, unsigned thread);
+void weak_catch_up(struct place *place);
 void weak_fence(void); /* seq_cst */
 
 /* commute.c */

@@ -179,22 +179,41 @@ void weak_hardware_write(struct place *place)
 	weak.store[store].is_rmw = true;
 }
 
-/* The earliest store that the running thread may read; its own stores go behind it. */
-static uint32_t floor_of(const struct place *place)
+typedef bool covers_function(unsigned of, unsigned thread, uint32_t epoch);
+
+static uint32_t floor_by(const struct place *place, covers_function *covers)
 {
-	const struct clock *now = &memory_self()->now;
+	unsigned self = engine_self();
 	uint32_t found = place->first, done = 0;
 
 	for (uint32_t i = place->accesses; i != NONE; i = weak.access[i].next) {
 		const struct access *access = &weak.access[i];
 
-		if (done & 1u << access->thread || !clock_covers(now, access->thread, access->epoch))
+		if (done & 1u << access->thread || !covers(self, access->thread, access->epoch))
 			continue;
 		/* A thread's accesses of one location go forward: its earlier ones say less. */
 		done |= 1u << access->thread;
 		if (weak.store[access->store].position > weak.store[found].position)
 			found = access->store;
 	}
+	return found;
+}
+
+static bool covers_alone(unsigned of, unsigned thread, uint32_t epoch)
+{
+	const struct thread_memory *at = &memory.thread[of];
+
+	return of == thread || clock_covers(at->is_handler ? &at->alone : &at->now, thread, epoch);
+}
+
+/* The earliest store that the running thread may read; its own stores go behind it. */
+static uint32_t floor_of(const struct place *place)
+{
+	const struct thread_memory *self = memory_self();
+	uint32_t found = floor_by(place, clock_view_covers);
+
+	if ((self->is_handler || self->is_interrupted) && floor_by(place, covers_alone) != found)
+		clock_touch_partner();
 	return found;
 }
 
@@ -289,6 +308,9 @@ static void read_from(const struct place *place, uint32_t at, enum touch_mode mo
 	const struct store *store = &weak.store[at];
 
 	if (!store->number || memory_is_mixed(place->address, place->bytes))
+		return;
+	/* A handler and whom it interrupts conflict everywhere. */
+	if (memory_self()->partner == store->thread && memory.thread[store->thread].partner == engine_self())
 		return;
 	if (mode != TOUCH_SWAP || !(store->is_rmw || is_walked(place->address)))
 		engine_touch(location_of(store), TOUCH_AWAIT);
@@ -435,6 +457,45 @@ bool weak_compare_exchange(uintptr_t address, unsigned bytes, uint64_t *expected
 	else
 		*expected = read_store(place, at, failure, mode);
 	return done;
+}
+
+/* ---- waits --------------------------------------------------------------------------------------------- */
+
+/* The last store that @thread made or read; NONE: it was not here. */
+static uint32_t last_seen(const struct place *place, unsigned thread)
+{
+	for (uint32_t i = place->accesses; i != NONE; i = weak.access[i].next)
+		if (weak.access[i].thread == thread)
+			return weak.access[i].store;
+	return NONE;
+}
+
+bool weak_is_behind(const struct place *place, unsigned thread)
+{
+	uint32_t seen = last_seen(place, thread);
+
+	return seen != NONE && weak.store[seen].behind != NONE;
+}
+
+/*
+ * It reads the next store that it may: not the last, so that what a later load chooses from does not depend
+ * on how many there are by now.
+ */
+void weak_catch_up(struct place *place)
+{
+	refresh(place);
+	uint32_t seen = last_seen(place, engine_self());
+	if (seen == NONE || weak.store[seen].behind == NONE)
+		return;
+	uint32_t next = weak.store[seen].behind, floor = floor_of(place);
+	if (weak.store[next].position < weak.store[floor].position)
+		next = floor;
+	while (!weak_order_allows(place, weak_at(next), MO_RELAXED))
+		next = weak.store[next].behind;
+	touch(place, TOUCH_LOOK);
+	weak_order_commit(place, weak_at(next), MO_RELAXED);
+	read_from(place, next, TOUCH_LOOK);
+	note_access(place, next, false, NONE);
 }
 
 void weak_fence(void)

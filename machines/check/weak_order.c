@@ -150,8 +150,7 @@ uint32_t weak_order_fences(unsigned thread)
 	for (unsigned u = 0; u < memory.threads; u++) {
 		uint16_t fence = order.last_fence[u];
 
-		while (fence != NO_EVENT && u != thread &&
-		       !clock_covers(&of->now, u, order.event[fence].epoch))
+		while (fence != NO_EVENT && !clock_view_covers(thread, u, order.event[fence].epoch))
 			fence = order.event[fence].previous_fence;
 		order.set[of->fences].last[u] = fence;
 	}
@@ -165,7 +164,8 @@ uint32_t weak_order_fences(unsigned thread)
 static void add_past(struct set *set, bool is_fence)
 {
 	unsigned self = engine_self();
-	const struct clock *now = &memory.thread[self].now;
+	const struct thread_memory *thread = &memory.thread[self];
+	const struct clock *now = &thread->now;
 
 	for (unsigned u = 0; u < memory.threads; u++) {
 		uint16_t event = order.last[u];
@@ -173,6 +173,9 @@ static void add_past(struct set *set, bool is_fence)
 		while (event != NO_EVENT && u != self) {
 			const struct event *at = &order.event[event];
 			uint32_t known = now->at[u];
+
+			if (thread->is_interrupted && thread->beside.at[u] > known)
+				known = thread->beside.at[u];
 
 			if (at->epoch < known || (at->epoch == known && (is_fence || !at->is_store)))
 				break;
@@ -278,7 +281,7 @@ static uint16_t new_event(const struct set *past, bool is_fence)
 	event->before = *past;
 	order.last[self] = new;
 	if (is_fence) {
-		event->now = memory.thread[self].now;
+		clock_view(self, &event->now);
 		order.last_fence[self] = new;
 		order.fences++;
 		memory.thread[self].fences = NONE;
@@ -324,7 +327,7 @@ uint32_t weak_order_event(int memory_order)
 /* How far @place has got in what comes before the running thread; 0: nothing of it does. */
 static uint32_t reach(const struct place *place)
 {
-	const struct clock *now = &memory_self()->now;
+	unsigned self = engine_self();
 	uint32_t point = 0;
 
 	for (uint32_t i = place->accesses; i != NONE;) {
@@ -332,7 +335,7 @@ static uint32_t reach(const struct place *place)
 		uint32_t at = weak_at(access->store);
 
 		i = access->next;
-		if (!clock_covers(now, access->thread, access->epoch))
+		if (!clock_view_covers(self, access->thread, access->epoch))
 			continue;
 		/* A write at its own store is before that point only for who reads it. */
 		if (at + !access->is_write > point)
