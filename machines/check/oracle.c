@@ -282,12 +282,33 @@ void oracle_loaded(struct machine *machine, quire_vaddr va, quire_pfn pfn, uint6
 		describe_va(va), (unsigned long)pfn, (unsigned long)word);
 }
 
-static void forget_frames(struct machine *machine, uint64_t entry, bool *without)
+/* Since when the entry at @slot has been dirty. */
+static uint32_t dirty_since(uintptr_t slot)
 {
+	const struct version *version = history_newest(slot);
+	uint64_t frame = version->value & X86_FRAME_MASK;
+
+	while (version->before) {
+		const struct version *before = history_version(version->before);
+
+		if (!(before->value & X86_D) || (before->value & X86_FRAME_MASK) != frame)
+			break;
+		version = before;
+	}
+	return version->from;
+}
+
+/* A dirty bit is a trace of what was stored after its folio was cleaned, if it was not there before. */
+static void find_trace(struct machine *machine, uintptr_t slot, bool *without)
+{
+	uint64_t entry = *(const uint64_t *)slot;
 	quire_pfn pfn = (entry & X86_FRAME_MASK) >> X86_FRAME_SHIFT;
 
-	if ((entry & X86_D) && pfn < machine->config.frames)
-		without[head_of(pfn)] = false;
+	if (!(entry & X86_D) || pfn >= machine->config.frames)
+		return;
+	quire_pfn head = head_of(pfn);
+	if (!life_of(head)->cleaned || dirty_since(slot) > life_of(head)->cleaned)
+		without[head] = false;
 }
 
 /*
@@ -309,7 +330,7 @@ bool oracle_traces(struct machine *machine)
 	}
 	for (quire_pfn pfn = 0; any && pfn < machine->config.frames; pfn++)
 		for (unsigned i = 0; folio_at(pfn)->kind == FOLIO_TABLE && i < QUIRE_TABLE_ENTRIES; i++)
-			forget_frames(machine, ((const uint64_t *)address_of(machine, pfn))[i], without);
+			find_trace(machine, address_of(machine, pfn) + i * WORD, without);
 	for (quire_pfn pfn = 0; any && pfn < machine->config.frames; pfn++) {
 		if (!without[pfn])
 			continue;
