@@ -48,9 +48,13 @@ void quire_port_rcu_unlock(struct quire_cpu *cpu)
 		violation("%s ends a read-side section that it is not in", thread_name(self()));
 		return;
 	}
-	if (--thread->rcu_depth || !engine_now || !machine->config.rcu_agent)
+	bool ends = thread->rcu_depth == 1 && engine_now && machine->config.rcu_agent;
+
+	if (ends)
+		memory_drain(__builtin_return_address(0)); /* perhaps a step: still inside */
+	thread->rcu_depth--;
+	if (!ends)
 		return;
-	memory_drain(__builtin_return_address(0));
 	/* A grace period that began in this very step or later does not wait for us. */
 	engine_touch(place(PLACE_READER, self() + ENGINE_THREADS), TOUCH_SIGNAL);
 	memory_release(place(PLACE_READER, self()));
