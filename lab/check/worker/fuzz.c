@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MORE_EXECUTIONS = 3 }; /* while it is made small */
+
 enum {
 	OPTION_FUZZ = 0x100,
 	OPTION_SEED,
@@ -240,6 +242,7 @@ static int fuzz_shrink(struct fuzz *f)
 		return EXIT_BAD_FILE;
 	}
 	f->plan.seed = f->seed + f->number;
+	f->plan.executions *= MORE_EXECUTIONS;
 	trial_run(&f->plan, bytes, count, &trial);
 	if (trial.kind == TRIAL_CLEAN || trial.kind == TRIAL_UNUSABLE) {
 		tell("ended", counts_json(f));

@@ -5,7 +5,8 @@
  * field; again, until nothing changes any more. A candidate counts when its violation is of the same class. What is
  * limited is the number of candidates, not time: the outcome is the same everywhere.
  *
- * A race that was hit by luck must be hit again, so that candidates get more executions than the program had got.
+ * A race that was hit by luck must be hit again, so that the plan should have more executions than the
+ * program had got.
  */
 #include "lab/check/worker/fuzz.h"
 
@@ -15,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TRIALS = 400, MORE_EXECUTIONS = 3, PROGRESS_EVERY = 8 };
+enum { TRIALS = 400, PROGRESS_EVERY = 8 };
 
 struct shrinking {
 	struct trial_plan plan;
@@ -142,7 +143,6 @@ unsigned shrink(const struct trial_plan *plan, uint8_t *bytes, size_t *count, st
 {
 	struct shrinking s = { .plan = *plan, .bytes = bytes, .count = *count, .trial = trial };
 
-	s.plan.executions *= MORE_EXECUTIONS;
 	for (bool again = true; again && s.trials < TRIALS;) {
 		again = false;
 		for (unsigned column = 0; column < PROGRAM_COLUMNS; column++)

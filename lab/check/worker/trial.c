@@ -327,10 +327,9 @@ void trial_settle(const struct trial_plan *plan, const uint8_t *bytes, size_t co
 		return;
 	file->search = TRIAL_BOUNDED;
 	file->bound = preemptions;
-	if (finds(plan, bytes, count, file, &ignored))
-		file->executions = 0;
-	else
+	if (!finds(plan, bytes, count, file, &file->bound))
 		file->search = TRIAL_SAMPLED;
+	file->executions = 0;
 }
 
 void trial_tell_result(const struct trial_plan *plan, const uint8_t *bytes, size_t count,
