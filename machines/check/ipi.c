@@ -8,15 +8,15 @@
  *						  leave; acknowledge ]
  *	[ all have acknowledged: go on ]
  *
- * An interrupt comes between any two steps of the column, also while that sleeps, waits or has ended; posted by
- * several, each is an interrupt of its own, in any order. Interrupt delivery empties the CPU's store buffer (TSO): a
- * handler begins when it is empty.
+ * An interrupt comes between any two steps of the column, also while that sleeps, waits or has ended; posted
+ * by several, each is an interrupt of its own, in any order. Interrupt delivery empties the CPU's store
+ * buffer (TSO): a handler begins when it is empty.
  *
- * For races on plain data a handler is a thread of its own. What its CPU did before, it has seen; what it does, its
- * CPU sees only by atomics.
+ * For races on plain data a handler is a thread of its own. What its CPU did before, it has seen; what it
+ * does, its CPU sees only by atomics.
  *
- * Whoever has no handler (the service CPU) executes nothing that a flush could be about; its handler is run for it
- * by the sender (port.h allows that for a CPU that is off line).
+ * Whoever has no handler (the service CPU) executes nothing that a flush could be about; its handler is run
+ * for it by the sender (port.h allows that for a CPU that is off line).
  *
  * Rules:   BASE-3, CHK-4.
  */
@@ -105,6 +105,7 @@ void ipi_agent(struct machine *machine, unsigned thread)
 		engine_touch(place(PLACE_ACK, sender), TOUCH_SIGNAL);
 		machine->ipi[sender].targets &= ~(1u << target);
 		machine->interrupts[target]--;
+		memory_resume(target);
 		engine_interrupt_leave();
 	}
 }

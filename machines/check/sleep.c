@@ -4,23 +4,24 @@
  *	wait: [ read the word: as seen?  then stand in its queue ] ...... [ woken: go on ]
  *	wake: [ change of the word ] ... [ whoever stands in the queue is woken ]
  *
- * Reading and standing in the queue are one step, as they are one under a futex's bucket lock (which the weak model has
- * as a lock: whose wake has come before must be seen to have changed the word); between a change and its wake anything
- * may come. Nobody is woken without a wake, so that one that is lost is a deadlock. Who is woken of
- * several, where only one is, is a choice.
+ * Reading and standing in the queue are one step, as they are one under a futex's bucket lock (which the weak
+ * model has as a lock: whose wake has come before must be seen to have changed the word); between a change
+ * and its wake anything may come. Nobody is woken without a wake, so that one that is lost is a deadlock. Who
+ * is woken of several, where only one is, is a choice.
  *
- * The short wait (quire_port_relax()) is a wait for a change of something that the thread has looked at since its last
- * turn: the same look again would only be the same turn again. Which locations that were, the trace says.
+ * The short wait (quire_port_relax()) is a wait for a change of something that the thread has looked at since
+ * its last turn: the same look again would only be the same turn again. Which locations that were, the trace
+ * says.
  *
- * Errors:  sleeping where that is forbidden: violations. A short wait with too many turns ends the execution, which
- *          then counts as none.
+ * Errors:  sleeping where that is forbidden: violations. A short wait with too many turns ends the execution,
+ *          which then counts as none.
  * Rules:   BASE-8, CHK-5.
  */
 #include "inside.h"
 
 enum { TURNS = 12 }; /* of short waits, by one thread in one execution */
 
-/* ---- a word's waiters ---------------------------------------------------------------------------------------- */
+/* ---- a word's waiters ------------------------------------------------------------------------------- */
 
 static bool is_woken(void *argument)
 {
@@ -136,7 +137,7 @@ void quire_port_wake_all(struct quire_cpu *cpu, _Atomic uint32_t *word)
 	wake(word, true, __builtin_return_address(0));
 }
 
-/* ---- the short wait --------------------------------------------------------------------------------------------- */
+/* ---- the short wait --------------------------------------------------------------------------------- */
 
 static bool is_look(const struct engine_step *step)
 {
@@ -159,7 +160,24 @@ static unsigned find(const struct thread_state *thread, uintptr_t address)
 	return i;
 }
 
-/* What the thread has looked at since its last turn; and whether some of it was changed by others after that. */
+static uint64_t looked[ENGINE_THREADS][LOOKS]; /* what thread t saw at look[i] */
+
+/* Before its first turn a thread has looked at all sorts of things: those of the loop are the last. */
+static size_t last_looks(const struct engine_step *trace, size_t from, size_t steps, unsigned self)
+{
+	unsigned count = 0;
+
+	while (steps > from && count < LOOKS) {
+		steps--;
+		count += trace[steps].thread == self && is_look(&trace[steps]);
+	}
+	return steps;
+}
+
+/*
+ * What the thread has looked at since its last turn; and whether some of it has changed after that: by
+ * others, by itself, or so that it has seen both. Then there is nothing to wait for.
+ */
 static void find_looks(struct thread_state *thread, unsigned self)
 {
 	size_t steps;
@@ -167,14 +185,17 @@ static void find_looks(struct thread_state *thread, unsigned self)
 
 	thread->looks = 0;
 	thread->changed_at = 0;
-	for (size_t i = thread->relaxed_at; i < steps; i++) {
+	for (size_t i = last_looks(trace, thread->relaxed_at, steps, self); i < steps; i++) {
 		uintptr_t address = memory_address(trace[i].location);
 		unsigned at = find(thread, address);
+		bool known = at < thread->looks, own = trace[i].thread == self;
 
-		if (trace[i].thread != self) {
-			if (is_change(&trace[i]) && at < thread->looks)
-				thread->changed_at = address;
-		} else if (is_look(&trace[i]) && at == thread->looks && at < LOOKS) {
+		if (known && is_change(&trace[i]) && !(own && trace[i].what == MEMORY_STEP_COMPARE_EXCHANGE))
+			thread->changed_at = address;
+		else if (known && own && is_look(&trace[i]) && trace[i].value != looked[self][at])
+			thread->changed_at = address;
+		else if (own && is_look(&trace[i]) && !known && at < LOOKS) {
+			looked[self][thread->looks] = trace[i].value;
 			thread->look[thread->looks++] = address;
 		}
 	}
@@ -193,9 +214,15 @@ void relax_changed(uintptr_t address)
 	}
 }
 
+/* Under the weak model it may also be that the change has happened, and was not seen. */
 static bool has_changed(void *argument)
 {
-	return ((const struct thread_state *)argument)->changed_at != 0;
+	const struct thread_state *thread = argument;
+
+	for (unsigned i = 0; i < thread->looks; i++)
+		if (memory_is_behind((unsigned)(thread - machine_now->thread), thread->look[i]))
+			return true;
+	return thread->changed_at != 0;
 }
 
 void quire_port_relax(struct quire_cpu *cpu)
@@ -216,12 +243,15 @@ void quire_port_relax(struct quire_cpu *cpu)
 	engine_begin(STEP_RELAX, has_changed, thread);
 	block_on(NULL, 0);
 	machine_now->relaxing--;
-	engine_touch(thread->changed_at, TOUCH_AWAIT);
+	if (thread->changed_at)
+		engine_touch(thread->changed_at, TOUCH_AWAIT);
+	for (unsigned i = 0; i < thread->looks; i++)
+		memory_catch_up(thread->look[i]);
 	thread->looks = 0;
 	thread->relaxed_at = engine_step_now();
 }
 
-/* ---- the caller's events ------------------------------------------------------------------------------------------- */
+/* ---- the caller's events ---------------------------------------------------------------------------- */
 
 static bool is_posted(void *argument)
 {
