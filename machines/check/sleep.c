@@ -225,6 +225,19 @@ static bool has_changed(void *argument)
 	return thread->changed_at != 0;
 }
 
+/* It goes on because of one of the changes; the others it may see or not. */
+static void catch_up(const struct thread_state *thread)
+{
+	uintptr_t behind[LOOKS];
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < thread->looks; i++)
+		if (memory_is_behind(self(), thread->look[i]))
+			behind[count++] = thread->look[i];
+	if (count)
+		memory_catch_up(behind[engine_choose(count)]);
+}
+
 void quire_port_relax(struct quire_cpu *cpu)
 {
 	struct thread_state *thread = here();
@@ -245,8 +258,7 @@ void quire_port_relax(struct quire_cpu *cpu)
 	machine_now->relaxing--;
 	if (thread->changed_at)
 		engine_touch(thread->changed_at, TOUCH_AWAIT);
-	for (unsigned i = 0; i < thread->looks; i++)
-		memory_catch_up(thread->look[i]);
+	catch_up(thread);
 	thread->looks = 0;
 	thread->relaxed_at = engine_step_now();
 }
