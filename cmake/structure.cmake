@@ -18,10 +18,14 @@ if(NOT QUIRE_SANITIZE AND NOT QUIRE_COVERAGE)
 	quire_structure_test(warnings)
 	quire_structure_test(habits)
 	quire_structure_test(documents)
+	quire_structure_test(zoo)
 	if(Python3_FOUND)
 		add_test(NAME planted.patches_apply COMMAND ${Python3_EXECUTABLE}
 			${PROJECT_SOURCE_DIR}/tests/planted/planted.py --check ${PROJECT_SOURCE_DIR})
 		quire_test_properties(planted.patches_apply)
+		add_test(NAME mutation.patches_apply COMMAND ${Python3_EXECUTABLE}
+			${PROJECT_SOURCE_DIR}/tests/mutation/mutation.py --check ${PROJECT_SOURCE_DIR})
+		quire_test_properties(mutation.patches_apply)
 	endif()
 	add_test(NAME structure.install COMMAND sh ${PROJECT_SOURCE_DIR}/tests/structure/install.sh
 		${CMAKE_COMMAND} ${PROJECT_BINARY_DIR} ${PROJECT_SOURCE_DIR})

@@ -66,8 +66,8 @@ void table_replace(struct quire *quire, struct folio *parent, unsigned index, st
 {
 	quire_assert(!parent->table.dead);
 	child->table.level = (uint8_t)(parent->table.level - 1);
-	child->table.owed =
-		parent->table.owed; /* there may have been a table before, whose pages are not flushed */
+	/* There may have been a table here before, of whose pages a flush is owed. */
+	child->table.owed = parent->table.owed;
 	parent->table.used++;
 	/*
 	 * Release: the table is empty, or filled by a split, before anybody can walk into it. Pairs with the

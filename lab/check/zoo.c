@@ -74,6 +74,10 @@ const struct zoo_safeguard zoo[] = {
 	{ "fill-recheck", NULL, "BASE-1", "two faults set one entry, and a page is lost", "fault-vs-fault",
 	  2 },
 	{ "anon-once", NULL, "BASE-4", "a mapping gets two lineages at once", "first-faults", 2 },
+	{ "anon-mapped", "CVE-2022-42703", "BASE-4",
+	  "a page that is mapped nowhere leads to an owner that is gone", "rmap-vs-munmap", 2 },
+	{ "anon-grace", NULL, "BASE-4", "an owner is freed while a walk takes a reference to it",
+	  "rmap-vs-munmap", 2 },
 	{ "copy-locked", NULL, "BASE-5", "the kernel copies from a frame that is another page by now",
 	  "copy-vs-dontneed", 2 },
 	/* Files */
@@ -91,6 +95,11 @@ const struct zoo_safeguard zoo[] = {
 	{ "get-not-free", NULL, "BASE-4", "a free page gets a reference", "truncate-vs-read", 2 },
 	{ "index-grace", NULL, "BASE-5", "a search goes down a freed node", "truncate-vs-read", 2 },
 	{ "folio-waited", NULL, "BASE-8", "who waits for a page is not woken", "truncate-vs-fault", 2 },
+	{ "clear-exchange", NULL, "PIN-8",
+	  "hardware sets a dirty bit in an entry that has been read and is then emptied", "clear-vs-dirty",
+	  2 },
+	{ "dirty-mark", NULL, "PIN-8", "a dirty bit goes with its entry, and the page is taken for clean",
+	  "clear-vs-dirty", 2 },
 	{ "writeback-protect", NULL, "BASE-5",
 	  "a store after a sync leaves no trace, and is never written out", "sync-vs-store", 2 },
 	/* Secondary MMUs */

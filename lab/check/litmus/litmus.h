@@ -174,6 +174,7 @@ enum litmus_operation {
 	OP_COPY_TO,
 	OP_PEEK,
 	OP_POKE,
+	OP_RMAP,
 	OP_READV,
 	OP_WRITEV,
 	OP_RUN,

@@ -406,6 +406,7 @@ static const struct operation operations[] = {
 	{ "copy_to", OP_COPY_TO, ON_MM, at_address_value, 8, 0 },
 	{ "peek", OP_PEEK, HAS_RESULT | ON_MM, at_address, 8, 0 },
 	{ "poke", OP_POKE, ON_MM, at_address_value, 8, 0 },
+	{ "rmap", OP_RMAP, HAS_RESULT | ON_MM, at_address, 0, 0 },
 	{ "process_vm_readv", OP_READV, HAS_RESULT | ON_MM, of_readv, 0, 0 },
 	{ "process_vm_writev", OP_WRITEV, HAS_RESULT | ON_MM, of_readv, 0, 0 },
 	{ "run", OP_RUN, IN_LINE | SCHEDULED, of_run, 0, 0 },

@@ -7,6 +7,9 @@
  */
 #include "lab/check/worker/worker.h"
 
+#include "core/base/list.h"
+#include "core/space/mm.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -308,7 +311,8 @@ static void do_exit(const struct act *a)
 	if (!a->mm)
 		return;
 	if (name == run->world.current[a->column]) {
-		quire_cpu_leave(*a->cpu);
+		if (!run->world.idle[a->column])
+			quire_cpu_leave(*a->cpu);
 		run->world.current[a->column] = -1;
 	}
 	put_mm(run, a->cpu, name, a->column);
@@ -338,6 +342,47 @@ static void do_kernel_access(const struct act *a)
 	set_moved(a, moved == 8, word);
 }
 
+struct count_mappings {
+	struct rmap_visit visit;
+	struct folio *folio;
+	uint64_t count;
+};
+
+static bool count_mapping(struct rmap_visit *visit, struct quire_cpu **cpu, struct rmap_node *node,
+			  quire_vaddr va, uint64_t pages)
+{
+	struct count_mappings *mappings = container_of(visit, struct count_mappings, visit);
+	struct cursor cursor;
+
+	(void)pages;
+	if (cursor_open(&cursor, *cpu, node->as, va, CURSOR_READ, NULL, NULL))
+		return true;
+	mappings->count += entry_folio(node->as->quire, cursor.entry) == mappings->folio;
+	cursor_close(&cursor);
+	return true;
+}
+
+/* What reclaim will do: with a reference to a page, look who maps it. Mappings come and go meanwhile. */
+static void do_rmap(const struct act *a)
+{
+	struct count_mappings mappings = { .visit.node = count_mapping };
+	struct cursor cursor;
+
+	if (!cursor_open(&cursor, *a->cpu, &a->mm->as, a->start & QUIRE_PAGE_MASK, CURSOR_READ, NULL, NULL)) {
+		mappings.folio = entry_folio(a->mm->quire, cursor.entry);
+		if (mappings.folio)
+			folio_get(mappings.folio);
+		cursor_close(&cursor);
+	}
+	if (mappings.folio) {
+		folio_lock(a->cpu, mappings.folio);
+		rmap_walk_folio(a->cpu, mappings.folio, &mappings.visit);
+		folio_unlock(*a->cpu, mappings.folio);
+		folio_put(*a->cpu, mappings.folio);
+	}
+	set_moved(a, mappings.folio != NULL, mappings.count);
+}
+
 static void do_process_vm(const struct act *a)
 {
 	const struct litmus_statement *s = a->s;
@@ -365,12 +410,14 @@ static void do_run(const struct act *a)
 	}
 	quire_cpu_run(*a->cpu, mm);
 	a->run->world.current[a->column] = a->s->name;
+	a->run->world.idle[a->column] = false;
 }
 
 static void do_leave(const struct act *a)
 {
 	if (a->run->world.current[a->column] < 0)
 		return;
+	a->run->world.idle[a->column] = a->s->op == OP_IDLE;
 	if (a->s->op == OP_IDLE) {
 		quire_cpu_idle(*a->cpu);
 		return;
@@ -557,6 +604,7 @@ static void (*const doers[OPS])(const struct act *a) = {
 	[OP_COPY_TO] = do_kernel_access,
 	[OP_PEEK] = do_kernel_access,
 	[OP_POKE] = do_kernel_access,
+	[OP_RMAP] = do_rmap,
 	[OP_READV] = do_process_vm,
 	[OP_WRITEV] = do_process_vm,
 	[OP_RUN] = do_run,

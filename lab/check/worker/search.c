@@ -117,6 +117,7 @@ static void finish(void *data)
 	run->holds = run->litmus->condition && condition_holds(run, run->litmus->condition);
 	run->end = state_text(run);
 	run->has_ended = true;
+	check_stores(run);
 	drop_references(run, mms, &mm_count);
 	for (unsigned i = 0; i < run->litmus->name_count; i++)
 		if (run->files[i])

@@ -45,6 +45,7 @@ struct world {
 	uint64_t registers[LITMUS_CPUS][LITMUS_REGISTERS];
 	uint32_t reached[LITMUS_CPUS], faulted[LITMUS_CPUS]; /* labels */
 	uint8_t signals[LITMUS_CPUS][LITMUS_LABELS];
+	bool idle[LITMUS_CPUS];
 	int current[LITMUS_CPUS]; /* name of the mm that it runs or idles in, -1: none */
 	struct quire_mm *mms[LITMUS_NAMES];
 	uint64_t held[LITMUS_NAMES];  /* a bit for each column that has a reference */
@@ -109,6 +110,7 @@ void world_create(struct run *run);
 quire_vaddr va_of(const struct run *run, const struct litmus_address *address, const uint64_t *registers);
 uint64_t file_position(const struct litmus_address *address);
 void put_mm(struct run *run, struct quire_cpu **cpu, int name, unsigned holder);
+void check_stores(struct run *run); /* at an execution's end: a clean page is what its store has */
 
 /* ---- interpret.c --------------------------------------------------------------------------------------- */
 

@@ -10,6 +10,8 @@
  */
 #include "lab/check/worker/worker.h"
 
+#include "core/store/file.h"
+
 #include <quire/port.h>
 
 #include <errno.h>
@@ -113,6 +115,40 @@ static const struct quire_store backing_store = {
 	.resize = backing_resize,
 	.punch = backing_punch,
 };
+
+/*
+ * BASE-5: a page that is not dirty is what the store has, or a store through a mapping has left no trace. (One that
+ * may be written through a mapping is dirty.)
+ */
+static void check_store(struct run *run, int index)
+{
+	struct quire_file *file = run->files[index];
+	const struct backing *backing = file->data;
+	struct quire_cpu *cpu = *machine_cpu(run->machine, 0);
+	uint64_t size = quire_file_size(file);
+
+	for (uint64_t page = 0; page * QUIRE_PAGE_SIZE < size && page < backing->pages; page++) {
+		uint64_t left = size - page * QUIRE_PAGE_SIZE;
+		struct folio *folio = file_find(cpu, file, page);
+
+		if (!folio)
+			continue;
+		if ((folio_flags(folio) & (FOLIO_UPTODATE | FOLIO_DIRTY)) == FOLIO_UPTODATE &&
+		    memcmp(folio_memory(file->quire, folio), backing->bytes + page * QUIRE_PAGE_SIZE,
+			   left < QUIRE_PAGE_SIZE ? left : QUIRE_PAGE_SIZE))
+			engine_violation(
+				"a store is lost: page %lu of %s is clean, and not what its store has",
+				(unsigned long)page, run->litmus->names[index].name);
+		folio_put(cpu, folio);
+	}
+}
+
+void check_stores(struct run *run)
+{
+	for (unsigned i = 0; i < run->litmus->name_count; i++)
+		if (run->files[i] && run->litmus->names[i].stored)
+			check_store(run, (int)i);
+}
 
 enum { BACKING_SPARE_PAGES = 4 };
 
@@ -320,6 +356,7 @@ static void start_columns(struct run *run)
 		if (column->mm < 0)
 			continue;
 		quire_cpu_run(*machine_cpu(run->machine, i), run->world.mms[column->mm]);
+		run->world.idle[i] = column->lazy;
 		if (column->lazy)
 			quire_cpu_idle(*machine_cpu(run->machine, i));
 	}
