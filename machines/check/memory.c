@@ -404,7 +404,14 @@ static void begin_native(unsigned what, uintptr_t address, const void *code)
 		return;
 	}
 	memory_begin_step(what, address, code, tso_is_drained, memory_self());
-	tso_touch_drained(engine_self());
+}
+
+/* The place itself first: by that a step is known to witnesses, and to whoever waits for a change of it. */
+static void touch_native(uintptr_t address, unsigned bytes, enum touch_mode mode)
+{
+	touch(address, bytes, mode);
+	if (memory.config.model == MEMORY_TSO)
+		tso_touch_drained(engine_self());
 }
 
 uint64_t memory_load(uintptr_t address, unsigned bytes, int order, const void *code)
@@ -439,7 +446,7 @@ void memory_store(uintptr_t address, unsigned bytes, uint64_t value, int order, 
 		return;
 	}
 	begin_native(MEMORY_STEP_STORE, address, code);
-	touch(address, bytes, TOUCH_WRITE);
+	touch_native(address, bytes, TOUCH_WRITE);
 	race_check(address, bytes, RACE_ATOMIC_WRITE, code);
 	memory_place(address, bytes)->message = clock_of_store(order);
 	memory_native_store(address, bytes, value);
@@ -466,7 +473,7 @@ uint64_t memory_rmw(uintptr_t address, unsigned bytes, enum memory_operation ope
 	if (memory.config.model == MEMORY_WEAK)
 		return weak_rmw(address, bytes, operation, operand, order, code);
 	begin_native(MEMORY_STEP_RMW, address, code);
-	touch(address, bytes, is_count(operation, order, code) ? TOUCH_ADD : TOUCH_WRITE);
+	touch_native(address, bytes, is_count(operation, order, code) ? TOUCH_ADD : TOUCH_WRITE);
 	race_check(address, bytes, RACE_ATOMIC_WRITE, code);
 	struct place *place = memory_place(address, bytes);
 	clock_take(order, place->message);
@@ -499,7 +506,7 @@ bool memory_compare_exchange(uintptr_t address, unsigned bytes, uint64_t *expect
 		return weak_compare_exchange(address, bytes, expected, desired, success, failure, code);
 	begin_native(MEMORY_STEP_COMPARE_EXCHANGE, address, code);
 	bool done = memory_native_load(address, bytes) == *expected;
-	touch(address, bytes, done ? TOUCH_WRITE : TOUCH_READ);
+	touch_native(address, bytes, done ? TOUCH_WRITE : TOUCH_READ);
 	race_check(address, bytes, done ? RACE_ATOMIC_WRITE : RACE_ATOMIC_READ, code);
 	struct place *place = memory_place(address, bytes);
 	clock_take(done ? success : failure, place->message);
@@ -533,7 +540,7 @@ void memory_wide(uintptr_t address, const void *code)
 		return;
 	begin_native(MEMORY_STEP_RMW, address, code);
 	for (unsigned at = 0; at < 16; at += WORD) {
-		touch(address + at, WORD, TOUCH_WRITE);
+		touch_native(address + at, WORD, TOUCH_WRITE);
 		if (memory.config.model == MEMORY_WEAK)
 			weak_plain_write(memory_place(address + at, WORD));
 	}
