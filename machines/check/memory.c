@@ -624,6 +624,7 @@ void memory_full(void)
 	expect_drained();
 	if (memory.config.model == MEMORY_WEAK)
 		weak_fence();
+	engine_touch(FULL_FENCES, TOUCH_WRITE);
 	clock_acquire(FULL_FENCES);
 	clock_release(FULL_FENCES);
 }

@@ -67,6 +67,11 @@ struct memory_config {
 	 */
 	void *walked;
 	size_t walked_bytes;
+	/*
+	 * WEAK: how often the same code may read the same old store while its thread stores nothing; 0:
+	 * twice. Then it reads a later one: stores become visible in finite time, and waiting loops end.
+	 */
+	unsigned patience;
 	void *data;
 };
 

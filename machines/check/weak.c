@@ -122,15 +122,18 @@ static void put_behind(struct place *place, uint32_t at, uint32_t store)
 		weak.store[s].position = weak.store[weak.store[s].before].position + 1;
 }
 
-static void note_access(struct place *place, uint32_t store, bool is_write, uint32_t event)
+static void note_access(struct place *place, uint32_t store, bool is_write, uint32_t event, const void *code)
 {
 	unsigned self = engine_self();
+	uint64_t stores = memory.thread[self].stores;
 	uint32_t epoch = memory.thread[self].now.at[self], fences = weak_order_fences(self);
 	struct access *last = place->accesses == NONE ? NULL : &weak.access[place->accesses];
 
 	if (last && !is_write && last->thread == self && last->epoch == epoch && last->store == store &&
-	    last->fences == fences && last->event == event)
+	    last->fences == fences && last->event == event && last->code == code && last->stores == stores) {
+		last->times++;
 		return;
+	}
 	weak.access = memory_grow(weak.access, &weak.access_room, weak.accesses, sizeof(*weak.access));
 	weak.access[weak.accesses] = (struct access){
 		.next = place->accesses,
@@ -140,6 +143,9 @@ static void note_access(struct place *place, uint32_t store, bool is_write, uint
 		.event = event,
 		.thread = (uint8_t)self,
 		.is_write = is_write,
+		.code = code,
+		.stores = stores,
+		.times = 1,
 	};
 	place->accesses = weak.accesses++;
 }
@@ -167,7 +173,7 @@ static uint32_t native_store(struct place *place)
 
 void weak_plain_write(struct place *place)
 {
-	note_access(place, native_store(place), true, NONE);
+	note_access(place, native_store(place), true, NONE, NULL);
 }
 
 void weak_hardware_write(struct place *place)
@@ -215,6 +221,30 @@ static uint32_t floor_of(const struct place *place)
 	if ((self->is_handler || self->is_interrupted) && floor_by(place, covers_alone) != found)
 		clock_touch_partner();
 	return found;
+}
+
+/*
+ * Stores become visible in finite time: a loop that has read an old one often enough without storing anything
+ * reads it no more.
+ */
+static bool is_stale(const struct place *place, uint32_t store, const void *code)
+{
+	unsigned self = engine_self(), patience = memory.config.patience ? memory.config.patience : 2;
+
+	if (weak.store[store].behind == NONE)
+		return false;
+	for (uint32_t i = place->accesses; i != NONE; i = weak.access[i].next) {
+		const struct access *access = &weak.access[i];
+
+		if (access->thread != self)
+			continue;
+		if (access->is_write || access->store != store ||
+		    access->stores != memory.thread[self].stores)
+			return false;
+		if (access->code == code)
+			return access->times >= patience;
+	}
+	return false;
 }
 
 /* Another read-modify-write has read it. */
@@ -274,7 +304,7 @@ static enum touch_mode mixed(const struct place *place, enum touch_mode mode)
 {
 	if (!memory_is_mixed(place->address, place->bytes))
 		return mode;
-	return mode == TOUCH_LOOK ? TOUCH_READ : TOUCH_WRITE;
+	return mode == TOUCH_LOOK || mode == TOUCH_READ ? TOUCH_READ : TOUCH_WRITE;
 }
 
 static void touch(const struct place *place, enum touch_mode mode)
@@ -312,6 +342,8 @@ static void read_from(const struct place *place, uint32_t at, enum touch_mode mo
 	/* A handler and whom it interrupts conflict everywhere. */
 	if (memory_self()->partner == store->thread && memory.thread[store->thread].partner == engine_self())
 		return;
+	if (mode == TOUCH_READ || mode == TOUCH_WRITE)
+		return;
 	if (mode != TOUCH_SWAP || !(store->is_rmw || is_walked(place->address)))
 		engine_touch(location_of(store), TOUCH_AWAIT);
 }
@@ -326,11 +358,12 @@ static struct place *begin(unsigned what, uintptr_t address, unsigned bytes, con
 	return place;
 }
 
-static uint64_t read_store(struct place *place, uint32_t store, int order, enum touch_mode mode)
+static uint64_t read_store(struct place *place, uint32_t store, int order, enum touch_mode mode,
+			   const void *code)
 {
 	weak_order_commit(place, weak_at(store), order);
 	read_from(place, store, mode);
-	note_access(place, store, false, weak_order_event(order));
+	note_access(place, store, false, weak_order_event(order), code);
 	clock_take(order, weak.store[store].message);
 	engine_note(weak.store[store].value);
 	return weak.store[store].value;
@@ -349,7 +382,7 @@ static uint32_t write_behind(struct place *place, uint32_t at, uint64_t value, i
 	uint32_t new = new_store(&store);
 
 	put_behind(place, at, new);
-	note_access(place, new, true, event);
+	note_access(place, new, true, event, NULL);
 	engine_touch(location_of(&store), TOUCH_SIGNAL);
 	weak.store[new].message = is_rmw ? clock_of_rmw(order, weak.store[at].message)
 					 : clock_of_store(order);
@@ -363,17 +396,20 @@ uint64_t weak_load(uintptr_t address, unsigned bytes, int order, const void *cod
 {
 	struct place *place = begin(MEMORY_STEP_LOAD, address, bytes, code);
 	uint32_t floor = floor_of(place);
+	enum touch_mode mode = TOUCH_LOOK;
 	struct choice_list list = { 0 };
 
-	touch(place, TOUCH_LOOK);
 	race_check(address, bytes, RACE_ATOMIC_READ, code);
 	for (uint32_t s = place->last;; s = weak.store[s].before) {
-		if (weak_order_allows(place, weak_at(s), order))
+		if (is_stale(place, s, code))
+			mode = TOUCH_READ; /* it could be read before the later ones were made */
+		else if (weak_order_allows(place, weak_at(s), order))
 			add_choice(&list, s);
 		if (s == floor)
 			break;
 	}
-	return read_store(place, choose_source(&list), order, TOUCH_LOOK);
+	touch(place, mode);
+	return read_store(place, choose_source(&list), order, mode, code);
 }
 
 void weak_store(uintptr_t address, unsigned bytes, uint64_t value, int order, const void *code)
@@ -435,19 +471,23 @@ bool weak_compare_exchange(uintptr_t address, unsigned bytes, uint64_t *expected
 	struct place *place = begin(MEMORY_STEP_COMPARE_EXCHANGE, address, bytes, code);
 	uint32_t floor = floor_of(place);
 	struct choice_list list = { 0 };
-	bool may_succeed = false;
+	bool may_succeed = false, is_impatient = false;
 
 	for (uint32_t s = place->last;; s = weak.store[s].before) {
 		bool succeeds = weak.store[s].value == *expected;
 
-		if (succeeds ? !is_consumed(s) && weak_order_allows(place, weak_behind(s), success)
-			     : weak_order_allows(place, weak_at(s), failure))
+		if (!succeeds && is_stale(place, s, code))
+			is_impatient = true;
+		else if (succeeds ? !is_consumed(s) && weak_order_allows(place, weak_behind(s), success)
+				  : weak_order_allows(place, weak_at(s), failure))
 			add_choice(&list, s);
 		may_succeed |= succeeds;
 		if (s == floor)
 			break;
 	}
 	enum touch_mode mode = may_succeed ? TOUCH_SWAP : TOUCH_LOOK;
+	if (is_impatient)
+		mode = may_succeed ? TOUCH_WRITE : TOUCH_READ;
 	touch(place, mode);
 	uint32_t at = choose_source(&list);
 	bool done = weak.store[at].value == *expected;
@@ -455,7 +495,7 @@ bool weak_compare_exchange(uintptr_t address, unsigned bytes, uint64_t *expected
 	if (done)
 		modify(place, at, desired, success);
 	else
-		*expected = read_store(place, at, failure, mode);
+		*expected = read_store(place, at, failure, mode, code);
 	return done;
 }
 
@@ -495,7 +535,7 @@ void weak_catch_up(struct place *place)
 	touch(place, TOUCH_LOOK);
 	weak_order_commit(place, weak_at(next), MO_RELAXED);
 	read_from(place, next, TOUCH_LOOK);
-	note_access(place, next, false, NONE);
+	note_access(place, next, false, NONE, NULL);
 }
 
 void weak_fence(void)

@@ -27,6 +27,9 @@ struct access {
 	uint32_t event;	 /* it is itself seq_cst, NONE */
 	uint8_t thread;
 	bool is_write;
+	uint32_t times;	 /* it read the same, at the same place, since its thread's last store */
+	uint64_t stores; /* of its thread, before */
+	const void *code;
 };
 
 struct store *weak_store_at(uint32_t store);

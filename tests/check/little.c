@@ -219,6 +219,7 @@ struct engine_counts little_search(const struct little *program, enum memory_mod
 		.finish = finish,
 		.ended = ended,
 		.is_walked = program->is_walked,
+		.patience = LITTLE_OPS, /* all loads are made at a few places */
 	};
 
 	running.program = program;

@@ -76,6 +76,7 @@ struct run_result run(const struct run *run)
 		.changed = run->changed,
 		.is_exempt = run->is_exempt,
 		.name = name,
+		.patience = run->patience,
 		.walked = run_arena,
 		.walked_bytes = run->is_walked ? sizeof(run_arena) : 0,
 	};

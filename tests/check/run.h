@@ -32,8 +32,9 @@ struct run {
 	void (*ended)(const char *violation); /* may be NULL */
 	void (*changed)(void *data, uintptr_t address, size_t bytes);
 	bool (*is_exempt)(void *data, uintptr_t address);
-	bool is_walked; /* hardware looks at all of it, or so the memory model is told */
-	bool may_stop;	/* need not be complete: the first violation ends it */
+	bool is_walked;	   /* hardware looks at all of it, or so the memory model is told */
+	unsigned patience; /* memory.h */
+	bool may_stop;	   /* need not be complete: the first violation ends it */
 };
 
 struct run_result {
