@@ -9,6 +9,9 @@
  * program that reads it sees data that was never its own. (The core's debug builds write poison of their own
  * over the first bytes, with the same upper half, and look for it later.)
  *
+ * Nothing may lead to a frame that dies: no entry of a table, no root that a CPU has loaded, and of tables none that a
+ * CPU may have cached.
+ *
  * Seen here is what reaches memory (memory.h's changed); the core is not asked.
  *
  * A large folio's frames live with its head: its order is set before its count leaves zero, and still is when
@@ -19,6 +22,8 @@
 #include "inside.h"
 
 #include "../../core/phys/frames.h"
+
+#include "../softmmu/x86.h"
 
 enum { CORE_POISON_BYTES = 32 }; /* core/phys/folio.c */
 
@@ -80,6 +85,27 @@ static void check_root(unsigned cpu, quire_pfn table)
 			thread_name(cpu), (unsigned long)table, thread_name(actor()), engine_step_now());
 }
 
+/* Whatever leads to the frames must have gone before. */
+static void check_unmapped(quire_pfn head, unsigned order)
+{
+	const struct machine *machine = machine_now;
+
+	for (quire_pfn table = 1; table < machine->config.frames; table++) {
+		const uint64_t *entry = (const void *)address_of(machine, table);
+
+		if (folio_at(table)->kind != FOLIO_TABLE || !life_of(table)->alive)
+			continue;
+		for (unsigned i = 0; i < QUIRE_TABLE_ENTRIES; i++) {
+			quire_pfn pfn = (entry[i] & X86_FRAME_MASK) >> X86_FRAME_SHIFT;
+
+			if ((entry[i] & X86_P) && pfn >= head && pfn < head + (1ul << order))
+				violation("frame %lu is given back by %s while %s leads there", (unsigned long)pfn,
+					  thread_name(actor()),
+					  machine_describe(machine_now, (uintptr_t)&entry[i]));
+		}
+	}
+}
+
 static void died(quire_pfn head, unsigned order)
 {
 	const struct folio *folio = folio_at(head);
@@ -93,6 +119,8 @@ static void died(quire_pfn head, unsigned order)
 		for (unsigned cpu = 0; engine_now && !life_of(head)->parent && cpu < machine_now->cpus; cpu++)
 			check_root(cpu, head);
 	}
+	if (engine_now)
+		check_unmapped(head, order);
 	note(NOTE_GIVEN_BACK, head, order, 0);
 	for (quire_pfn pfn = head; pfn < head + (1ul << order); pfn++) {
 		struct life *life = life_of(pfn);

@@ -45,7 +45,6 @@ struct heap {
 static struct heap *heaps;
 static char *frozen_bytes;
 static size_t frozen_room;
-static uint64_t live, frozen_live;
 
 size_t heap_bytes(void)
 {
@@ -60,7 +59,6 @@ void heap_create(struct machine *machine, char *base)
 		abort();
 	for (unsigned i = 0; i < HEAPS; i++)
 		heaps[i].base = base + (size_t)i * HEAP_BYTES;
-	live = 0;
 }
 
 void heap_destroy(struct machine *machine)
@@ -88,7 +86,6 @@ void heap_freeze(struct machine *machine)
 	memcpy(frozen_bytes, heap->base, frozen_room);
 	for (uint32_t i = 0; i < heap->used; i++)
 		heap->object[i].frozen_freed = heap->object[i].freed;
-	frozen_live = live;
 }
 
 void heap_reset(struct machine *machine)
@@ -106,7 +103,6 @@ void heap_reset(struct machine *machine)
 		heap->touched = false;
 	}
 	memcpy(heaps[OUTSIDE].base, frozen_bytes, frozen_room);
-	live = frozen_live;
 }
 
 void *heap_alloc(size_t bytes, const void *site)
@@ -122,7 +118,6 @@ void *heap_alloc(size_t bytes, const void *site)
 	heap->used += lines;
 	memset(object, 0, (size_t)lines * LINE);
 	memory_forget((uintptr_t)object, (size_t)lines * LINE);
-	live++;
 	return object;
 }
 
@@ -173,15 +168,20 @@ void heap_free(void *object, size_t bytes)
 	if (lock)
 		violation("%s is freed with a lock in it that is held",
 			  machine_describe(machine_now, (uintptr_t)object));
-	heap->object[line].freed = true;
-	heap->touched = heap->touched || line < heap->frozen;
-	live--;
 	/* A race of the free with whoever still uses it is one of a store to all of it. */
 	memory_write((uintptr_t)object, bytes, __builtin_return_address(0));
+	heap->object[line].freed = true;
+	heap->touched = heap->touched || line < heap->frozen;
 	memset(object, FREED, bytes);
 }
 
-uint64_t heap_live(void)
+/* A store. What is loaded from a freed object is poison. */
+void heap_changed(uintptr_t address)
 {
-	return live;
+	uintptr_t start;
+	size_t bytes;
+	bool freed;
+
+	if (heap_find(address, &start, &bytes, &freed) && freed && *(const unsigned char *)address != FREED)
+		violation("%s stores to %s", thread_name(self()), machine_describe(machine_now, address));
 }

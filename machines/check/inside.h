@@ -219,6 +219,7 @@ struct machine {
 	uint64_t objects_at_first;
 
 	uint32_t time, frozen_time;
+	unsigned held;		  /* locks, by all threads */
 	unsigned relaxing;	  /* threads in a short wait */
 	uint8_t interrupts[CPUS]; /* pending, of each target */
 	struct thread_state thread[ENGINE_THREADS + 1];
@@ -288,7 +289,7 @@ void *heap_alloc(size_t bytes, const void *site);
 void heap_free(void *object, size_t bytes);
 /* The object that @address is in: its start, size and state. */
 bool heap_find(uintptr_t address, uintptr_t *start, size_t *bytes, bool *freed);
-uint64_t heap_live(void); /* objects not freed */
+void heap_changed(uintptr_t address);
 
 /*
  * ---- locks.c

@@ -93,6 +93,7 @@ static void hold(uintptr_t at, enum held_how how, unsigned class)
 		violation("%s holds more than %d locks", thread_name(self()), HELD);
 		return;
 	}
+	machine_now->held++;
 	thread->held[thread->held_count++] = (struct held){ at, how, (uint8_t) class,
 							    engine_now ? engine_step_now() : UINT32_MAX };
 	thread->spins += how == HELD_SPIN;
@@ -112,6 +113,7 @@ static uint32_t let_go(uintptr_t at)
 		memmove(&thread->held[i], &thread->held[i + 1],
 			(thread->held_count - i - 1) * sizeof(thread->held[0]));
 		thread->held_count--;
+		machine_now->held--;
 		return held.step;
 	}
 	violation("%s gives back %s, which it does not hold", thread_name(self()),
@@ -343,7 +345,7 @@ void folio_lock_changed(uintptr_t flags, bool locked)
 
 uintptr_t lock_held_within(uintptr_t start, size_t bytes)
 {
-	for (unsigned t = 0; t <= ENGINE_THREADS; t++) {
+	for (unsigned t = 0; machine_now->held && t <= ENGINE_THREADS; t++) {
 		const struct thread_state *thread = &machine_now->thread[t];
 
 		for (unsigned i = 0; i < thread->held_count; i++)
@@ -355,7 +357,7 @@ uintptr_t lock_held_within(uintptr_t start, size_t bytes)
 
 bool locks_are_free(const char **which)
 {
-	for (unsigned t = 0; t <= ENGINE_THREADS; t++) {
+	for (unsigned t = 0; machine_now->held && t <= ENGINE_THREADS; t++) {
 		const struct thread_state *thread = &machine_now->thread[t];
 
 		if (!thread->held_count)

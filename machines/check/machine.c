@@ -210,8 +210,10 @@ static void changed(void *data, uintptr_t address, size_t bytes)
 	relax_changed(address);
 	if (is_physical(machine, address))
 		history_note(address, bytes);
-	else
+	else if (address - (uintptr_t)machine->metadata < machine->metadata_bytes)
 		frames_changed(address);
+	else
+		heap_changed(address);
 }
 
 static bool is_exempt(void *data, uintptr_t address)
@@ -511,7 +513,7 @@ void machine_reset(struct machine *machine)
 	reset_threads(machine);
 	machine->time = machine->frozen_time;
 	machine->calls = 0;
-	machine->relaxing = 0;
+	machine->relaxing = machine->held = 0;
 	memset(machine->interrupts, 0, sizeof(machine->interrupts));
 	machine->grace_waits = 0;
 	machine->grace_batch = NULL;

@@ -16,6 +16,18 @@
  *	then			the speculating walkers, one for each that the file asks for
  *
  * A device has no thread of its own: a column works it (machine_device_*()).
+ *
+ * What is not explored.
+ *
+ *	- A program's own loads and stores act at once: its data has no store buffer, and a store waits until its
+ *	  CPU's is empty. Under TSO an unlock, a wake and an interrupt empty it too.
+ *	- Fills of a TLB that set accessed bits at a moment when nothing uses them: by walkers only.
+ *	- Without rcu_agent no grace period ends before the execution does.
+ *	- A spin lock or a rwlock that is tried: a violation (locks.c).
+ *	- Loads from freed objects are seen if they race with the free or crash on the poison; stores always.
+ *	- What set-up left in TLBs is known from moments between its flushes, not from every change.
+ *
+ * And what is explored that no single CPU does: old upper-level entries after newer ones.
  */
 #ifndef CHECK_MACHINE_H
 #define CHECK_MACHINE_H

@@ -467,6 +467,28 @@ void setup_object(void)
 	words->object = quire_port_alloc(*machine_cpu(scene_machine, 0), sizeof(*words->object));
 }
 
+COLUMN(col_store_to_freed)
+{
+	_Atomic uint64_t *object = quire_port_alloc(*cpu, sizeof(*object));
+
+	if (fault != UNORDERED)
+		atomic_store_explicit(object, 1, memory_order_relaxed);
+	quire_port_free(*cpu, (void *)object, sizeof(*object));
+	if (fault == UNORDERED)
+		atomic_store_explicit(object, 1, memory_order_relaxed);
+}
+
+COLUMN(col_give_back_mapped)
+{
+	struct folio *page = page_of_x();
+
+	atomic_fetch_sub_explicit(&page->maps, 1, memory_order_relaxed);
+	if (fault != NO_FLUSH)
+		atomic_store_explicit(slot_of(X, 0), 0, memory_order_relaxed);
+	tlb_flush(*cpu, as(), X, X + QUIRE_PAGE_SIZE);
+	folio_put(*cpu, page);
+}
+
 COLUMN(col_follow_freed_pointer)
 {
 	struct list {

@@ -63,6 +63,8 @@ COLUMN(col_frames);
 COLUMN(col_use_object);
 COLUMN(col_free_object);
 COLUMN(col_follow_freed_pointer);
+COLUMN(col_store_to_freed);
+COLUMN(col_give_back_mapped); /* its entry still leads there */
 COLUMN(col_device);
 COLUMN(col_change_under_device);
 COLUMN(col_unmap_file_page);

@@ -301,12 +301,25 @@ static void chk_5_use_after_free(void **state)
 {
 	struct scene race = { .setup = setup_object, .column = { col_use_object, col_free_object } };
 	struct scene crash = { .column = { col_follow_freed_pointer } };
+	struct scene store = { .column = { col_store_to_freed } };
 
 	(void)state;
 	broken(UNORDERED, &race, "data race");
 	sound(&race);
 	broken(UNORDERED, &crash, "crashes|freed memory");
 	sound(&crash);
+	broken(UNORDERED, &store, "P0 stores to|(freed)");
+	sound(&store);
+}
+
+/* BASE-3, BASE-4: nothing leads to a frame that is given back. */
+static void base_4_given_back_while_mapped(void **state)
+{
+	struct scene scene = { .column = { col_give_back_mapped }, .without_accounts = true };
+
+	(void)state;
+	broken(NO_FLUSH, &scene, "is given back by P0 while entry");
+	sound(&scene);
 }
 
 int main(int argc, char **argv)
@@ -337,6 +350,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(base_4_leaks),
 		cmocka_unit_test(chk_5_wrong_frees),
 		cmocka_unit_test(chk_5_use_after_free),
+		cmocka_unit_test(base_4_given_back_while_mapped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
