@@ -16,5 +16,6 @@ int command_record(int argc, char **argv);
 int command_replay(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_fuzz(int argc, char **argv);
+int command_fuzz_check(int argc, char **argv); /* with --check */
 
 #endif

@@ -2,7 +2,7 @@
  * fuzz.c - `quire fuzz`: random sequences of memory calls on Quire and on the host's kernel, compared.
  *
  * A sequence is a function of the seed and its number, so a run is repeated by its seed and any finding by
- * its bytes.
+ * its bytes. With --check it is something else: concurrent programs (programs.c).
  */
 #define _GNU_SOURCE
 #include "fuzzer.h"
@@ -59,6 +59,7 @@ enum {
 	OPTION_LIST,
 	OPTION_PROGRAM,
 	OPTION_BLIND,
+	OPTION_CHECK,
 };
 
 static const struct argp_option option_table[] = {
@@ -77,6 +78,8 @@ static const struct argp_option option_table[] = {
 	{ "against-itself", OPTION_AGAINST_ITSELF, NULL, 0, "Linux in Quire's place, to check the fuzzer",
 	  0 },
 	{ "blind", OPTION_BLIND, NULL, 0, "Compare mappings and pages at a sequence's end only", 0 },
+	{ "check", OPTION_CHECK, NULL, 0,
+	  "Concurrent programs on the check machine instead (see quire fuzz --check --help)", 0 },
 	{ 0 },
 };
 
@@ -491,6 +494,9 @@ int command_fuzz(int argc, char **argv)
 	static struct run run; /* large, and one to a process */
 	int status;
 
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--check") == 0)
+			return command_fuzz_check(argc, argv);
 	memset(&run, 0, sizeof(run));
 	run.options = (struct options){ .seed = 1, .findings = 1 };
 	argp_err_exit_status = EXIT_USAGE;

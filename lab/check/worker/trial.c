@@ -13,10 +13,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -126,6 +128,21 @@ static void try_all(struct run *run, const struct trial_plan *plan, struct trial
 		try_search(run, out, "pos", SEARCH_BY_POS);
 }
 
+/* A program of its own, but not one that goes on when nobody listens any more. */
+static pid_t fork_trial(void)
+{
+	pid_t parent = getpid(), pid;
+
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			_Exit(EXIT_BROKEN);
+	}
+	return pid;
+}
+
 static void silence(void)
 {
 	int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -223,9 +240,8 @@ void trial_run(const struct trial_plan *plan, const uint8_t *bytes, size_t count
 	if (errors < 0)
 		errors = memfd_create("said", MFD_CLOEXEC);
 	*shared = (struct trial){ .kind = TRIAL_CLEAN };
-	fflush(NULL);
 
-	pid_t pid = fork();
+	pid_t pid = fork_trial();
 
 	if (pid == 0)
 		child(plan, text, shared, errors);
@@ -280,8 +296,7 @@ static int in_child(const struct trial_plan *plan, const char *text, const struc
 	static struct run run;
 	pid_t pid;
 
-	fflush(NULL);
-	pid = fork();
+	pid = fork_trial();
 	if (pid)
 		return wait_for(pid);
 	if (!tells)
