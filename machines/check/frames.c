@@ -9,8 +9,8 @@
  * program that reads it sees data that was never its own. (The core's debug builds write poison of their own
  * over the first bytes, with the same upper half, and look for it later.)
  *
- * Nothing may lead to a frame that dies: no entry of a table, no root that a CPU has loaded, and of tables none that a
- * CPU may have cached.
+ * Nothing may lead to a frame that dies: no entry of a table, no root that a CPU has loaded, and of tables
+ * none that a CPU may have cached.
  *
  * Seen here is what reaches memory (memory.h's changed); the core is not asked.
  *
@@ -99,8 +99,8 @@ static void check_unmapped(quire_pfn head, unsigned order)
 			quire_pfn pfn = (entry[i] & X86_FRAME_MASK) >> X86_FRAME_SHIFT;
 
 			if ((entry[i] & X86_P) && pfn >= head && pfn < head + (1ul << order))
-				violation("frame %lu is given back by %s while %s leads there", (unsigned long)pfn,
-					  thread_name(actor()),
+				violation("frame %lu is given back by %s while %s leads there",
+					  (unsigned long)pfn, thread_name(actor()),
 					  machine_describe(machine_now, (uintptr_t)&entry[i]));
 		}
 	}

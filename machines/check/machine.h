@@ -5,7 +5,7 @@
  * One machine exists at a time. Its memory, metadata and small objects lie in one arena. Set-up runs once,
  * unscheduled; machine_freeze() keeps the arena as it then is, and every execution begins with a copy.
  *
- *	machine_create -> set-up through Quire's calls -> machine_freeze -> engine_run: reset, threads, finish
+ *	machine_create -> set-up through Quire's calls -> machine_freeze -> engine_run: reset, threads, end
  *
  * Threads of the search, in this order:
  *
@@ -19,8 +19,8 @@
  *
  * What is not explored.
  *
- *	- A program's own loads and stores act at once: its data has no store buffer, and a store waits until its
- *	  CPU's is empty. Under TSO an unlock, a wake and an interrupt empty it too.
+ *	- A program's own loads and stores act at once: its data has no store buffer, and a store waits until
+ *	  its CPU's is empty. Under TSO an unlock, a wake and an interrupt empty it too.
  *	- Fills of a TLB that set accessed bits at a moment when nothing uses them: by walkers only.
  *	- Without rcu_agent no grace period ends before the execution does.
  *	- A spin lock or a rwlock that is tried: a violation (locks.c).

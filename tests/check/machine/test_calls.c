@@ -1,0 +1,58 @@
+/*
+ * test_calls.c - the core itself on the check machine: small races, explored completely, every account exact.
+ *
+ * The races that matter are litmus files; these two show that the machine and the core go together, in each
+ * memory model. SCENE_VERBOSE=1 says how large they are and how fast.
+ */
+#include "calls_threads.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+static struct scene_result run(struct scene scene, enum memory_model model)
+{
+	scene.config.model = model;
+	struct scene_result got = scene_run(&scene, SEARCH_SOURCE);
+	assert_string_equal(got.violation, "");
+	assert_true(got.counts.complete);
+	assert_int_equal(got.found[0], 0);
+	return got;
+}
+
+static void base_3_munmap_against_a_store(void **state)
+{
+	struct scene scene = { .column = { col_munmap, col_store_and_load } };
+
+	(void)state;
+	for (enum memory_model model = MEMORY_SC; model <= MEMORY_WEAK; model++) {
+		struct scene_result got = run(scene, model);
+
+		assert_true(got.found[1] > 0 && got.found[2] > 0 && got.found[3] > 0);
+	}
+}
+
+static void base_1_fork_against_a_store(void **state)
+{
+	struct scene scene = { .setup = setup_fork, .column = { col_fork, col_store } };
+
+	(void)state;
+	for (enum memory_model model = MEMORY_SC; model <= MEMORY_WEAK; model++) {
+		struct scene_result got = run(scene, model);
+
+		assert_true(got.found[1] > 0 && got.found[2] > 0);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(base_3_munmap_against_a_store),
+		cmocka_unit_test(base_1_fork_against_a_store),
+	};
+
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
