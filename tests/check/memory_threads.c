@@ -145,6 +145,47 @@ void stores_and_locks_thread(unsigned thread)
 	test_unlock();
 }
 
+/* A loop that waits, and one that does not: it knows that what it waits for has happened. */
+void waiting_thread(unsigned thread)
+{
+	if (!thread) {
+		store(0, 1);
+		return;
+	}
+	while (!load(0))
+		test_wait();
+	seen[0] = load(0);
+}
+
+void spinning_thread(unsigned thread)
+{
+	if (!thread) {
+		store(0, 1);
+		store(1, 1);
+		return;
+	}
+	if (!load(1))
+		return;
+	while (!load(0))
+		;
+	seen[0] = 1;
+}
+
+/* The thread, and its interrupt handler. */
+void interrupted_thread(unsigned thread)
+{
+	(void)thread;
+	store(0, 1);
+	seen[1] = load(1);
+	store(0, 2);
+}
+
+void handle(void)
+{
+	seen[0] = load(0);
+	store(1, 1);
+}
+
 /* Two locks, a word in each section; a third thread looks at both. */
 void publish_thread(unsigned thread)
 {

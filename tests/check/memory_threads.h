@@ -19,5 +19,11 @@ void wide_exchange_thread(unsigned thread);
 void stores_thread(unsigned thread);
 void stores_and_locks_thread(unsigned thread);
 void publish_thread(unsigned thread);
+void waiting_thread(unsigned thread);
+void spinning_thread(unsigned thread);
+void interrupted_thread(unsigned thread);
+void handle(void);
+
+void test_wait(void); /* for a change of line 0 */
 
 #endif

@@ -34,6 +34,8 @@ static void reset(void *data)
 	(void)data;
 	memset(run_arena, 0, sizeof(run_arena));
 	memory_begin();
+	if (running->prepare)
+		running->prepare();
 }
 
 static void body(void *data, unsigned thread)
@@ -65,7 +67,7 @@ static void ended(void *data, const char *violation)
 struct run_result run(const struct run *run)
 {
 	struct run_result out = { 0 };
-	unsigned buffers = run->model == MEMORY_TSO ? run->threads : 0;
+	unsigned buffers = run->model == MEMORY_TSO ? run->threads - run->handlers : 0;
 	struct memory_config memory = {
 		.model = run->model,
 		.base = run_arena,

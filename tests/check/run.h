@@ -27,6 +27,8 @@ struct run {
 	enum engine_search search;
 	unsigned bound;
 	unsigned threads;
+	unsigned handlers; /* of these, the last so many are interrupt handlers: they have no store buffer */
+	void (*prepare)(void); /* before each execution; may be NULL */
 	void (*thread)(unsigned thread);
 	void (*finish)(void);		      /* may be NULL; what is buffered has reached memory */
 	void (*ended)(const char *violation); /* may be NULL */

@@ -228,6 +228,87 @@ static void chk_3_locks_publish(void **state)
 	}
 }
 
+/* ---- waits --------------------------------------------------------------------------------------------- */
+
+static bool is_changed(void *argument)
+{
+	(void)argument;
+	return run_arena[0].word != 0 || memory_is_behind(1, (uintptr_t)&run_arena[0].word);
+}
+
+void test_wait(void)
+{
+	engine_begin(HARDWARE + 2, is_changed, NULL);
+	engine_touch((uintptr_t)&run_arena[0].word, TOUCH_AWAIT);
+	memory_catch_up((uintptr_t)&run_arena[0].word);
+}
+
+/*
+ * CHK-3: waiting loops end under every model: who has not seen a change that has happened goes on to see it.
+ */
+static void chk_3_waiting_loops_end(void **state)
+{
+	(void)state;
+	ALL_MODELS(model)
+	{
+		search(waiting_thread, 2, model);
+		assert_int_equal(found[0], BIT(1));
+		search(spinning_thread, 2, model);
+		assert_int_equal(found[0], BIT(0) | BIT(1));
+	}
+}
+
+/* ---- interrupts ---------------------------------------------------------------------------------------- */
+
+static bool is_free_for_interrupts(void *argument)
+{
+	(void)argument;
+	return memory_is_drained(0);
+}
+
+static void prepare_interrupt(void)
+{
+	engine_interrupts(1, 0);
+}
+
+static void with_handler_thread(unsigned thread)
+{
+	if (!thread) {
+		interrupted_thread(thread);
+		return;
+	}
+	engine_begin(HARDWARE + 3, is_free_for_interrupts, NULL);
+	engine_touch(7, TOUCH_WRITE);
+	engine_interrupt_enter();
+	memory_join(0);
+	handle();
+	memory_resume(0);
+	engine_interrupt_leave();
+}
+
+/*
+ * CHK-3, CHK-4: a handler comes at one point of its CPU's program, whatever the model: before it all, behind
+ * it none.
+ */
+static void chk_4_interrupts(void **state)
+{
+	(void)state;
+	ALL_MODELS(model)
+	{
+		struct run this = { .model = model,
+				    .threads = 2,
+				    .handlers = 1,
+				    .prepare = prepare_interrupt,
+				    .thread = with_handler_thread,
+				    .finish = collect };
+
+		found_pairs = 0;
+		run(&this);
+		/* What it reads of line 0 and whether its store of line 1 is seen: 01 11 10 20. */
+		assert_int_equal(found_pairs, BIT(1) | BIT(9) | BIT(8) | BIT(16));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -237,6 +318,8 @@ int main(void)
 		cmocka_unit_test(chk_4_hardware_sees),
 		cmocka_unit_test(chk_3_release_waits_for_the_buffer),
 		cmocka_unit_test(chk_3_locks_publish),
+		cmocka_unit_test(chk_3_waiting_loops_end),
+		cmocka_unit_test(chk_4_interrupts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
