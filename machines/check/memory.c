@@ -279,7 +279,7 @@ void cell_renew(struct cell *cell)
 	cell->mask = 0;
 }
 
-static bool overlap(const struct place *place, uintptr_t address, size_t bytes)
+bool memory_overlaps(const struct place *place, uintptr_t address, size_t bytes)
 {
 	return place->address < address + bytes && address < place->address + place->bytes;
 }
@@ -300,7 +300,7 @@ struct place *memory_place(uintptr_t address, unsigned bytes)
 
 		if (place->address == address && place->bytes == bytes)
 			return place;
-		if (overlap(place, address, bytes)) {
+		if (memory_overlaps(place, address, bytes)) {
 			message = clock_merge(message, memory.config.model == MEMORY_WEAK
 							       ? weak_last_message(place)
 							       : place->message);
@@ -363,7 +363,7 @@ static void histories_end(uintptr_t address, size_t bytes)
 		if (!cell_is_current(cell))
 			continue;
 		for (uint32_t i = cell->place; i != NONE; i = memory.place[i].next)
-			if (overlap(&memory.place[i], address, bytes))
+			if (memory_overlaps(&memory.place[i], address, bytes))
 				weak_plain_write(&memory.place[i]);
 	}
 }
@@ -563,15 +563,9 @@ void memory_hardware_touch(uintptr_t address, unsigned bytes, enum touch_mode mo
 	if (memory.config.model == MEMORY_TSO)
 		tso_touch(address, bytes, mode, ENGINE_THREADS);
 	else if (memory.config.model == MEMORY_WEAK)
-		weak_hardware_touch(address, bytes, mode);
+		weak_hardware(address, bytes, mode);
 	else
 		memory_touch_marked(address, bytes, mode, 0);
-	struct cell *cell = memory_cell(address);
-	if (memory.config.model != MEMORY_WEAK || mode == TOUCH_READ || !cell_is_current(cell))
-		return;
-	for (uint32_t i = cell->place; i != NONE; i = memory.place[i].next)
-		if (overlap(&memory.place[i], address, bytes))
-			weak_hardware_write(&memory.place[i]);
 }
 
 uint64_t memory_hardware_load(uintptr_t address, unsigned bytes)
@@ -654,7 +648,7 @@ static struct place *place_at(uintptr_t address)
 		return NULL;
 	struct cell *cell = memory_cell(address);
 	uint32_t i = cell_is_current(cell) ? cell->place : NONE;
-	while (i != NONE && !overlap(&memory.place[i], address, 1))
+	while (i != NONE && !memory_overlaps(&memory.place[i], address, 1))
 		i = memory.place[i].next;
 	return i == NONE ? NULL : &memory.place[i];
 }

@@ -109,6 +109,7 @@ void *memory_grow(void *array, uint32_t *room, uint32_t count, size_t each);
 /* memory.c */
 void cell_renew(struct cell *cell);
 struct place *memory_place(uintptr_t address, unsigned bytes);
+bool memory_overlaps(const struct place *place, uintptr_t address, size_t bytes);
 void memory_deliver(void); /* the pending plain store */
 void memory_changed(uintptr_t address, unsigned bytes);
 uint64_t memory_native_load(uintptr_t address, unsigned bytes);
@@ -154,9 +155,9 @@ uint64_t weak_rmw(uintptr_t address, unsigned bytes, enum memory_operation opera
 		  int order, const void *code);
 bool weak_compare_exchange(uintptr_t address, unsigned bytes, uint64_t *expected, uint64_t desired,
 			   int success, int failure, const void *code);
-void weak_plain_write(struct place *place);    /* about to happen, by the running thread */
-void weak_hardware_write(struct place *place); /* the same, by nobody: orders nothing */
-void weak_hardware_touch(uintptr_t address, unsigned bytes, enum touch_mode mode);
+void weak_plain_write(struct place *place); /* about to happen, by the running thread */
+/* Hardware looks, or is about to store. */
+void weak_hardware(uintptr_t address, unsigned bytes, enum touch_mode mode);
 bool weak_is_behind(const struct place *place, unsigned thread);
 void weak_catch_up(struct place *place);
 void weak_fence(void); /* seq_cst */

@@ -176,15 +176,6 @@ void weak_plain_write(struct place *place)
 	note_access(place, native_store(place), true, NONE, NULL);
 }
 
-void weak_hardware_write(struct place *place)
-{
-	uint32_t store = native_store(place);
-
-	/* Locked, as hardware's are: it goes on what was there, and carries on its release sequence. */
-	weak.store[store].message = weak.store[weak.store[store].before].message;
-	weak.store[store].is_rmw = true;
-}
-
 typedef bool covers_function(unsigned of, unsigned thread, uint32_t epoch);
 
 static uint32_t floor_by(const struct place *place, covers_function *covers)
@@ -315,14 +306,6 @@ static void touch(const struct place *place, enum touch_mode mode)
 		memory_touch_marked(place->address, place->bytes, TOUCH_WRITE, SEEN_BY_HARDWARE);
 }
 
-void weak_hardware_touch(uintptr_t address, unsigned bytes, enum touch_mode mode)
-{
-	if (is_walked(address))
-		memory_touch_marked(address, bytes, mode, SEEN_BY_HARDWARE);
-	if (mode != TOUCH_READ || !is_walked(address))
-		memory_touch_marked(address, bytes, mode, 0);
-}
-
 static uintptr_t location_of(const struct store *store)
 {
 	return 1ul << 63 | (uintptr_t)store->thread << 48 | store->number;
@@ -346,6 +329,52 @@ static void read_from(const struct place *place, uint32_t at, enum touch_mode mo
 		return;
 	if (mode != TOUCH_SWAP || !(store->is_rmw || is_walked(place->address)))
 		engine_touch(location_of(store), TOUCH_AWAIT);
+}
+
+/* ---- hardware ------------------------------------------------------------------------------------------ */
+
+/* Locked, as hardware's are: it goes on what was there, and carries on its release sequence. */
+static uint32_t hardware_store(struct place *place)
+{
+	uint32_t store = native_store(place);
+
+	weak.store[store].message = weak.store[weak.store[store].before].message;
+	weak.store[store].is_rmw = true;
+	return store;
+}
+
+/* Where hardware is expected, loads find its stores in the history as they find others. */
+static void walked_store(uintptr_t address, unsigned bytes)
+{
+	uint32_t new = hardware_store(memory_place(address, bytes));
+	struct store *store = &weak.store[new];
+
+	store->thread = (uint8_t)engine_self();
+	store->number = (uint32_t)++memory_self()->stores;
+	memory_touch_marked(address, bytes, TOUCH_SWAP, 0);
+	engine_touch(location_of(store), TOUCH_SIGNAL);
+}
+
+void weak_hardware(uintptr_t address, unsigned bytes, enum touch_mode mode)
+{
+	bool walked = is_walked(address);
+
+	if (walked)
+		memory_touch_marked(address, bytes, mode, SEEN_BY_HARDWARE);
+	if (mode == TOUCH_READ) {
+		if (!walked)
+			memory_touch_marked(address, bytes, mode, 0);
+		return;
+	}
+	if (walked && !memory_is_mixed(address, bytes)) {
+		walked_store(address, bytes);
+		return;
+	}
+	memory_touch_marked(address, bytes, mode, 0);
+	struct cell *cell = memory_cell(address);
+	for (uint32_t i = cell_is_current(cell) ? cell->place : NONE; i != NONE; i = memory.place[i].next)
+		if (memory_overlaps(&memory.place[i], address, bytes))
+			hardware_store(&memory.place[i]);
 }
 
 /* ---- accesses ------------------------------------------------------------------------------------------ */
