@@ -21,16 +21,18 @@ struct quire_safeguard {
 };
 
 /*
- * One for each place; the linker gathers them into an array. The alignment is said, or compilers choose a larger one,
- * which leaves holes in it.
+ * One for each place; the linker gathers them into an array. The alignment is said, or compilers choose a
+ * larger one, which leaves holes in it.
  */
-#define QUIRE_SAFEGUARD(which)                                                                                \
-	__extension__({                                                                                       \
-		static struct quire_safeguard here                                                            \
-			__attribute__((section("quire_safeguards"), used, aligned(8))) = { #which, __FILE__,  \
-											   __LINE__, true };  \
-		here.on;                                                                                      \
+/* clang-format off */
+#define QUIRE_SAFEGUARD(which)                                                                   \
+	__extension__({                                                                          \
+		static struct quire_safeguard here                                               \
+			__attribute__((section("quire_safeguards"), used, aligned(8))) = {       \
+				#which, __FILE__, __LINE__, true };                              \
+		here.on;                                                                         \
 	})
+/* clang-format on */
 #else
 #define QUIRE_SAFEGUARD(which) true
 #endif

@@ -34,7 +34,10 @@ static bool entry_allows(const struct cursor *cursor, unsigned flags)
 /* What is asked of the entry, however often the page was faulted in. */
 static unsigned still_asked(unsigned flags)
 {
-	/* The copy may go again before we come to it; who asks for less now writes to the file (CVE-2016-5195). */
+	/*
+	 * The copy may go again before we come to it; who asks for less now writes to the file
+	 * (CVE-2016-5195).
+	 */
 	return !QUIRE_SAFEGUARD(poke_again) && (flags & WAS_FAULTED_IN) ? flags & ~FAULT_WRITE : flags;
 }
 

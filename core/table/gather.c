@@ -114,7 +114,9 @@ void gather_flush(struct quire_cpu *cpu, struct gather *gather)
 	if (!QUIRE_SAFEGUARD(table_after_flush))
 		put_tables(cpu, gather);
 
-	/* CVE-2025-22045: a flush of leaves alone leaves a lazy CPU where it can walk into a table that went. */
+	/*
+	 * CVE-2025-22045: a flush of leaves alone leaves a lazy CPU where it can walk into a table that went.
+	 */
 	if (gather->tables && QUIRE_SAFEGUARD(table_flush))
 		tlb_flush_tables(cpu, gather->as, gather->start, gather->end);
 	else if (gather->start < gather->end)

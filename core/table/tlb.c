@@ -235,7 +235,9 @@ static enum flushed flush_here(struct quire_cpu *cpu, const struct flush *flush)
 			load_empty(cpu, flush->as);
 		return FLUSHED_NOTHING;
 	}
-	/* To go by the root said to be loaded is to miss a flush in the midst of a switch (CVE-2025-37964). */
+	/*
+	 * To go by the root said to be loaded is to miss a flush in the midst of a switch (CVE-2025-37964).
+	 */
 	if (!QUIRE_SAFEGUARD(flush_by_tag) &&
 	    atomic_load_explicit(&tlb->as, memory_order_relaxed) != flush->as)
 		return FLUSHED_NOTHING;

@@ -108,9 +108,9 @@ _Noreturn void quire_port_panic(const char *file, int line, const char *conditio
 bool quire_port_is_here(struct quire_cpu *cpu);
 
 /*
- * Debug builds: the caller has taken a lock of the core's (alone, or shared with other readers; or only tried, and
- * so waited for nobody), or is about to give it back. For a machine that watches in which order locks are taken; it
- * need not do anything.
+ * Debug builds: the caller has taken a lock of the core's (alone, or shared with other readers; or only
+ * tried, and so waited for nobody), or is about to give it back. For a machine that watches in which order
+ * locks are taken; it need not do anything.
  */
 enum quire_lock_note { QUIRE_LOCK_TAKEN, QUIRE_LOCK_SHARED, QUIRE_LOCK_TRIED, QUIRE_LOCK_GIVEN };
 void quire_port_lock_note(const void *lock, enum quire_lock_note note);

@@ -468,12 +468,13 @@ static int run_checks(struct checks *checks)
 
 int command_check(int argc, char **argv)
 {
-	struct check_options options = { .bound = -1, .seed = 1 };
-	struct checks checks = { .options = &options, .json = json_array() };
+	static struct check_options options = { .bound = -1, .seed = 1 };
+	static struct checks checks = { .options = &options }; /* one to a process, and for its whole life */
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
 	options.jobs = cpus < 1 ? 1 : cpus > CHECK_WORKERS / 2 ? CHECK_WORKERS / 2 : (unsigned)cpus;
 	argp_err_exit_status = EXIT_USAGE;
 	argp_parse(&parser, argc, argv, 0, NULL, &options);
+	checks.json = json_array();
 	return options.list ? list_safeguards(&options) : run_checks(&checks);
 }

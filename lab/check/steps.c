@@ -66,7 +66,10 @@ static bool is_end(const char *what)
 	return IS_ONE_OF(what, names);
 }
 
-/* Another CPU has a step at this place, and not both only look. What a CPU's buffer or handler does is its own. */
+/*
+ * Another CPU has a step at this place, and not both only look. What a CPU's buffer or handler does is its
+ * own.
+ */
 static bool is_met(json_t *steps, const json_t *step)
 {
 	const char *where = json_text(step, "where");

@@ -1,15 +1,15 @@
 /*
  * bounded.c - every execution with at most so many preemptions.
  *
- * A preemption takes the CPU from a thread that could have gone on. Most bugs need one or two, and the number of
- * executions with k of them grows only as the k-th power of their length. Pruning DPOR's tree by such a bound
- * would be wrong (the representative of a trace may have more preemptions than its neighbours), so this search
- * does without its order between steps: it tries every place for a preemption, but for those where it cannot
- * matter.
+ * A preemption takes the CPU from a thread that could have gone on. Most bugs need one or two, and the
+ * number of executions with k of them grows only as the k-th power of their length. Pruning DPOR's tree by
+ * such a bound would be wrong (the representative of a trace may have more preemptions than its
+ * neighbours), so this search does without its order between steps: it tries every place for a preemption,
+ * but for those where it cannot matter.
  *
- * A preemption just before a step that touches only what no other thread ever touches in a conflicting way is the
- * same as one just after it. So it is tried only where the step that it puts off is *hot*. Which locations are
- * hot is learnt on the way; when an execution finds new ones, the whole search is begun again.
+ * A preemption just before a step that touches only what no other thread ever touches in a conflicting way
+ * is the same as one just after it. So it is tried only where the step that it puts off is *hot*. Which
+ * locations are hot is learnt on the way; when an execution finds new ones, the whole search is begun again.
  */
 #include "search.h"
 

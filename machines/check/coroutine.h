@@ -2,8 +2,8 @@
  * coroutine.h - stacks that take turns.
  *
  * A switch saves what the calling convention says a callee saves, and nothing else: no signal mask, no system
- * call. It ends in an indirect jump, not a return, so that the processor's return predictor is not led astray:
- * some 5 ns there and back, where swapcontext() takes 300.
+ * call. It ends in an indirect jump, not a return, so that the processor's return predictor is not led
+ * astray: some 5 ns there and back, where swapcontext() takes 300.
  */
 #ifndef CHECK_COROUTINE_H
 #define CHECK_COROUTINE_H
@@ -15,8 +15,8 @@ struct coroutine {
 };
 
 /*
- * Make @coroutine ready to call @body(@argument) on a stack of its own when it is switched to first. @body does
- * not return. An old life on the same stack is forgotten.
+ * Make @coroutine ready to call @body(@argument) on a stack of its own when it is switched to first. @body
+ * does not return. An old life on the same stack is forgotten.
  */
 void coroutine_prepare(struct coroutine *coroutine, void *stack, size_t bytes, void (*body)(void *argument),
 		       void *argument);

@@ -1,10 +1,10 @@
 /*
  * engine.c - one execution: threads that stop before each transition, and who goes on.
  *
- * There is no scheduler thread. A thread that reaches its next transition decides itself who runs, and switches
- * there directly, or simply goes on: a step of the same thread costs no switch at all. The main stack only
- * begins an execution and is switched to when it is over; threads that have not ended then are forgotten where
- * they stand, and begin anew on the same stacks.
+ * There is no scheduler thread. A thread that reaches its next transition decides itself who runs, and
+ * switches there directly, or simply goes on: a step of the same thread costs no switch at all. The main
+ * stack only begins an execution and is switched to when it is over; threads that have not ended then are
+ * forgotten where they stand, and begin anew on the same stacks.
  *
  * Order:   one OS thread. engine_now says that threads run; it is NULL during reset, set-up and finish.
  * Rules:   CHK-2.
@@ -63,7 +63,7 @@ uint32_t engine_step_now(void)
 	return engine_current && engine_current->depth ? engine_current->depth - 1 : 0;
 }
 
-/* ---- how an execution ends ------------------------------------------------------------------------------- */
+/* ---- how an execution ends -------------------------------------------------------------------------- */
 
 static void leave(struct engine *engine, enum verdict verdict)
 {
@@ -111,7 +111,7 @@ static void report_deadlock(struct engine *engine)
 	engine_violation("deadlock: %s", text);
 }
 
-/* ---- who goes on ------------------------------------------------------------------------------------------ */
+/* ---- who goes on ------------------------------------------------------------------------------------ */
 
 static thread_set enabled_now(struct engine *engine)
 {
@@ -280,7 +280,10 @@ static void thread_body(void *argument)
 	coroutine_switch(&engine->thread[self].coroutine, &engine->main);
 }
 
-/* ---- what a step does -------------------------------------------------------------------------------------- */
+/*
+ * ---- what a step does
+ * --------------------------------------------------------------------------------------
+ */
 
 static void touch_again(struct touch *touch, enum touch_mode mode)
 {
@@ -359,7 +362,10 @@ uint32_t engine_seen_before(void)
 	return node->drowsy & ONLY(engine->self) ? node->since[engine->self] : 0;
 }
 
-/* As if the thread had still been asleep when it was picked: if it was picked first, somebody else is to go on. */
+/*
+ * As if the thread had still been asleep when it was picked: if it was picked first, somebody else is to go
+ * on.
+ */
 void engine_seen(void)
 {
 	struct engine *engine = engine_now;
@@ -417,7 +423,10 @@ void engine_interrupt_leave(void)
 	engine->held &= ~ONLY(thread->interrupts);
 }
 
-/* ---- an execution ------------------------------------------------------------------------------------------ */
+/*
+ * ---- an execution
+ * ------------------------------------------------------------------------------------------
+ */
 
 static void prepare(struct engine *engine)
 {
@@ -466,7 +475,10 @@ void engine_execute(struct engine *engine)
 		engine->counts.longest = engine->depth;
 }
 
-/* ---- the engine itself ------------------------------------------------------------------------------------- */
+/*
+ * ---- the engine itself
+ * -------------------------------------------------------------------------------------
+ */
 
 struct engine *engine_create(const struct engine_program *program)
 {

@@ -14,8 +14,8 @@
  * Two steps conflict when both touch one location and at least one of the two modes does not tolerate the
  * other (enum touch_mode). What a step touches may depend on what it reads.
  *
- * Blocking is a condition, not a loop: a thread whose transition is not enabled is not chosen. When nobody can
- * be chosen and somebody has not ended, that is a deadlock, and reported.
+ * Blocking is a condition, not a loop: a thread whose transition is not enabled is not chosen. When nobody
+ * can be chosen and somebody has not ended, that is a deadlock, and reported.
  *
  * The same code path runs unscheduled too (set-up, and the final look at the state): outside a run every call
  * here does nothing but perform itself.
@@ -36,20 +36,20 @@ enum {
 
 /* How a step touches a location, and which other step's touch it commutes with. */
 enum touch_mode {
-	TOUCH_READ,    /* READ */
-	TOUCH_ADD,     /* ADD: a count whose value nobody looks at here */
-	TOUCH_WRITE,   /* nothing */
-	TOUCH_ACQUIRE, /* a lock taken for itself. Nothing; a RELEASE before it is why it could run, no race */
-	TOUCH_SHARE,   /* a lock taken with others, and given back: SHARE, SHARE_END */
+	TOUCH_READ,	 /* READ */
+	TOUCH_ADD,	 /* ADD: a count whose value nobody looks at here */
+	TOUCH_WRITE,	 /* nothing */
+	TOUCH_ACQUIRE,	 /* a lock taken alone. Nothing; a RELEASE before it is why it could run */
+	TOUCH_SHARE,	 /* a lock taken with others, and given back: SHARE, SHARE_END */
 	TOUCH_SHARE_END, /* SHARE, SHARE_END */
 	TOUCH_RELEASE,	 /* like ACQUIRE */
 	TOUCH_SIGNAL,	 /* makes an AWAIT possible: SIGNAL */
 	TOUCH_AWAIT,	 /* was made possible by the SIGNALs before it; never a race */
 	/*
-	 * Where every store stays and a later load may choose it (engine_choose()): whatever a LOOK behind a PUT
-	 * does, one before it cannot do more, so the two need not be tried in the order PUT, LOOK once more the other way
-	 * round; nor need two PUTs. A LOOK before a PUT could have read it: these race. Readers AWAIT the store
-	 * that they read.
+	 * Where every store stays and a later load may choose it (engine_choose()): whatever a LOOK behind
+	 * a PUT does, one before it cannot do more, so the two need not be tried in the order PUT, LOOK
+	 * once more the other way round; nor need two PUTs. A LOOK before a PUT could have read it: these
+	 * race. Readers AWAIT the store that they read.
 	 */
 	TOUCH_LOOK, /* LOOK, and any PUT or SWAP before it */
 	TOUCH_PUT,  /* PUT */
@@ -72,9 +72,10 @@ struct engine_config {
 	double seconds;	     /* stop after so long; 0: no limit */
 	uint64_t seed;	     /* of the random searches */
 	/*
-	 * Work for several processes (SEARCH_SOURCE): the nodes at depth `frontier` are numbered as they are met,
-	 * the same on every run, and each process explores those that it claims. Above, everything is branched over,
-	 * so that no subtree asks for a branch in another's. 0 with shards: a sensible depth; without: no frontier.
+	 * Work for several processes (SEARCH_SOURCE): the nodes at depth `frontier` are numbered as they
+	 * are met, the same on every run, and each process explores those that it claims. Above, everything
+	 * is branched over, so that no subtree asks for a branch in another's. 0 with shards: a sensible
+	 * depth; without: no frontier.
 	 */
 	unsigned frontier;
 	unsigned shard, shards;			     /* claim every shards-th from shard on; shards 0: all */
@@ -101,11 +102,13 @@ struct engine_program {
 	/* An agent (a store buffer, an interrupt) need not end: it is not waited for, and no deadlock. */
 	bool (*is_agent)(void *data, unsigned thread);
 	/*
-	 * For whom a thread works: a store buffer for its CPU. Where one of the two cannot go on, going on with the
-	 * other is no preemption. May be NULL: each for itself.
+	 * For whom a thread works: a store buffer for its CPU. Where one of the two cannot go on, going on
+	 * with the other is no preemption. May be NULL: each for itself.
 	 */
 	unsigned (*works_for)(void *data, unsigned thread);
-	/* What a thread waits for whose transition is not enabled, for the report of a deadlock. May be NULL. */
+	/*
+	 * What a thread waits for whose transition is not enabled, for the report of a deadlock. May be NULL.
+	 */
 	void (*describe_wait)(void *data, unsigned thread, char *out, size_t room);
 };
 
@@ -168,14 +171,14 @@ unsigned engine_self(void);	/* the thread that runs */
 uint32_t engine_step_now(void); /* the number of the step under way; also of the last, when it is over */
 
 /*
- * What the next engine_begin() is about, for witnesses and for random searches: the place in the program, and the
- * location that it will touch, as far as is known (0: not).
+ * What the next engine_begin() is about, for witnesses and for random searches: the place in the program,
+ * and the location that it will touch, as far as is known (0: not).
  */
 void engine_at(const void *code, uintptr_t location);
 
 /*
- * Stop, and go on when chosen: a transition begins. It can be chosen while @enabled(@argument) (NULL: always),
- * which looks at the state and changes nothing. @what is for the trace.
+ * Stop, and go on when chosen: a transition begins. It can be chosen while @enabled(@argument) (NULL:
+ * always), which looks at the state and changes nothing. @what is for the trace.
  */
 void engine_begin(unsigned what, bool (*enabled)(void *argument), void *argument);
 
@@ -186,8 +189,9 @@ void engine_touch(uintptr_t location, enum touch_mode mode);
 unsigned engine_choose(unsigned n);
 
 /*
- * Where stores are kept (TOUCH_LOOK): what this transition does with stores made before step number @returned was seen
- * elsewhere. It chooses among the later ones; if there are none, engine_seen() ends the execution: it is in vain.
+ * Where stores are kept (TOUCH_LOOK): what this transition does with stores made before step number
+ * @returned was seen elsewhere. It chooses among the later ones; if there are none, engine_seen() ends the
+ * execution: it is in vain.
  */
 uint32_t engine_seen_before(void);
 void engine_seen(void);
@@ -195,12 +199,15 @@ void engine_seen(void);
 void engine_note(uint64_t value);	 /* for the trace: what this transition read or wrote */
 void engine_note_code(const void *code); /* for the trace: it turns out to be about this place */
 
-/* Calls @ended whenever a step is over, in its thread, before another thread runs; NULL: no more. For all engines. */
+/*
+ * Calls @ended whenever a step is over, in its thread, before another thread runs; NULL: no more. For all
+ * engines.
+ */
 void engine_on_step(void (*ended)(void));
 
 /*
- * The property does not hold in this execution: @text is kept, the execution ends. Does not return when called
- * by a thread.
+ * The property does not hold in this execution: @text is kept, the execution ends. Does not return when
+ * called by a thread.
  */
 void engine_violation(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -1,26 +1,27 @@
 /*
  * explore.c - the order between steps, and source-DPOR with sleep sets.
  *
- * Two executions that differ only in the order of steps that do not conflict are the same trace: everybody reads
- * the same values. It is enough to run one of each. After each execution the search looks for races: pairs of
- * steps of two threads that conflict, with no other chain of conflicts between them, so that they could have
- * come the other way round.
+ * Two executions that differ only in the order of steps that do not conflict are the same trace: everybody
+ * reads the same values. It is enough to run one of each. After each execution the search looks for races:
+ * pairs of steps of two threads that conflict, with no other chain of conflicts between them, so that they
+ * could have come the other way round.
  *
  *	E:   ... j ......... s ...		j and s race
  *	v:        (what does not come after j) s
  *
- * From the node before j, some execution must begin with a first step of v (a thread of v that waits there for
- * nobody in v: an initial). If one of these is already to be tried there, nothing is added, else one is: that is
- * a source set (Abdulla, Aronis, Jonsson, Sagonas: Optimal dynamic partial order reduction, POPL'14).
+ * From the node before j, some execution must begin with a first step of v (a thread of v that waits there
+ * for nobody in v: an initial). If one of these is already to be tried there, nothing is added, else one
+ * is: that is a source set (Abdulla, Aronis, Jonsson, Sagonas: Optimal dynamic partial order reduction,
+ * POPL'14).
  *
- * Sleep sets keep what was tried from being run again in another order: a thread tried from a node is asleep in
- * what is tried there later, until a step conflicts with the one it took. An execution in which all that could
- * run are asleep is given up.
+ * Sleep sets keep what was tried from being run again in another order: a thread tried from a node is
+ * asleep in what is tried there later, until a step conflicts with the one it took. An execution in which
+ * all that could run are asleep is given up.
  *
- * Three orders are no races, though one step made the other possible: a lock's release and the next acquire, a
- * signal and what waited for it. The race of two that take one lock is between the acquires, whatever lies in
- * between. And an interrupt's steps and those of the thread that it interrupts cannot mix: a race of one within
- * is a race of its beginning.
+ * Three orders are no races, though one step made the other possible: a lock's release and the next
+ * acquire, a signal and what waited for it. The race of two that take one lock is between the acquires,
+ * whatever lies in between. And an interrupt's steps and those of the thread that it interrupts cannot mix:
+ * a race of one within is a race of its beginning.
  *
  * Errors:  out of memory ends the process with status 3.
  * Rules:   CHK-2.
@@ -31,11 +32,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- conflicts ------------------------------------------------------------------------------------------ */
+/* ---- conflicts -------------------------------------------------------------------------------------- */
 
 enum relation { INDEPENDENT, RACE, ORDER };
 
-/* One of them of a location that keeps its stores. Others take part in it as READ and WRITE, in both orders. */
+/*
+ * One of them of a location that keeps its stores. Others take part in it as READ and WRITE, in both orders.
+ */
 static enum relation history_relation(unsigned earlier, unsigned later)
 {
 	bool is_old = earlier >= TOUCH_LOOK && later >= TOUCH_LOOK;
@@ -98,8 +101,8 @@ bool footprints_conflict(const struct touch *a, uint32_t a_count, const struct t
 }
 
 /*
- * A handler and the thread that it interrupts: what the one has seen of a location the other cannot go back behind, so
- * that even where stores are kept all orders of the two differ.
+ * A handler and the thread that it interrupts: what the one has seen of a location the other cannot go back
+ * behind, so that even where stores are kept all orders of the two differ.
  */
 static bool is_one_cpu(const struct engine *engine, unsigned a, unsigned b)
 {
@@ -109,9 +112,10 @@ static bool is_one_cpu(const struct engine *engine, unsigned a, unsigned b)
 enum waking { ASLEEP, DROWSY, AWAKE };
 
 /*
- * Does a step wake who is asleep? Whatever the sleeper does after it must have been seen when it went first. Where
- * stores are kept this goes one way: what a store finds behind a load it also finds before it. And a load that is woken
- * by stores behind it has something new to do only if it reads one of these: it is drowsy.
+ * Does a step wake who is asleep? Whatever the sleeper does after it must have been seen when it went
+ * first. Where stores are kept this goes one way: what a store finds behind a load it also finds before it.
+ * And a load that is woken by stores behind it has something new to do only if it reads one of these: it is
+ * drowsy.
  */
 static enum waking wakes(const struct touch *asleep, uint32_t count, const struct touch *taken,
 			 uint32_t taken_count, bool one_cpu)
@@ -141,7 +145,10 @@ bool event_before(const struct event *earlier, const struct event *later)
 	return later->clock[earlier->thread] > earlier->local;
 }
 
-/* ---- the location table: who touched what last -------------------------------------------------------------- */
+/*
+ * ---- the location table: who touched what last
+ * --------------------------------------------------------------
+ */
 
 static uint32_t hash(uintptr_t location)
 {
@@ -201,7 +208,7 @@ void explore_truncate(struct engine *engine, uint32_t depth)
 	engine->touches = keep;
 }
 
-/* ---- races ---------------------------------------------------------------------------------------------- */
+/* ---- races ------------------------------------------------------------------------------------------ */
 
 struct candidate {
 	uint16_t step;
@@ -261,8 +268,8 @@ static void note_hot(struct engine *engine, const struct candidate *race)
 }
 
 /*
- * The initials of v: the steps after @j that do not come after it, then step @s. A thread's first step in v is
- * one when no other thread's step in v comes before it.
+ * The initials of v: the steps after @j that do not come after it, then step @s. A thread's first step in v
+ * is one when no other thread's step in v comes before it.
  */
 static thread_set initials(struct engine *engine, uint32_t j, uint32_t s)
 {
@@ -335,7 +342,9 @@ static enum relation relation_of(const struct engine *engine, const struct touch
 	return relation(earlier->mode, later->mode);
 }
 
-/* Link the touch behind those of its location, and collect what it meets there, back to what covers the rest. */
+/*
+ * Link the touch behind those of its location, and collect what it meets there, back to what covers the rest.
+ */
 static void meet(struct engine *engine, uint32_t mine, uint16_t *order, struct candidates *races,
 		 struct candidates *locks)
 {
@@ -399,7 +408,10 @@ void explore_step_done(struct engine *engine, uint32_t s)
 	sort(&races);
 	sort(&locks);
 
-	/* First what is immediate, by the order before this step; then the order; then what follows from each. */
+	/*
+	 * First what is immediate, by the order before this step; then the order; then what follows from
+	 * each.
+	 */
 	memcpy(cover, order, sizeof(cover));
 	for (unsigned i = 0; i < races.count; i++) {
 		immediate[i] = !covers(cover, &engine->event[races.at[i].step]);
@@ -422,7 +434,10 @@ void explore_step_done(struct engine *engine, uint32_t s)
 			add_race(engine, &locks.at[i], s);
 }
 
-/* ---- the tree ------------------------------------------------------------------------------------------------ */
+/*
+ * ---- the tree
+ * ------------------------------------------------------------------------------------------------
+ */
 
 /* Of those asleep or tried at the node before, these stay asleep past the step that was taken there. */
 void explore_fall_asleep(struct engine *engine, uint32_t depth)

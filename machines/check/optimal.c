@@ -1,22 +1,23 @@
 /*
  * optimal.c - wakeup trees: the search that never begins an execution in vain.
  *
- * A source set says with which thread the reversal of a race begins, and leaves it to luck what follows: it may
- * run into a thread that sleeps, and be given up. A wakeup tree keeps the whole sequence that reverses the race.
- * Each node has one, an ordered tree of what is still to be tried from there; the search goes down its first
- * branch and hands the branch's children to the node below (Abdulla and others, POPL'14, algorithm 2).
+ * A source set says with which thread the reversal of a race begins, and leaves it to luck what follows: it
+ * may run into a thread that sleeps, and be given up. A wakeup tree keeps the whole sequence that reverses
+ * the race. Each node has one, an ordered tree of what is still to be tried from there; the search goes
+ * down its first branch and hands the branch's children to the node below (Abdulla and others, POPL'14,
+ * algorithm 2).
  *
  *	race j, s of the execution E:   v = the steps of E after j that do not come after j, then s
  *	somebody asleep at j begins v (weakly)?		all of v was seen elsewhere
- *	a branch of j's tree begins v (weakly)?		go down there with the rest of v; a leaf there covers v
+ *	a branch of j's tree begins v (weakly)?		go down there with the rest; a leaf covers v
  *	neither						v becomes the last branch
  *
- * p begins v weakly when its first step in v comes after nothing else in v, or when it is not in v and its next
- * step conflicts with nothing in v.
+ * p begins v weakly when its first step in v comes after nothing else in v, or when it is not in v and its
+ * next step conflicts with nothing in v.
  *
- * The sequences assume that steps make the same choices (engine_choose()) when they are run again. Where they do
- * not, a sequence may not be possible; it is then given up at that point, and the search goes on as source-DPOR
- * would: programs with choices are for SEARCH_SOURCE.
+ * The sequences assume that steps make the same choices (engine_choose()) when they are run again. Where
+ * they do not, a sequence may not be possible; it is then given up at that point, and the search goes on as
+ * source-DPOR would: programs with choices are for SEARCH_SOURCE.
  */
 #include "search.h"
 

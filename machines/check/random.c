@@ -1,9 +1,10 @@
 /*
  * random.c - sampling where the space is too large: PCT and POS.
  *
- * PCT (Burckhardt and others, ASPLOS'10): every thread has a random priority, the highest one that can runs; at
- * `bound` random steps the one that runs gets a priority below all others. A bug that needs d ordering constraints
- * is met with probability at least 1 / (n * k^(d-1)) in one execution of n threads and k steps, for bound = d - 1.
+ * PCT (Burckhardt and others, ASPLOS'10): every thread has a random priority, the highest one that can
+ * runs; at `bound` random steps the one that runs gets a priority below all others. A bug that needs d
+ * ordering constraints is met with probability at least 1 / (n * k^(d-1)) in one execution of n threads and
+ * k steps, for bound = d - 1.
  *
  * POS (Yuan, Yang, Gu, CAV'18): every pending step has a random priority of its own; when one is taken, those
  * that would touch the same location draw again. Executions are then spread over orders of conflicting steps

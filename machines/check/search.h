@@ -9,8 +9,8 @@
  *	witness.c	schedules and steps, to keep and to repeat
  *
  * The tree is never in memory: what is, is the path to the execution under way. node[d] is the state before
- * step d, with what was tried from there and what is still to be tried; event[d] is step d itself. When the next
- * execution branches off at depth d, all before d stays, including the order computed for it: the common
+ * step d, with what was tried from there and what is still to be tried; event[d] is step d itself. When the
+ * next execution branches off at depth d, all before d stays, including the order computed for it: the common
  * beginning is run again, but not analysed again.
  */
 #ifndef CHECK_SEARCH_H
@@ -159,8 +159,8 @@ struct engine {
 };
 
 /*
- * Who goes on at @node if nobody is preempted: the thread of the step before, or where it cannot, one that works for
- * the same; ENGINE_THREADS: neither can, everybody else may.
+ * Who goes on at @node if nobody is preempted: the thread of the step before, or where it cannot, one that
+ * works for the same; ENGINE_THREADS: neither can, everybody else may.
  */
 unsigned search_goes_on(struct engine *engine, const struct node *node);
 

@@ -1,10 +1,10 @@
 /*
  * witness.c - an execution as something to keep: its schedule in one word, and its steps.
  *
- * A schedule is "v1:" and a word for each run of steps of one thread: its number, the steps when there are more
- * than one, and the choices that were not the first, each with the step of the run that made it:
+ * A schedule is "v1:" and a word for each run of steps of one thread: its number, the steps when there are
+ * more than one, and the choices that were not the first, each with the step of the run that made it:
  *
- *	v1:0*12.1.2*3@1=2,0.0	thread 0 twelve steps, thread 1 one, thread 2 three: the second of them chose 2,
+ *	v1:0*12.1.2*3@1=2,0.0	thread 0 twelve steps, thread 1 one, thread 2 three: the second chose 2,
  *				then 0; thread 0 the next
  */
 #include "search.h"

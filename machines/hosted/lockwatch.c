@@ -1,12 +1,13 @@
 /*
  * lockwatch.c - debug builds: in which order locks are taken, over the whole life of a machine.
  *
- * Every lock that a CPU takes makes edges from those that it holds (machines/lockorder). A circle stops the machine
- * and says which classes it goes through, on the first run that takes locks in two orders, however unlikely the
- * deadlock itself. A lock that was only tried is held like the others, but nobody waited for it: no edge leads to it.
+ * Every lock that a CPU takes makes edges from those that it holds (machines/lockorder). A circle stops the
+ * machine and says which classes it goes through, on the first run that takes locks in two orders, however
+ * unlikely the deadlock itself. A lock that was only tried is held like the others, but nobody waited for
+ * it: no edge leads to it.
  *
- * What a lock is, the object that it lies in tells: the objects handed out are kept in a table by their first line,
- * and a lock's is found by going down from it line by line.
+ * What a lock is, the object that it lies in tells: the objects handed out are kept in a table by their
+ * first line, and a lock's is found by going down from it line by line.
  *
  * Under ThreadSanitizer it stays out of the way: its mutex would order what it watches, and hide races.
  *

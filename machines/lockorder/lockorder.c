@@ -1,8 +1,8 @@
 /*
  * lockorder.c - classes of locks; edges, and the search for a way back.
  *
- * A lock does not say what it is. But the port hands out the objects that locks are in, and their size together with
- * the lock's place in it tells (no two of these pairs are alike).
+ * A lock does not say what it is. But the port hands out the objects that locks are in, and their size
+ * together with the lock's place in it tells (no two of these pairs are alike).
  */
 #include "lockorder.h"
 
@@ -62,8 +62,8 @@ static unsigned way(bool shares_a, bool shares_b)
 }
 
 /*
- * A way from @at, which was reached as the lock taken (shared or not), to @goal. @kept: @goal is held shared where
- * the circle began. At each class on the way the one who holds must keep out the one who takes.
+ * A way from @at, which was reached as the lock taken (shared or not), to @goal. @kept: @goal is held
+ * shared where the circle began. At each class on the way the one who holds must keep out the one who takes.
  */
 static bool reaches(const struct lockorder *graph, unsigned at, bool shared, unsigned goal, bool kept,
 		    uint32_t seen, unsigned *via)

@@ -1,6 +1,6 @@
 /*
- * test_litmus_format.c - litmus files: what is read from a good one, and for every kind of mistake in a bad one
- * the place and the words.
+ * test_litmus_format.c - litmus files: what is read from a good one, and for every kind of mistake in a bad
+ * one the place and the words.
  *
  * In the bad ones a $ stands where the mistake must be reported; it is taken out before the text is read.
  */

@@ -1,8 +1,8 @@
 /*
  * test_lockorder.c - locks taken in two orders are reported, deadlock or not.
  *
- * The graph by itself; and the hosted machine of debug builds, which must stop, in a process of its own, when the
- * core's locks are taken in an order that docs/locking.md forbids.
+ * The graph by itself; and the hosted machine of debug builds, which must stop, in a process of its own,
+ * when the core's locks are taken in an order that docs/locking.md forbids.
  */
 #include "../../core/space/mm.h"
 #include "../../machines/hosted/machine.h"
@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- the graph ------------------------------------------------------------------------------------------ */
+/* ---- the graph -------------------------------------------------------------------------------------- */
 
 enum { A = 1, B, C };
 
@@ -51,7 +51,7 @@ static void base_8_readers_close_no_circle(void **state)
 	assert_false(lockorder_add(&graph, A, false, B, false, &via));
 }
 
-/* ---- the hosted machine --------------------------------------------------------------------------------- */
+/* ---- the hosted machine ----------------------------------------------------------------------------- */
 
 #if defined(QUIRE_DEBUG) && !defined(HOSTED_TSAN)
 

@@ -236,7 +236,9 @@ static void widen_to_destination(const struct act *a, quire_vaddr *start, quire_
 	*end = to_end > *end ? to_end : *end;
 }
 
-/* What nobody may do any more by a translation of before, when the call has returned: a bit for each access. */
+/*
+ * What nobody may do any more by a translation of before, when the call has returned: a bit for each access.
+ */
 static unsigned takes_away(const struct litmus_statement *s)
 {
 	enum {

@@ -117,8 +117,8 @@ static const struct quire_store backing_store = {
 };
 
 /*
- * BASE-5: a page that is not dirty is what the store has, or a store through a mapping has left no trace. (One that
- * may be written through a mapping is dirty.)
+ * BASE-5: a page that is not dirty is what the store has, or a store through a mapping has left no trace.
+ * (One that may be written through a mapping is dirty.)
  */
 static void check_store(struct run *run, int index)
 {
