@@ -64,3 +64,10 @@ foreach(source ${tests})
 	add_test(NAME check.${name} COMMAND ${name})
 	quire_test_properties(check.${name})
 endforeach()
+
+# What is brought back is what would be run again.
+if(Python3_FOUND AND TARGET quire_command)
+	add_test(NAME check.again COMMAND ${Python3_EXECUTABLE} ${directory}/again.py $<TARGET_FILE:quire_command>
+		${PROJECT_SOURCE_DIR}/litmus)
+	quire_test_properties(check.again)
+endif()

@@ -8,31 +8,42 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SLOTS = 1 << 14, OBJECTS = SLOTS / 2 }; /* in one execution */
+
 struct object {
 	uintptr_t key;
-	uint32_t execution; /* of another one: free */
 	uint32_t message;
+	uint32_t slot;
 };
 
 static struct {
 	struct clock *message;
 	uint32_t messages, room;
-	struct object *object; /* hash table */
-	uint32_t mask, objects;
+	struct object *object;
+	uint32_t objects, object_room;
+	uint32_t *slot; /* hash table: numbers of objects, or anything: the object says where it is */
 } clocks;
 
 int clock_create(void)
 {
-	clocks.mask = 1023;
-	clocks.object = calloc(clocks.mask + 1, sizeof(*clocks.object));
-	return clocks.object ? 0 : -1;
+	clocks.slot = calloc(SLOTS, sizeof(*clocks.slot));
+	return clocks.slot ? 0 : -1;
 }
 
 void clock_destroy(void)
 {
 	free(clocks.message);
 	free(clocks.object);
+	free(clocks.slot);
 	memset(&clocks, 0, sizeof(clocks));
+}
+
+void clock_image(struct image *image)
+{
+	/* Messages are never changed. */
+	image_add(image, &clocks.messages, sizeof(clocks.messages));
+	image_add(image, &clocks.objects, sizeof(clocks.objects));
+	image_add_array(image, &clocks.object, &clocks.objects, sizeof(*clocks.object));
 }
 
 static uint32_t new_message(const struct clock *clock)
@@ -200,47 +211,46 @@ void clock_touch_partner(void)
 
 /* ---- objects ------------------------------------------------------------------------------------------- */
 
-static struct object *find(uintptr_t key)
+static bool is_taken(uint32_t slot)
 {
-	uint32_t slot = (uint32_t)(key * 0x9e3779b97f4a7c15ul >> 40) & clocks.mask;
+	uint32_t number = clocks.slot[slot];
 
-	while (clocks.object[slot].execution == memory.execution && clocks.object[slot].key != key)
-		slot = (slot + 1) & clocks.mask;
-	return &clocks.object[slot];
+	return number < clocks.objects && clocks.object[number].slot == slot;
 }
 
-static void make_room(void)
+/*
+ * Where @key is, or is to be. Objects are only added: whatever stands on the way to one was there before it,
+ * and when the latest are cut off all ways still lead where they did.
+ */
+static uint32_t slot_of(uintptr_t key)
 {
-	struct object *old = clocks.object;
-	uint32_t size = clocks.mask + 1;
+	uint32_t slot = (uint32_t)(key * 0x9e3779b97f4a7c15ul >> 40) % SLOTS;
 
-	if (clocks.objects * 2 < size)
-		return;
-	clocks.object = calloc(size * 2ul, sizeof(*clocks.object));
-	if (!clocks.object)
-		exit(3);
-	clocks.mask = size * 2 - 1;
-	for (uint32_t i = 0; i < size; i++)
-		if (old[i].execution == memory.execution)
-			*find(old[i].key) = old[i];
-	free(old);
+	while (is_taken(slot) && clocks.object[clocks.slot[slot]].key != key)
+		slot = (slot + 1) % SLOTS;
+	return slot;
 }
 
 void clock_acquire(uintptr_t object)
 {
-	struct object *at = find(object);
+	uint32_t slot = slot_of(object);
 
-	if (at->execution == memory.execution)
-		clock_take(MO_ACQUIRE, at->message);
+	if (is_taken(slot))
+		clock_take(MO_ACQUIRE, clocks.object[clocks.slot[slot]].message);
 }
 
 void clock_release(uintptr_t object)
 {
-	make_room();
-	struct object *at = find(object);
-	if (at->execution != memory.execution) {
-		*at = (struct object){ .key = object, .execution = memory.execution };
-		clocks.objects++;
+	uint32_t slot = slot_of(object);
+
+	if (!is_taken(slot)) {
+		if (clocks.objects == OBJECTS)
+			engine_violation("more than %d locks, words and agents in one execution", OBJECTS);
+		clocks.object = memory_grow(clocks.object, &clocks.object_room, clocks.objects,
+					    sizeof(*clocks.object));
+		clocks.object[clocks.objects] = (struct object){ .key = object, .slot = slot };
+		clocks.slot[slot] = clocks.objects++;
 	}
+	struct object *at = &clocks.object[clocks.slot[slot]];
 	at->message = clock_merge(at->message, clock_publish());
 }

@@ -19,6 +19,7 @@
 #define CHECK_CLOCK_H
 
 #include "engine.h"
+#include "image.h"
 
 struct clock {
 	uint32_t at[ENGINE_THREADS];
@@ -27,6 +28,7 @@ struct clock {
 int clock_create(void);
 void clock_destroy(void);
 void clock_begin(void); /* an execution begins */
+void clock_image(struct image *image);
 
 /* Of the running thread; orders are those of memory.h. */
 uint32_t clock_publish(void);			 /* a release: what it has seen */

@@ -19,6 +19,8 @@
 #include <time.h>
 
 struct engine *engine_now;
+unsigned engine_thread;
+uint64_t engine_accesses;
 
 static void (*step_ended)(void);
 static struct engine *engine_current; /* also while nothing is scheduled, for engine_violation() */
@@ -53,11 +55,6 @@ void *search_grow(void *array, uint32_t *room, uint32_t count, size_t each)
 	return larger;
 }
 
-unsigned engine_self(void)
-{
-	return engine_now ? engine_now->self : 0;
-}
-
 uint32_t engine_step_now(void)
 {
 	return engine_current && engine_current->depth ? engine_current->depth - 1 : 0;
@@ -68,8 +65,8 @@ uint32_t engine_step_now(void)
 static void leave(struct engine *engine, enum verdict verdict)
 {
 	engine->verdict = verdict;
-	if (engine_now && engine->self < ENGINE_THREADS)
-		coroutine_switch(&engine->thread[engine->self].coroutine, &engine->main);
+	if (engine_now && engine_thread < ENGINE_THREADS)
+		coroutine_switch(&engine->thread[engine_thread].coroutine, &engine->main);
 }
 
 void engine_violation(const char *format, ...)
@@ -180,6 +177,7 @@ static unsigned pick(struct engine *engine)
 static void start_step(struct engine *engine, unsigned next)
 {
 	uint32_t step = engine->depth++;
+
 	struct event *event = &engine->event[step];
 	struct thread *thread = &engine->thread[next];
 
@@ -200,7 +198,7 @@ static void start_step(struct engine *engine, unsigned next)
 static void step_done(struct engine *engine)
 {
 	uint32_t step = engine->depth - 1;
-	struct thread *thread = &engine->thread[engine->self];
+	struct thread *thread = &engine->thread[engine_thread];
 
 	if (step >= engine->known)
 		explore_step_done(engine, step);
@@ -211,6 +209,10 @@ static void step_done(struct engine *engine)
 
 static void schedule(struct engine *engine, struct coroutine *from)
 {
+	if (engine->depth == engine->pause_at && from != &engine->main) {
+		coroutine_switch(from, &engine->main); /* a milestone is due */
+		return;
+	}
 	unsigned next = pick(engine);
 
 	if (engine->verdict != RUNNING)
@@ -218,7 +220,7 @@ static void schedule(struct engine *engine, struct coroutine *from)
 	start_step(engine, next);
 	if (from == &engine->thread[next].coroutine)
 		return;
-	engine->self = next;
+	engine_thread = next;
 	coroutine_switch(from, &engine->thread[next].coroutine);
 }
 
@@ -228,8 +230,8 @@ void engine_at(const void *code, uintptr_t location)
 
 	if (!engine)
 		return;
-	engine->thread[engine->self].code = code;
-	engine->thread[engine->self].expects = location;
+	engine->thread[engine_thread].code = code;
+	engine->thread[engine_thread].expects = location;
 	engine->placed = true;
 }
 
@@ -239,7 +241,7 @@ void engine_begin(unsigned what, bool (*enabled)(void *argument), void *argument
 
 	if (!engine)
 		return;
-	unsigned self = engine->self;
+	unsigned self = engine_thread;
 	struct thread *thread = &engine->thread[self];
 	if (!engine->placed) {
 		thread->code = __builtin_return_address(0);
@@ -359,7 +361,7 @@ uint32_t engine_seen_before(void)
 	if (!engine || engine->replaying)
 		return 0;
 	const struct node *node = &engine->node[engine->depth - 1];
-	return node->drowsy & ONLY(engine->self) ? node->since[engine->self] : 0;
+	return node->drowsy & ONLY(engine_thread) ? node->since[engine_thread] : 0;
 }
 
 /*
@@ -370,7 +372,7 @@ void engine_seen(void)
 {
 	struct engine *engine = engine_now;
 	struct node *node = &engine->node[engine->depth - 1];
-	thread_set others = node->enabled & ~node->sleep & ~ONLY(engine->self);
+	thread_set others = node->enabled & ~node->sleep & ~ONLY(engine_thread);
 
 	if (!(node->todo & others))
 		node->todo |= others & -others;
@@ -406,7 +408,7 @@ void engine_interrupt_enter(void)
 
 	if (!engine)
 		return;
-	struct thread *thread = &engine->thread[engine->self];
+	struct thread *thread = &engine->thread[engine_thread];
 	thread->block = (uint16_t)(engine->depth - 1);
 	engine->event[engine->depth - 1].interrupt = thread->block;
 	engine->held |= ONLY(thread->interrupts);
@@ -418,7 +420,7 @@ void engine_interrupt_leave(void)
 
 	if (!engine)
 		return;
-	struct thread *thread = &engine->thread[engine->self];
+	struct thread *thread = &engine->thread[engine_thread];
 	thread->block = NO_STEP;
 	engine->held &= ~ONLY(thread->interrupts);
 }
@@ -431,12 +433,9 @@ void engine_interrupt_leave(void)
 static void prepare(struct engine *engine)
 {
 	engine->depth = 0;
-	engine->verdict = RUNNING;
-	engine->violation[0] = '\0';
 	engine->alive = engine->all;
 	engine->waiting = engine->held = 0;
-	engine->races = 0;
-	engine->placed = engine->in_step = false;
+	engine_accesses = 0;
 	for (unsigned t = 0; t < engine->program.threads; t++) {
 		struct thread *thread = &engine->thread[t];
 
@@ -449,20 +448,36 @@ static void prepare(struct engine *engine)
 	}
 }
 
-void engine_execute(struct engine *engine)
+/* All threads up to their first transitions. */
+static void begin(struct engine *engine)
 {
-	engine_current = engine;
 	prepare(engine);
 	engine->program.reset(engine->program.data);
 	engine_now = engine;
 	engine->preparing = true;
 	for (unsigned t = 0; t < engine->program.threads && engine->verdict == RUNNING; t++) {
-		engine->self = t;
+		engine_thread = t;
 		coroutine_switch(&engine->main, &engine->thread[t].coroutine);
 	}
 	engine->preparing = false;
-	if (engine->verdict == RUNNING) {
-		engine->self = ENGINE_THREADS;
+	engine->pause_at = 0;
+}
+
+void engine_execute(struct engine *engine)
+{
+	engine_current = engine;
+	engine->verdict = RUNNING;
+	engine->violation[0] = '\0';
+	engine->races = 0;
+	engine->placed = engine->in_step = false;
+	if (!milestone_return(engine))
+		begin(engine);
+	uint32_t first = engine->depth;
+	engine_now = engine;
+	while (engine->verdict == RUNNING) {
+		if (engine->depth == engine->pause_at)
+			milestone_set(engine);
+		engine_thread = ENGINE_THREADS;
 		schedule(engine, &engine->main);
 	}
 	engine_now = NULL;
@@ -471,6 +486,8 @@ void engine_execute(struct engine *engine)
 	if (engine->verdict == COMPLETE)
 		engine->program.finish(engine->program.data);
 	engine->counts.transitions += engine->depth;
+	engine->counts.run += engine->depth - first;
+	engine->counts.instrumented += engine_accesses;
 	if (engine->depth > engine->counts.longest)
 		engine->counts.longest = engine->depth;
 }
@@ -510,6 +527,7 @@ void engine_destroy(struct engine *engine)
 	if (engine->stacks)
 		munmap(engine->stacks, (size_t)ENGINE_STACK_BYTES * engine->program.threads);
 	explore_destroy(engine);
+	milestone_destroy(engine);
 	free(engine->node);
 	free(engine->event);
 	free(engine->touch);
@@ -523,6 +541,11 @@ void engine_destroy(struct engine *engine)
 	free(engine);
 	if (engine_current == engine)
 		engine_current = NULL;
+}
+
+uint64_t engine_begun(const struct engine *engine)
+{
+	return engine->runs;
 }
 
 void engine_on_execution(struct engine *engine, void (*ended)(void *data, const char *violation), void *data)

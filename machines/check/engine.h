@@ -83,9 +83,11 @@ struct engine_config {
 	void (*finished)(void *data, uint64_t leaf); /* a claimed one is explored; may be NULL */
 	void *claim_data;
 	bool stop_at_violation; /* the first one ends the search */
+	unsigned spacing; /* steps between two states that are kept (engine_program.image); 0: sensible */
 };
 
 struct engine;
+struct image;
 
 /* What is searched. Called with the engine idle; the state is the program's own affair. */
 struct engine_program {
@@ -110,13 +112,19 @@ struct engine_program {
 	 * What a thread waits for whose transition is not enabled, for the report of a deadlock. May be NULL.
 	 */
 	void (*describe_wait)(void *data, unsigned thread, char *out, size_t room);
+	/*
+	 * All that reset() sets up and steps change (image.h), so that an execution can begin in the midst of
+	 * what it has in common with the one before. NULL: each begins with reset().
+	 */
+	struct image *image;
 };
 
 struct engine_counts {
 	uint64_t executions; /* complete: every thread that must end has ended, or a violation did */
 	uint64_t blocked;    /* begun in vain: every enabled thread was asleep */
 	uint64_t violations;
-	uint64_t transitions, instrumented; /* over all executions; plain accesses seen */
+	uint64_t transitions, instrumented; /* in all executions together; plain accesses */
+	uint64_t run;			    /* of these transitions: the others were brought back */
 	uint64_t longest;		    /* transitions in one execution */
 	double seconds;
 	bool complete; /* the whole space (within the bound) was explored */
@@ -132,6 +140,9 @@ struct engine_step {
 	const void *code;   /* who called: a return address */
 	uint64_t value;	    /* what engine_note() said last */
 };
+
+/* How many executions have begun: something that moves as long as the search does. */
+uint64_t engine_begun(const struct engine *engine);
 
 struct engine *engine_create(const struct engine_program *program);
 void engine_destroy(struct engine *engine);
@@ -167,7 +178,16 @@ size_t engine_hottest(struct engine *engine, struct engine_hot *out, size_t most
 /* The engine that runs on this OS thread, NULL when none does: then nothing is scheduled. */
 extern struct engine *engine_now;
 
-unsigned engine_self(void);	/* the thread that runs */
+/* Plain accesses of the execution under way: whoever sees them counts them here. */
+extern uint64_t engine_accesses;
+
+/* The thread that runs. */
+extern unsigned engine_thread; /* if there is one */
+static inline unsigned engine_self(void)
+{
+	return engine_now ? engine_thread : 0;
+}
+
 uint32_t engine_step_now(void); /* the number of the step under way; also of the last, when it is over */
 
 /*

@@ -94,15 +94,27 @@ void heap_reset(struct machine *machine)
 	for (unsigned t = 0; t < HEAPS; t++) {
 		struct heap *heap = &heaps[t];
 
-		if (heap->used > heap->frozen)
-			memset(&heap->object[heap->frozen], 0,
-			       (heap->used - heap->frozen) * sizeof(heap->object[0]));
 		heap->used = heap->frozen;
 		for (uint32_t i = 0; heap->touched && i < heap->frozen; i++)
 			heap->object[i].freed = heap->object[i].frozen_freed;
 		heap->touched = false;
 	}
 	memcpy(heaps[OUTSIDE].base, frozen_bytes, frozen_room);
+}
+
+/* Of threads, and of what is outside of them. */
+void heap_image(struct machine *machine, struct image *image)
+{
+	for (unsigned t = 0; t < HEAPS; t++) {
+		struct heap *heap = &heaps[t];
+
+		if (t >= machine->threads && t != OUTSIDE)
+			continue;
+		image_add(image, &heap->used, sizeof(heap->used));
+		image_add(image, &heap->touched, sizeof(heap->touched));
+		image_add_some(image, heap->object, &heap->used, sizeof(heap->object[0]));
+		image_add_some(image, heap->base, &heap->used, LINE);
+	}
 }
 
 void *heap_alloc(size_t bytes, const void *site)
@@ -114,7 +126,8 @@ void *heap_alloc(size_t bytes, const void *site)
 	if (!bytes || lines > LINES - heap->used)
 		return NULL;
 	char *object = heap->base + (size_t)heap->used * LINE;
-	heap->object[heap->used] = (struct object){ .bytes = (uint32_t)bytes };
+	memset(&heap->object[heap->used], 0, lines * sizeof(heap->object[0]));
+	heap->object[heap->used].bytes = (uint32_t)bytes;
 	heap->used += lines;
 	memset(object, 0, (size_t)lines * LINE);
 	memory_forget((uintptr_t)object, (size_t)lines * LINE);

@@ -84,6 +84,17 @@ void history_reset(struct machine *machine)
 	h->count = h->frozen_count;
 }
 
+/* Versions are never changed. */
+void history_image(struct machine *machine, struct image *image)
+{
+	struct history *h = &machine->history;
+
+	image_add(image, &h->count, sizeof(h->count));
+	image_add(image, &h->dirty_count, sizeof(h->dirty_count));
+	image_add(image, h->newest, h->words * sizeof(*h->newest));
+	image_add_some(image, h->dirty, &h->dirty_count, sizeof(*h->dirty));
+}
+
 static uint32_t word_of(uintptr_t address)
 {
 	return (uint32_t)((address - (uintptr_t)machine_now->memory) / WORD);

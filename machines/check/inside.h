@@ -20,7 +20,8 @@
  * access) has a number, in the order in which they happen: machine->time.
  *
  * State. What an execution changes is either in the arena and copied back, or in arrays that only grow and
- * are cut to where they were, or stamped with the execution's number and void in the next.
+ * are cut to where they were. All of it is listed for images (machine_image()), from which executions go on
+ * in the midst.
  */
 #ifndef CHECK_INSIDE_H
 #define CHECK_INSIDE_H
@@ -218,26 +219,29 @@ struct machine {
 	struct folio *hog; /* frames taken away so that memory is scarce, linked by lru.next */
 	uint64_t objects_at_first;
 
-	uint32_t time, frozen_time;
+	uint32_t frozen_time;
+	struct life *frozen_life;
+	struct device *device[DEVICES];
+	uint64_t abandoned;
+	quire_pfn probed; /* within a step: does a walk reach this table? */
+	bool probe_hit;
+
+	/* What executions change, see machine_image(). */
+	struct history history;
+	struct life *life;
+	struct mmu mmu[CPUS];
+	struct call call[CALLS];
+	struct thread_state thread[ENGINE_THREADS + 1];
+	/* from here to the end as a whole: */
+	uint32_t calls;
+	struct ipi ipi[ENGINE_THREADS + 1]; /* by sender */
+	uint32_t time;
 	unsigned held;		  /* locks, by all threads */
 	unsigned relaxing;	  /* threads in a short wait */
 	uint8_t interrupts[CPUS]; /* pending, of each target */
-	struct thread_state thread[ENGINE_THREADS + 1];
-	struct ipi ipi[ENGINE_THREADS + 1]; /* by sender */
-	struct history history;
-	struct life *life, *frozen_life;
-	struct mmu mmu[CPUS];
-	struct call call[CALLS];
-	unsigned calls;
-	struct device *device[DEVICES];
-	/* a grace period */
-	uint32_t grace_waits; /* threads that were in a section when it began */
+	uint32_t grace_waits;	  /* threads that were in a section when the grace period began */
 	struct quire_rcu *grace_batch;
 	bool grace;
-	unsigned walks_left[ENGINE_THREADS];
-	quire_pfn probed; /* does a walk reach this table? */
-	bool probe_hit;
-	uint64_t abandoned;
 };
 
 extern struct machine *machine_now;
@@ -284,6 +288,7 @@ void heap_create(struct machine *machine, char *base);
 size_t heap_bytes(void); /* of all heaps */
 void heap_freeze(struct machine *machine);
 void heap_reset(struct machine *machine);
+void heap_image(struct machine *machine, struct image *image);
 void heap_destroy(struct machine *machine);
 void *heap_alloc(size_t bytes, const void *site);
 void heap_free(void *object, size_t bytes);
@@ -297,6 +302,7 @@ void heap_changed(uintptr_t address);
  */
 
 void locks_reset(struct machine *machine);
+void locks_image(struct image *image);
 void lock_exclusive(unsigned what, uintptr_t lock, enum held_how how);
 bool lock_try_exclusive(unsigned what, uintptr_t lock, enum held_how how);
 void unlock_exclusive(unsigned what, uintptr_t lock);
@@ -339,6 +345,7 @@ int history_create(struct machine *machine);
 void history_destroy(struct machine *machine);
 void history_freeze(struct machine *machine);
 void history_reset(struct machine *machine);
+void history_image(struct machine *machine, struct image *image);
 /* Physical memory [address, address + bytes) may have changed: note it. */
 void history_note(uintptr_t address, size_t bytes);
 const struct version *history_newest(uintptr_t address);
@@ -427,6 +434,7 @@ struct walk_result {
 
 void mmu_freeze(struct machine *machine);
 void mmu_reset(struct machine *machine);
+void mmu_image(struct machine *machine, struct image *image);
 void mmu_destroy(struct machine *machine);
 unsigned mmu_asid(const struct mmu *mmu);
 quire_pfn mmu_root(const struct mmu *mmu);
@@ -488,6 +496,7 @@ enum note_kind {
 
 void note(enum note_kind kind, uint64_t a, uint64_t b, uint64_t c);
 void notes_reset(void);
+void notes_image(struct image *image);
 const char *describe_va(quire_vaddr va);		   /* a few of these at a time are valid */
 unsigned described_pages(quire_vaddr *out, unsigned most); /* those that have names */
 void describe_reset(void);				   /* forget all names */

@@ -32,8 +32,8 @@
 enum { LOCKS = 1024 };
 
 struct lock {
-	uintptr_t at; /* 0: free place */
-	uint32_t epoch;
+	uintptr_t at;
+	uint32_t slot;
 	uint8_t writer;	 /* NOBODY */
 	uint8_t waiting; /* writers that have said so */
 	uint8_t class;
@@ -41,31 +41,39 @@ struct lock {
 	uint32_t readers; /* a bit a thread */
 };
 
+/* Those of this execution; and a hash table of their numbers. A lock says in which place of that it is. */
 static struct lock locks[LOCKS];
-static uint32_t lock_epoch = 1;
+static uint32_t lock_count;
+static uint16_t lock_slots[2 * LOCKS];
 
 void locks_reset(struct machine *machine)
 {
 	(void)machine;
-	lock_epoch++;
+	lock_count = 0;
+}
+
+void locks_image(struct image *image)
+{
+	image_add(image, &lock_count, sizeof(lock_count));
+	image_add_some(image, locks, &lock_count, sizeof(locks[0]));
 }
 
 static struct lock *lock_at(uintptr_t at)
 {
-	uint32_t slot = (uint32_t)(at * 0x9e3779b97f4a7c15ul >> 32) % LOCKS;
+	uint32_t slot = (uint32_t)(at * 0x9e3779b97f4a7c15ul >> 32) % (2 * LOCKS);
 
-	for (uint32_t tries = 0; tries < LOCKS; tries++, slot = (slot + 1) % LOCKS) {
-		struct lock *lock = &locks[slot];
-
-		if (lock->epoch == lock_epoch && lock->at == at)
-			return lock;
-		if (lock->epoch == lock_epoch)
-			continue;
-		*lock = (struct lock){ .at = at, .epoch = lock_epoch, .writer = NOBODY };
-		return lock;
+	while (lock_slots[slot] < lock_count && locks[lock_slots[slot]].slot == slot) {
+		if (locks[lock_slots[slot]].at == at)
+			return &locks[lock_slots[slot]];
+		slot = (slot + 1) % (2 * LOCKS);
 	}
-	violation("more than %d locks in one execution", LOCKS);
-	return &locks[0];
+	if (lock_count == LOCKS) {
+		violation("more than %d locks in one execution", LOCKS);
+		return &locks[0];
+	}
+	lock_slots[slot] = (uint16_t)lock_count;
+	locks[lock_count] = (struct lock){ .at = at, .slot = slot, .writer = NOBODY };
+	return &locks[lock_count++];
 }
 
 static bool is_free(struct lock *lock)

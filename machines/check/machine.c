@@ -524,6 +524,40 @@ void machine_reset(struct machine *machine)
 	memory_begin();
 }
 
+void machine_image(struct machine *machine, struct image *image)
+{
+	image_add(image, machine->memory, machine->memory_bytes);
+	image_add(image, machine->metadata, machine->metadata_bytes);
+	image_add(image, machine->life, machine->config.frames * sizeof(*machine->life));
+	image_add(image, &machine->calls, sizeof(*machine) - offsetof(struct machine, calls));
+	image_add_some(image, machine->call, &machine->calls, sizeof(machine->call[0]));
+	image_add(image, machine->thread, machine->threads * sizeof(machine->thread[0]));
+	image_add(image, &machine->thread[OUTSIDE], sizeof(machine->thread[0]));
+	heap_image(machine, image);
+	history_image(machine, image);
+	mmu_image(machine, image);
+	locks_image(image);
+	notes_image(image);
+	memory_image(image);
+}
+
+void machine_end_image(struct machine *machine, struct image *image)
+{
+	image_add(image, machine->memory, machine->memory_bytes);
+	image_add(image, machine->metadata, machine->metadata_bytes);
+	heap_image(machine, image);
+	for (unsigned t = 0; t <= ENGINE_THREADS; t++) {
+		struct thread_state *thread = &machine->thread[t];
+
+		if (t >= machine->threads && t != OUTSIDE)
+			continue;
+		image_add(image, &thread->held_count, sizeof(thread->held_count));
+		image_add(image, &thread->rcu_depth, sizeof(thread->rcu_depth));
+		image_add(image, &thread->callbacks, sizeof(thread->callbacks));
+	}
+	image_add(image, &machine->grace_batch, sizeof(machine->grace_batch));
+}
+
 /*
  * ---- the end
  * -------------------------------------------------------------------------------------------------------

@@ -72,8 +72,15 @@ const char *machine_thread_name(struct machine *machine, unsigned thread);
 bool machine_is_agent(struct machine *machine, unsigned thread);
 unsigned machine_works_for(struct machine *machine, unsigned thread); /* engine_program.works_for */
 void machine_reset(struct machine *machine);
-void machine_agent(struct machine *machine, unsigned thread); /* body of the threads that are not CPUs */
+void machine_image(struct machine *machine, struct image *image); /* what that resets, when it is frozen */
+void machine_agent(struct machine *machine, unsigned thread);	  /* body of the threads that are not CPUs */
 void machine_describe_wait(struct machine *machine, unsigned thread, char *out, size_t room);
+
+/*
+ * What machine_finish() looks at, when all threads have ended and memory_settle() was called: executions that
+ * agree in it end alike.
+ */
+void machine_end_image(struct machine *machine, struct image *image);
 
 /* ---- what a CPU's column does: between calls of Quire, as a kernel and its user program would ------- */
 

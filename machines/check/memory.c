@@ -70,9 +70,10 @@ int memory_create(const struct memory_config *config)
 	memory.base = (uintptr_t)config->base;
 	memory.bytes = config->bytes;
 	memory.threads = config->threads;
+	memory.cell_of = reserve(words * sizeof(*memory.cell_of));
 	memory.cell = reserve(words * sizeof(*memory.cell));
 	memory.shape = reserve(words * sizeof(*memory.shape));
-	if (!memory.cell || !memory.shape || clock_create() || race_create()) {
+	if (!memory.cell_of || !memory.cell || !memory.shape || clock_create() || race_create()) {
 		memory_destroy();
 		return -ENOMEM;
 	}
@@ -86,6 +87,8 @@ void memory_destroy(void)
 	size_t words = (memory.bytes + WORD - 1) / WORD;
 
 	engine_on_step(NULL);
+	if (memory.cell_of)
+		munmap(memory.cell_of, words * sizeof(*memory.cell_of));
 	if (memory.cell)
 		munmap(memory.cell, words * sizeof(*memory.cell));
 	if (memory.shape)
@@ -100,8 +103,7 @@ void memory_destroy(void)
 
 void memory_begin(void)
 {
-	memory.execution++;
-	memory.places = 0;
+	memory.cells = memory.places = 0;
 	memory.pending_bytes = 0;
 	clock_begin();
 	race_begin();
@@ -117,9 +119,18 @@ void memory_settle(void)
 			tso_drain(t);
 }
 
-uint64_t memory_instrumented(void)
+void memory_image(struct image *image)
 {
-	return memory.instrumented;
+	image_add(image, &memory.cells, sizeof(memory.cells));
+	image_add(image, &memory.places, sizeof(memory.places));
+	image_add(image, &memory.pending_bytes, sizeof(memory.pending_bytes)); /* of a step: none then */
+	image_add(image, memory.thread, memory.threads * sizeof(memory.thread[0]));
+	image_add_array(image, &memory.cell, &memory.cells, sizeof(*memory.cell));
+	image_add_array(image, &memory.place, &memory.places, sizeof(*memory.place));
+	clock_image(image);
+	race_image(image);
+	tso_image(image);
+	weak_image(image);
 }
 
 /* ---- native memory ------------------------------------------------------------------------------------- */
@@ -272,11 +283,14 @@ uintptr_t memory_address(uintptr_t location)
 
 /* ---- cells and places ---------------------------------------------------------------------------------- */
 
-void cell_renew(struct cell *cell)
+struct cell *memory_new_cell(uintptr_t address)
 {
-	cell->execution = memory.execution;
-	cell->place = cell->more = NONE;
-	cell->mask = 0;
+	uint32_t word = (uint32_t)((address - memory.base) / WORD);
+	struct cell *cell = &memory.cell[memory.cells];
+
+	memory.cell_of[word] = memory.cells++;
+	*cell = (struct cell){ .word = word, .place = NONE, .first = { .more = NONE } };
+	return cell;
 }
 
 bool memory_overlaps(const struct place *place, uintptr_t address, size_t bytes)
@@ -291,10 +305,10 @@ bool memory_overlaps(const struct place *place, uintptr_t address, size_t bytes)
 struct place *memory_place(uintptr_t address, unsigned bytes)
 {
 	struct cell *cell = memory_cell(address);
-	uint32_t message = 0, *link = &cell->place;
 
-	if (!cell_is_current(cell))
-		cell_renew(cell);
+	if (!cell)
+		cell = memory_new_cell(address);
+	uint32_t message = 0, *link = &cell->place;
 	while (*link != NONE) {
 		struct place *place = &memory.place[*link];
 
@@ -326,8 +340,14 @@ void memory_forget(uintptr_t address, size_t bytes)
 		return;
 	if (engine_now && memory.config.model == MEMORY_TSO && tso_holds(engine_self(), address, bytes))
 		tso_settle(address, bytes, __builtin_return_address(0));
-	for (uintptr_t word = address & ~(uintptr_t)(WORD - 1); word < address + bytes; word += WORD)
-		memory_cell(word)->execution = 0;
+	for (uintptr_t word = address & ~(uintptr_t)(WORD - 1); word < address + bytes; word += WORD) {
+		struct cell *cell = memory_cell(word);
+
+		if (!cell)
+			continue;
+		cell->place = NONE;
+		cell->first = (struct record){ .more = NONE };
+	}
 }
 
 /* ---- plain accesses ------------------------------------------------------------------------------------ */
@@ -345,14 +365,19 @@ static size_t clamp(uintptr_t address, size_t bytes)
 	return bytes < room ? bytes : room;
 }
 
-void memory_read(uintptr_t address, size_t bytes, const void *code)
+void memory_new_read(uintptr_t address, size_t bytes, const void *code)
 {
-	if (!memory_is_watched(address))
-		return;
-	memory.instrumented++;
 	bytes = clamp(address, bytes);
 	settle(address, bytes, code);
 	race_check(address, bytes, RACE_READ, code);
+}
+
+void memory_read(uintptr_t address, size_t bytes, const void *code)
+{
+	if (memory_is_watched(address)) {
+		engine_accesses++;
+		memory_new_read(address, bytes, code);
+	}
 }
 
 static void histories_end(uintptr_t address, size_t bytes)
@@ -360,7 +385,7 @@ static void histories_end(uintptr_t address, size_t bytes)
 	for (uintptr_t word = address & ~(uintptr_t)(WORD - 1); word < address + bytes; word += WORD) {
 		struct cell *cell = memory_cell(word);
 
-		if (!cell_is_current(cell))
+		if (!cell)
 			continue;
 		for (uint32_t i = cell->place; i != NONE; i = memory.place[i].next)
 			if (memory_overlaps(&memory.place[i], address, bytes))
@@ -372,11 +397,13 @@ void memory_write(uintptr_t address, size_t bytes, const void *code)
 {
 	if (!memory_is_watched(address))
 		return;
-	memory.instrumented++;
+	engine_accesses++;
 	memory_deliver();
 	bytes = clamp(address, bytes);
-	settle(address, bytes, code);
-	race_check(address, bytes, RACE_WRITE, code);
+	if (bytes > WORD || !memory_is_known(address, (unsigned)bytes, RACE_WRITE)) {
+		settle(address, bytes, code);
+		race_check(address, bytes, RACE_WRITE, code);
+	}
 	if (memory.config.model == MEMORY_WEAK)
 		histories_end(address, bytes);
 	if (memory.config.changed) {
@@ -647,7 +674,7 @@ static struct place *place_at(uintptr_t address)
 	if (!memory_is_watched(address) || memory.config.model != MEMORY_WEAK)
 		return NULL;
 	struct cell *cell = memory_cell(address);
-	uint32_t i = cell_is_current(cell) ? cell->place : NONE;
+	uint32_t i = cell ? cell->place : NONE;
 	while (i != NONE && !memory_overlaps(&memory.place[i], address, 1))
 		i = memory.place[i].next;
 	return i == NONE ? NULL : &memory.place[i];

@@ -21,6 +21,7 @@
 #define CHECK_MEMORY_H
 
 #include "engine.h"
+#include "image.h"
 
 enum memory_model { MEMORY_SC, MEMORY_TSO, MEMORY_WEAK };
 
@@ -150,8 +151,8 @@ bool memory_is_drained(unsigned thread);
  */
 void memory_forget(uintptr_t address, size_t bytes);
 
-/* Plain accesses seen in all executions. */
-uint64_t memory_instrumented(void);
+/* All of this as a state to keep and bring back. Afterwards nothing may be created anew. */
+void memory_image(struct image *image);
 
 /*
  * The address that a location of engine_touch() stands for: some carry a mark of this module's in the upper

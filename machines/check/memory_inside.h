@@ -9,7 +9,10 @@
  *	commute.c	is the result of an addition used?
  *	tsan.c		the names under which compilers call all this
  *
- * One instance; the state of an execution is thrown away by counting executions, not by clearing it.
+ * One instance. The state of an execution is what was added since its beginning: arrays that are cut when the
+ * next begins, and tables that lead into them, whose entries count only if what they lead to says the same.
+ * So nothing has to be cleared, and a state in the midst of an execution is kept by keeping the arrays
+ * (image.h).
  */
 #ifndef CHECK_MEMORY_INSIDE_H
 #define CHECK_MEMORY_INSIDE_H
@@ -26,15 +29,23 @@ enum {
 /* How a plain or atomic access meets others, see race.c. */
 enum race_kind { RACE_READ, RACE_WRITE, RACE_ATOMIC_READ, RACE_ATOMIC_WRITE };
 
-/* Shadow of a word: what of it the running execution has seen. The first record of accesses lies in it. */
-struct cell {
-	uint32_t execution; /* of another one: nothing is known */
-	uint32_t place;	    /* the first atomic here, NONE */
-	uint32_t more;	    /* further records, NONE */
-	uint8_t mask;	    /* bytes; 0: no record */
-	uint8_t kind, thread;
+/* An access that a later one might race with. */
+struct record {
+	uint32_t more; /* further ones of the same word, NONE */
 	uint32_t epoch;
+	uint8_t mask; /* bytes; 0: none */
+	uint8_t kind, thread;
 	const void *code;
+};
+
+/*
+ * A word that the running execution has seen something of. Cells lie one behind the other, as they were
+ * needed; memory.cell_of[] leads from a word to its cell, or anywhere: it is the cell that says whose it is.
+ */
+struct cell {
+	uint32_t word;
+	uint32_t place; /* the first atomic here, NONE */
+	struct record first;
 };
 
 /* An atomic object: an address and a size that atomic accesses of this execution were made with. */
@@ -64,6 +75,7 @@ struct thread_memory {
 	uint8_t partner;
 	uint32_t fences; /* WEAK: weak_order.c, the seq_cst fences that come before; NONE: to be computed */
 	uint64_t stores; /* made, in this execution */
+	uint32_t buffered; /* TSO: in the store buffer now */
 };
 
 struct memory {
@@ -71,15 +83,15 @@ struct memory {
 	uintptr_t base;
 	size_t bytes;
 	unsigned threads;
-	uint32_t execution;
-	struct cell *cell; /* a word each */
-	uint16_t *shape;   /* a word each, over all executions: sizes and offsets seen, see memory_touch() */
+	uint32_t *cell_of; /* a word each */
+	struct cell *cell;
+	uint32_t cells;
+	uint16_t *shape; /* a word each, over all executions: sizes and offsets seen, see memory_touch() */
 	struct place *place;
 	uint32_t places, place_room;
 	struct thread_memory thread[ENGINE_THREADS];
 	uintptr_t pending; /* a plain store that may not have happened when it was seen */
 	size_t pending_bytes;
-	uint64_t instrumented;
 };
 
 extern struct memory memory;
@@ -89,14 +101,27 @@ static inline bool memory_is_watched(uintptr_t address)
 	return engine_now && address - memory.base < memory.bytes;
 }
 
+/* NULL: nothing of the word was seen. */
 static inline struct cell *memory_cell(uintptr_t address)
 {
-	return &memory.cell[(address - memory.base) / WORD];
+	uint32_t word = (uint32_t)((address - memory.base) / WORD), at = memory.cell_of[word];
+
+	return at < memory.cells && memory.cell[at].word == word ? &memory.cell[at] : NULL;
 }
 
-static inline bool cell_is_current(const struct cell *cell)
+/*
+ * The running thread has accessed these bytes so already in this epoch, and nothing of them is on its way to
+ * memory: most plain accesses are such, and there is nothing to do for them.
+ */
+static inline bool memory_is_known(uintptr_t address, unsigned bytes, enum race_kind kind)
 {
-	return cell->execution == memory.execution;
+	const struct cell *cell = memory_cell(address);
+	const struct thread_memory *thread = &memory.thread[engine_thread];
+	unsigned at = address % WORD, mask = ((1u << bytes) - 1) << at;
+
+	return cell && at + bytes <= WORD && cell->first.thread == engine_thread && !thread->buffered &&
+	       cell->first.epoch == thread->now.at[engine_thread] && !(mask & ~cell->first.mask) &&
+	       (cell->first.kind == RACE_WRITE || cell->first.kind == kind);
 }
 
 static inline struct thread_memory *memory_self(void)
@@ -107,10 +132,11 @@ static inline struct thread_memory *memory_self(void)
 void *memory_grow(void *array, uint32_t *room, uint32_t count, size_t each);
 
 /* memory.c */
-void cell_renew(struct cell *cell);
+struct cell *memory_new_cell(uintptr_t address);
 struct place *memory_place(uintptr_t address, unsigned bytes);
 bool memory_overlaps(const struct place *place, uintptr_t address, size_t bytes);
-void memory_deliver(void); /* the pending plain store */
+void memory_new_read(uintptr_t address, size_t bytes, const void *code); /* of what is watched, not known */
+void memory_deliver(void);						 /* the pending plain store */
 void memory_changed(uintptr_t address, unsigned bytes);
 uint64_t memory_native_load(uintptr_t address, unsigned bytes);
 void memory_native_store(uintptr_t address, unsigned bytes, uint64_t value);
@@ -126,10 +152,12 @@ void memory_touch_marked(uintptr_t address, unsigned bytes, enum touch_mode mode
 int race_create(void);
 void race_destroy(void);
 void race_begin(void);
+void race_image(struct image *image);
 void race_check(uintptr_t address, size_t bytes, enum race_kind kind, const void *code);
 
 /* tso.c */
 void tso_begin(void);
+void tso_image(struct image *image);
 void tso_destroy(void);
 bool tso_has_buffer(void);					  /* the running thread has one */
 bool tso_holds(unsigned thread, uintptr_t address, size_t bytes); /* something of the range is buffered */
@@ -146,6 +174,7 @@ void tso_touch(uintptr_t address, unsigned bytes, enum touch_mode mode, unsigned
 
 /* weak.c */
 void weak_begin(void);
+void weak_image(struct image *image);
 void weak_destroy(void);
 void weak_place(struct place *place, uint32_t message);
 uint32_t weak_last_message(const struct place *place);

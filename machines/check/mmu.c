@@ -33,14 +33,21 @@ enum {
 };
 
 struct use {
-	uint64_t key; /* 0: free place */
+	uint64_t key;
+	uint32_t slot;
 	uint32_t at;
 	uint32_t version[SAME];
-	unsigned count;
+	uint32_t count;
 };
 
-static struct use uses[USES], frozen_uses[USES];
-static bool uses_are_dirty;
+/*
+ * Of set-up, then of this execution; and a hash table of their numbers. A use says in which place of that it
+ * is.
+ */
+static struct use uses[USES];
+static uint32_t use_count, frozen_use_count;
+static struct use frozen_uses[USES];
+static uint16_t use_slots[2 * USES];
 
 static void *grow(void *array, uint32_t *room, uint32_t count, size_t each)
 {
@@ -69,8 +76,8 @@ void mmu_freeze(struct machine *machine)
 		machine->mmu[i].frozen_windows = machine->mmu[i].windows;
 		machine->mmu[i].frozen_flushes = machine->mmu[i].flushes;
 	}
-	memcpy(frozen_uses, uses, sizeof(uses));
-	uses_are_dirty = false;
+	frozen_use_count = use_count;
+	memcpy(frozen_uses, uses, use_count * sizeof(uses[0]));
 }
 
 void mmu_reset(struct machine *machine)
@@ -83,9 +90,22 @@ void mmu_reset(struct machine *machine)
 		if (mmu->windows)
 			mmu->window[mmu->windows - 1].to = UINT32_MAX;
 	}
-	if (uses_are_dirty)
-		memcpy(uses, frozen_uses, sizeof(uses));
-	uses_are_dirty = false;
+	use_count = frozen_use_count;
+	memcpy(uses, frozen_uses, use_count * sizeof(uses[0]));
+}
+
+void mmu_image(struct machine *machine, struct image *image)
+{
+	for (unsigned i = 0; i <= machine->cpus; i++) {
+		struct mmu *mmu = &machine->mmu[i];
+
+		image_add(image, &mmu->windows, sizeof(mmu->windows));
+		image_add(image, &mmu->flushes, sizeof(mmu->flushes));
+		image_add_array(image, &mmu->window, &mmu->windows, sizeof(*mmu->window));
+		/* Flushes are never changed. */
+	}
+	image_add(image, &use_count, sizeof(use_count));
+	image_add_some(image, uses, &use_count, sizeof(uses[0]));
 }
 
 void mmu_destroy(struct machine *machine)
@@ -94,7 +114,7 @@ void mmu_destroy(struct machine *machine)
 		free(machine->mmu[i].window);
 		free(machine->mmu[i].flush);
 	}
-	memset(uses, 0, sizeof(uses));
+	use_count = 0;
 }
 
 /*
@@ -280,21 +300,22 @@ static struct use *use_at(unsigned cpu, unsigned asid, quire_vaddr va, unsigned 
 {
 	uint64_t key = (va >> QUIRE_LEVEL_SHIFT(level)) << 16 | cpu << 8 | asid << 4 | level << 2 |
 		       fetch << 1 | 1;
-	uint32_t slot = (uint32_t)(key * 0x9e3779b97f4a7c15ul >> 40) % USES;
+	uint32_t slot = (uint32_t)(key * 0x9e3779b97f4a7c15ul >> 40) % (2 * USES);
 
-	for (unsigned tries = 0; tries < USES; tries++, slot = (slot + 1) % USES) {
-		if (uses[slot].key == key)
-			return &uses[slot];
-		if (uses[slot].key)
-			continue;
-		if (!make)
-			return NULL;
-		uses[slot] = (struct use){ .key = key };
-		uses_are_dirty = true;
-		return &uses[slot];
+	while (use_slots[slot] < use_count && uses[use_slots[slot]].slot == slot) {
+		if (uses[use_slots[slot]].key == key)
+			return &uses[use_slots[slot]];
+		slot = (slot + 1) % (2 * USES);
 	}
-	violation("more than %d pages are used", USES);
-	return NULL;
+	if (!make)
+		return NULL;
+	if (use_count == USES) {
+		violation("more than %d pages are used", USES);
+		return NULL;
+	}
+	use_slots[slot] = (uint16_t)use_count;
+	uses[use_count] = (struct use){ .key = key, .slot = slot };
+	return &uses[use_count++];
 }
 
 /* May the leaf version @index, read last at @read_at, still be what the CPU uses? */
@@ -319,7 +340,6 @@ void mmu_used(struct machine *machine, unsigned cpu, quire_vaddr va, unsigned ac
 
 	if (!use)
 		return;
-	uses_are_dirty = true;
 	use->at = machine->time;
 	use->count = 0;
 	use->version[use->count++] = outcome->hop[outcome->level].version;

@@ -22,6 +22,12 @@ void notes_reset(void)
 	noted = 0;
 }
 
+/* They are only added. */
+void notes_image(struct image *image)
+{
+	image_add(image, &noted, sizeof(noted));
+}
+
 void note(enum note_kind kind, uint64_t a, uint64_t b, uint64_t c)
 {
 	if (!engine_now || noted == NOTES)

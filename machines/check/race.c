@@ -18,13 +18,6 @@
 
 #include <stdlib.h>
 
-struct record {
-	uint32_t next;
-	uint32_t epoch;
-	uint8_t mask, kind, thread;
-	const void *code;
-};
-
 static struct {
 	struct record *record;
 	uint32_t records, room;
@@ -46,6 +39,12 @@ void race_destroy(void)
 void race_begin(void)
 {
 	races.records = 0;
+}
+
+void race_image(struct image *image)
+{
+	image_add(image, &races.records, sizeof(races.records));
+	image_add_array(image, &races.record, &races.records, sizeof(*races.record));
 }
 
 static bool conflict(unsigned a, unsigned b)
@@ -106,46 +105,46 @@ static uint8_t meet(uintptr_t word, const struct record *old, const struct recor
 	return ordered && replaces(new->kind, old->kind) ? old->mask & ~common : old->mask;
 }
 
-static void remember(struct cell *cell, const struct record *new)
+/* The same thread, in the same epoch: nothing can have changed. */
+static bool is_known(const struct record *old, const struct record *new)
 {
-	if (cell->mask) {
-		races.record = memory_grow(races.record, &races.room, races.records, sizeof(*races.record));
-		races.record[races.records] = (struct record){ cell->more, cell->epoch,	 cell->mask,
-							       cell->kind, cell->thread, cell->code };
-		cell->more = races.records++;
-	}
-	cell->mask = new->mask;
-	cell->kind = new->kind;
-	cell->thread = new->thread;
-	cell->epoch = new->epoch;
-	cell->code = new->code;
+	return old->epoch == new->epoch && old->thread == new->thread && !(new->mask & ~old->mask) &&
+	       (old->kind == new->kind || (old->kind == RACE_WRITE && new->kind == RACE_READ));
 }
 
-static void check_word(struct cell *cell, uintptr_t word, const struct record *new)
+/* Before what is known of the word. */
+static void remember(struct cell *cell, const struct record *new)
 {
-	if (!cell_is_current(cell)) {
-		cell_renew(cell);
-		remember(cell, new);
-		return;
+	uint32_t more = cell->first.more;
+
+	if (cell->first.mask) {
+		races.record = memory_grow(races.record, &races.room, races.records, sizeof(*races.record));
+		races.record[races.records] = cell->first;
+		more = races.records++;
 	}
-	if (cell->thread == new->thread && cell->epoch == new->epoch && !(new->mask & ~cell->mask) &&
-	    (cell->kind == new->kind || (cell->kind == RACE_WRITE && new->kind == RACE_READ)))
+	cell->first = *new;
+	cell->first.more = more;
+}
+
+static void check_word(uintptr_t word, const struct record *new)
+{
+	struct cell *cell = memory_cell(word);
+
+	if (!cell)
+		cell = memory_new_cell(word);
+	else if (is_known(&cell->first, new))
 		return;
-	uint32_t *link = &cell->more;
-	while (*link != NONE) {
+	for (uint32_t *link = &cell->first.more; *link != NONE;) {
 		struct record *old = &races.record[*link];
 
 		old->mask = meet(word, old, new);
 		if (old->mask)
-			link = &old->next;
+			link = &old->more;
 		else
-			*link = old->next;
+			*link = old->more;
 	}
-	if (cell->mask) {
-		struct record first = { NONE, cell->epoch, cell->mask, cell->kind, cell->thread, cell->code };
-
-		cell->mask = meet(word, &first, new);
-	}
+	if (cell->first.mask)
+		cell->first.mask = meet(word, &cell->first, new);
 	remember(cell, new);
 }
 
@@ -160,6 +159,6 @@ void race_check(uintptr_t address, size_t bytes, enum race_kind kind, const void
 		unsigned to = end - word < WORD ? (unsigned)(end - word) : WORD;
 
 		new.mask = (uint8_t)((0xffu >> (WORD - to)) & (0xffu << from));
-		check_word(memory_cell(word), word, &new);
+		check_word(word, &new);
 	}
 }

@@ -27,8 +27,7 @@ void random_begin(struct engine *engine)
 	engine->known = engine->replay = 0;
 	engine->touches = engine->choice_count = engine->pool_count = 0;
 	for (unsigned t = 0; t < engine->program.threads; t++)
-		engine->thread[t].priority = LOWEST +
-					     (engine_random(engine) >> 1) % (UINT64_MAX / 2 - LOWEST);
+		engine->priority[t] = LOWEST + (engine_random(engine) >> 1) % (UINT64_MAX / 2 - LOWEST);
 	engine->changes = config->bound < MOST_CHANGES ? config->bound : MOST_CHANGES;
 	uint64_t length = engine->counts.longest ? engine->counts.longest : 100;
 	for (unsigned i = 0; i < engine->changes; i++)
@@ -42,7 +41,7 @@ static unsigned highest(struct engine *engine, thread_set among)
 	for (; among; among &= among - 1) {
 		unsigned t = (unsigned)__builtin_ctz(among);
 
-		if (best == ENGINE_THREADS || engine->thread[t].priority > engine->thread[best].priority)
+		if (best == ENGINE_THREADS || engine->priority[t] > engine->priority[best])
 			best = t;
 	}
 	return best;
@@ -50,7 +49,7 @@ static unsigned highest(struct engine *engine, thread_set among)
 
 static void draw(struct engine *engine, unsigned thread)
 {
-	engine->thread[thread].priority = engine_random(engine);
+	engine->priority[thread] = engine_random(engine);
 }
 
 static unsigned pick_pos(struct engine *engine, const struct node *node)
@@ -73,7 +72,7 @@ unsigned random_pick(struct engine *engine, struct node *node)
 	for (unsigned i = 0; i < engine->changes; i++) {
 		if (engine->change[i] != engine->depth)
 			continue;
-		engine->thread[best].priority = LOWEST - 1 - i;
+		engine->priority[best] = LOWEST - 1 - i;
 		best = highest(engine, node->enabled);
 	}
 	return best;

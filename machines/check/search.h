@@ -7,17 +7,19 @@
  *	bounded.c	at most so many preemptions
  *	random.c	PCT and POS
  *	witness.c	schedules and steps, to keep and to repeat
+ *	milestone.c	states on the way, from which the next execution goes on
  *
  * The tree is never in memory: what is, is the path to the execution under way. node[d] is the state before
  * step d, with what was tried from there and what is still to be tried; event[d] is step d itself. When the
  * next execution branches off at depth d, all before d stays, including the order computed for it: the common
- * beginning is run again, but not analysed again.
+ * beginning is not analysed again, and run again only from the last milestone on.
  */
 #ifndef CHECK_SEARCH_H
 #define CHECK_SEARCH_H
 
 #include "coroutine.h"
 #include "engine.h"
+#include "image.h"
 
 typedef uint32_t thread_set;
 
@@ -91,7 +93,6 @@ struct thread {
 	uint16_t block;	    /* a handler inside: its first step there, NO_STEP: outside */
 	uint8_t works_for;  /* fixed: itself, or whose agent it is */
 	uint8_t interrupts; /* a handler: whom it interrupts; ENGINE_THREADS: nobody */
-	uint64_t priority;  /* random searches */
 };
 
 struct location {
@@ -116,13 +117,15 @@ struct engine {
 	/* the execution */
 	thread_set alive, waiting; /* not ended; of these, with a condition */
 	thread_set held;	   /* main threads that an interrupt holds off */
-	unsigned self;
 	bool preparing;	 /* threads run up to their first transition */
 	uint32_t depth;	 /* steps so far; the one under way is depth - 1 */
 	uint32_t replay; /* so many steps' threads are decided */
 	uint32_t known;	 /* of these, so many are the last execution's: nothing to analyse */
-	bool in_step;	 /* one is under way: it has not met the others yet */
+	bool in_step;	 /* one has begun and is not over */
 	bool placed;	 /* engine_at() was called for the next transition */
+	struct milestone **milestone; /* as many as are valid, and room for more */
+	unsigned milestones, milestone_room;
+	uint32_t pause_at; /* the depth at which the next one is set */
 	uint64_t runs;
 	uint64_t leaves; /* met at the frontier */
 	uint64_t leaf;	 /* the one being explored */
@@ -147,6 +150,7 @@ struct engine {
 	uint32_t races, race_room;
 	bool found_hot;
 	uint64_t random;
+	uint64_t priority[ENGINE_THREADS]; /* random searches */
 	uint32_t change[64], changes; /* PCT: steps at which priorities change */
 	struct engine_hot *hot;
 	size_t hots;
@@ -197,6 +201,12 @@ void optimal_destroy(struct engine *engine);
 
 /* bounded.c */
 bool bounded_next(struct engine *engine);
+
+/* milestone.c */
+void milestone_set(struct engine *engine);
+void milestone_ahead(struct engine *engine);
+bool milestone_return(struct engine *engine);
+void milestone_destroy(struct engine *engine);
 
 /* random.c */
 void random_begin(struct engine *engine);

@@ -51,14 +51,22 @@ void __tsan_vptr_read(void **object)
 
 /* ---- plain accesses ------------------------------------------------------------------------------------ */
 
+static inline void read_plain(uintptr_t address, unsigned bytes, const void *code)
+{
+	if (!memory_is_watched(address))
+		return;
+	engine_accesses++;
+	if (bytes > WORD || !memory_is_known(address, bytes, RACE_READ))
+		memory_new_read(address, bytes, code);
+}
+
 #define PLAIN(name, bytes)                                             \
 	void __tsan_##name##read##bytes(void *address);                \
 	void __tsan_##name##write##bytes(void *address);               \
 	void __tsan_##name##read_write##bytes(void *address);          \
 	void __tsan_##name##read##bytes(void *address)                 \
 	{                                                              \
-		if (memory_is_watched((uintptr_t)address))             \
-			memory_read((uintptr_t)address, bytes, HERE);  \
+		read_plain((uintptr_t)address, bytes, HERE);           \
 	}                                                              \
 	void __tsan_##name##write##bytes(void *address)                \
 	{                                                              \

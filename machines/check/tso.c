@@ -43,10 +43,15 @@ struct buffer {
 	uint64_t oldest, next; /* entries' numbers */
 	uint64_t taken;	       /* by the agent: those before this */
 	uint64_t waited;       /* for those before this, already */
-	struct entry entry[ENTRIES];
 };
 
-static struct buffer *buffers; /* one a thread that has one */
+static struct buffer buffers[ENGINE_THREADS];
+
+/* All of this execution's: none is overwritten. */
+static struct {
+	struct entry *entry;
+	uint32_t room;
+} entries[ENGINE_THREADS];
 
 /* Locations beside addresses, for entry @number of @thread's buffer. */
 static uintptr_t location_of(unsigned what, unsigned thread, uint64_t number)
@@ -78,12 +83,6 @@ void tso_begin(void)
 {
 	unsigned count = memory.config.model == MEMORY_TSO ? memory.config.buffers : 0;
 
-	if (!count)
-		return;
-	if (!buffers)
-		buffers = calloc(ENGINE_THREADS, sizeof(*buffers));
-	if (!buffers)
-		exit(3);
 	for (unsigned t = 0; t < count; t++)
 		buffers[t].oldest = buffers[t].next = buffers[t].taken = buffers[t].waited = 0;
 }
@@ -92,8 +91,16 @@ void tso_destroy(void)
 {
 	handlers = 0;
 	looked_at_count = 0;
-	free(buffers);
-	buffers = NULL;
+	for (unsigned t = 0; t < ENGINE_THREADS; t++) {
+		free(entries[t].entry);
+		entries[t].entry = NULL;
+		entries[t].room = 0;
+	}
+}
+
+void tso_image(struct image *image)
+{
+	image_add(image, buffers, memory.config.buffers * sizeof(buffers[0]));
 }
 
 static struct buffer *buffer_of(unsigned thread)
@@ -101,9 +108,20 @@ static struct buffer *buffer_of(unsigned thread)
 	return thread < memory.config.buffers ? &buffers[thread] : NULL;
 }
 
-static struct entry *entry_at(struct buffer *buffer, uint64_t number)
+static struct entry *entry_at(const struct buffer *buffer, uint64_t number)
 {
-	return &buffer->entry[number % ENTRIES];
+	return &entries[buffer - buffers].entry[number];
+}
+
+static void put_in(struct buffer *buffer, const struct entry *entry)
+{
+	unsigned thread = (unsigned)(buffer - buffers);
+	uint32_t number = (uint32_t)buffer->next++;
+
+	entries[thread].entry = memory_grow(entries[thread].entry, &entries[thread].room, number,
+					    sizeof(*entry));
+	entries[thread].entry[number] = *entry;
+	memory.thread[thread].buffered++;
 }
 
 static bool overlaps(const struct entry *entry, uintptr_t address, size_t bytes)
@@ -116,7 +134,7 @@ static struct entry *youngest(unsigned thread, uintptr_t address, size_t bytes)
 {
 	struct buffer *buffer = buffer_of(thread);
 
-	if (!buffer)
+	if (!buffer || buffer->oldest == buffer->next)
 		return NULL;
 	for (uint64_t i = buffer->next; i-- > buffer->oldest;)
 		if (overlaps(entry_at(buffer, i), address, bytes))
@@ -286,13 +304,13 @@ void tso_store(uintptr_t address, unsigned bytes, uint64_t value, int order, con
 	race_check(address, bytes, RACE_ATOMIC_WRITE, code);
 	engine_touch(location_of(PUT_IN, self, buffer->next), TOUCH_SIGNAL);
 	meet_interrupts(address);
-	*entry_at(buffer, buffer->next++) = (struct entry){
-		.address = address,
-		.value = value,
-		.message = clock_of_store(order),
-		.bytes = (uint8_t)bytes,
-		.code = code,
-	};
+	put_in(buffer, &(struct entry){
+			       .address = address,
+			       .value = value,
+			       .message = clock_of_store(order),
+			       .bytes = (uint8_t)bytes,
+			       .code = code,
+		       });
 }
 
 /* The oldest entry reaches memory. */
@@ -303,6 +321,7 @@ static void take_out(unsigned thread)
 
 	tso_touch(entry.address, entry.bytes, TOUCH_WRITE, thread);
 	buffer->oldest++;
+	memory.thread[thread].buffered--;
 	memory_place(entry.address, entry.bytes)->message = entry.message;
 	memory_native_store(entry.address, entry.bytes, entry.value);
 	engine_note(entry.value);

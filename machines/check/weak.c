@@ -54,6 +54,15 @@ void weak_begin(void)
 	weak_order_begin();
 }
 
+void weak_image(struct image *image)
+{
+	image_add(image, &weak.stores, sizeof(weak.stores));
+	image_add(image, &weak.accesses, sizeof(weak.accesses));
+	image_add_array(image, &weak.store, &weak.stores, sizeof(*weak.store));
+	image_add_array(image, &weak.access, &weak.accesses, sizeof(*weak.access));
+	weak_order_image(image);
+}
+
 void weak_destroy(void)
 {
 	free(weak.store);
@@ -372,7 +381,7 @@ void weak_hardware(uintptr_t address, unsigned bytes, enum touch_mode mode)
 	}
 	memory_touch_marked(address, bytes, mode, 0);
 	struct cell *cell = memory_cell(address);
-	for (uint32_t i = cell_is_current(cell) ? cell->place : NONE; i != NONE; i = memory.place[i].next)
+	for (uint32_t i = cell ? cell->place : NONE; i != NONE; i = memory.place[i].next)
 		if (memory_overlaps(&memory.place[i], address, bytes))
 			hardware_store(&memory.place[i]);
 }

@@ -48,6 +48,7 @@ static inline uint32_t weak_behind(uint32_t store)
 
 /* weak_order.c */
 void weak_order_begin(void);
+void weak_order_image(struct image *image);
 void weak_order_destroy(void);
 uint32_t weak_order_fences(unsigned thread); /* the set of fences that come before what it does next */
 /* May the running thread access @place at @point with this order, as far as the order of seq_cst goes? */

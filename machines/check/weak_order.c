@@ -53,12 +53,14 @@ struct fences {
 };
 
 static struct {
-	struct event *event;
-	unsigned events, fences;
+	uint32_t events, fences;
 	uint16_t last[ENGINE_THREADS], last_fence[ENGINE_THREADS]; /* of each thread */
 	uint32_t newest;					   /* made by the last commit(), NONE */
+	uint32_t sets;
+	/* not a part of the image: */
+	struct event *event;
 	struct fences *set;
-	uint32_t sets, set_room;
+	uint32_t set_room;
 } order;
 
 static uint32_t new_set(void)
@@ -76,6 +78,13 @@ void weak_order_begin(void)
 	memset(order.last_fence, 0xff, sizeof(order.last_fence));
 	if (memory.config.model == MEMORY_WEAK)
 		new_set(); /* 0: none */
+}
+
+void weak_order_image(struct image *image)
+{
+	image_add(image, &order, (size_t)((char *)&order.event - (char *)&order));
+	image_add_array(image, &order.event, &order.events, sizeof(*order.event));
+	/* Sets are never changed. */
 }
 
 void weak_order_destroy(void)

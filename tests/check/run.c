@@ -64,6 +64,17 @@ static void ended(void *data, const char *violation)
 		running->ended(violation);
 }
 
+static struct image *image_of(const struct run *run)
+{
+	struct image *image = image_create();
+
+	assert_non_null(image);
+	image_add(image, run_arena, sizeof(run_arena));
+	image_add(image, run->state, run->state_bytes);
+	memory_image(image);
+	return image;
+}
+
 struct run_result run(const struct run *run)
 {
 	struct run_result out = { 0 };
@@ -91,6 +102,7 @@ struct run_result run(const struct run *run)
 		.is_agent = is_agent,
 	};
 	struct engine_config config = {
+		.spacing = 1,
 		.search = run->search,
 		.bound = run->bound,
 		.stop_at_violation = run->may_stop,
@@ -99,12 +111,15 @@ struct run_result run(const struct run *run)
 	running = run;
 	result = &out;
 	assert_int_equal(memory_create(&memory), 0);
+	if (run->is_kept)
+		program.image = image_of(run);
 	struct engine *engine = engine_create(&program);
 	assert_non_null(engine);
 	engine_on_execution(engine, ended, NULL);
 	engine_run(engine, &config, &out.counts);
 	engine_destroy(engine);
 	memory_destroy();
+	image_destroy(program.image);
 	assert_true(run->may_stop || out.counts.complete);
 	return out;
 }

@@ -37,6 +37,13 @@ struct run {
 	bool is_walked;	   /* hardware looks at all of it, or so the memory model is told */
 	unsigned patience; /* memory.h */
 	bool may_stop;	   /* need not be complete: the first violation ends it */
+	/*
+	 * States are kept before each step, and executions go on from there; what threads change outside the
+	 * arena, and not on their stacks, is @state.
+	 */
+	bool is_kept;
+	void *state;
+	size_t state_bytes;
 };
 
 struct run_result {

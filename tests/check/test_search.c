@@ -20,6 +20,13 @@ static struct engine_counts search(void (*thread)(unsigned thread), unsigned thr
 	threads_count = threads;
 	struct run_result result = run(&this);
 	assert_string_equal(result.violation, "");
+	this.is_kept = true;
+	struct run_result again = run(&this);
+	assert_string_equal(again.violation, "");
+	assert_int_equal(again.counts.executions, result.counts.executions);
+	assert_int_equal(again.counts.blocked, result.counts.blocked);
+	assert_int_equal(again.counts.transitions, result.counts.transitions);
+	assert_true(again.counts.run <= again.counts.transitions);
 	return result.counts;
 }
 

@@ -25,6 +25,7 @@ enum {
 	OPTION_AT_MOST,
 	OPTION_REPLAY,
 	OPTION_TABLES,
+	OPTION_AGAIN,
 	OPTION_OPTIMAL,
 	OPTION_QUICK,
 	OPTION_SAFEGUARDS,
@@ -44,6 +45,8 @@ static const struct argp_option option_table[] = {
 	{ "at-most", OPTION_AT_MOST, "N", 0, "Stop after so many, for shards to take over", 0 },
 	{ "replay", OPTION_REPLAY, "SCHEDULE", 0, "One execution", 0 },
 	{ "tables", OPTION_TABLES, NULL, 0, "Page tables at each step of the witness", 0 },
+	{ "again", OPTION_AGAIN, NULL, 0,
+	  "Run what executions have in common again: to test what brings it back", 0 },
 	{ "optimal", OPTION_OPTIMAL, NULL, 0, "Wakeup trees instead of sleep sets alone", 0 },
 	{ "quick", OPTION_QUICK, NULL, 0, "Look for no shorter witness", 0 },
 	{ "list-safeguards", OPTION_SAFEGUARDS, NULL, 0, "What --without takes, as JSON", 0 },
@@ -125,6 +128,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		break;
 	case OPTION_TABLES:
 		o->tables = true;
+		break;
+	case OPTION_AGAIN:
+		o->again = true;
 		break;
 	case OPTION_OPTIMAL:
 		o->optimal = true;

@@ -60,6 +60,7 @@ static json_t *hot_json(struct run *run)
 	size_t count = engine_hottest(run->engine, hot, HOT_PLACES);
 	json_t *list = json_array();
 
+	ends_bring_back();
 	for (size_t i = 0; i < count; i++) {
 		source_want(hot[i].code[0]);
 		source_want(hot[i].code[1]);
@@ -79,14 +80,15 @@ json_t *result_json(struct run *run)
 	const struct engine_counts *c = &run->counts;
 	/* Before the replay of the witness, which the engine counts anew. */
 	json_t *hot = hot_json(run);
-	json_t *json = json_pack(
-		"{s:s, s:s, s:s, s:b, s:i, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I}", "geometry",
-		QUIRE_GEOMETRY_NAME, "model", litmus_model_name((enum litmus_model)run->model), "search",
-		run->search, "complete", (int)c->complete, "bound", run->complete_bound, "executions",
-		(json_int_t)c->executions, "blocked", (json_int_t)c->blocked, "transitions",
-		(json_int_t)c->transitions, "instrumented", (json_int_t)memory_instrumented(), "longest",
-		(json_int_t)c->longest, "seconds", now() - run->began, "holding", (json_int_t)run->holding,
-		"failing", (json_int_t)run->failing, "violations", (json_int_t)run->violations);
+	json_t *json = json_pack("{s:s, s:s, s:s, s:b, s:i, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I}",
+				 "geometry", QUIRE_GEOMETRY_NAME, "model",
+				 litmus_model_name((enum litmus_model)run->model), "search", run->search,
+				 "complete", (int)c->complete, "bound", run->complete_bound, "executions",
+				 (json_int_t)c->executions, "blocked", (json_int_t)c->blocked, "transitions",
+				 (json_int_t)c->transitions, "instrumented", (json_int_t)c->instrumented,
+				 "longest", (json_int_t)c->longest, "seconds", now() - run->began, "holding",
+				 (json_int_t)run->holding, "failing", (json_int_t)run->failing, "violations",
+				 (json_int_t)run->violations);
 
 	json_object_set_new(json, "stopped", run->stopped ? json_string(run->stopped) : json_null());
 	json_object_set_new(json, "states", states_json(run));

@@ -104,25 +104,33 @@ static void drop_references(struct run *run, struct quire_mm **mms, unsigned *co
 	}
 }
 
-/* The execution is complete: what does it end with, and does it leave everything in order? */
-static void finish(void *data)
+/* What does it end with, and does it leave everything in order? */
+static void go_through_end(struct run *run)
 {
-	struct run *run = data;
 	struct quire_mm *mms[LITMUS_NAMES];
 	struct quire_file *files[LITMUS_NAMES];
 	unsigned mm_count = 0, file_count = 0;
 
-	memory_settle();
-	free(run->end);
 	run->holds = run->litmus->condition && condition_holds(run, run->litmus->condition);
-	run->end = state_text(run);
-	run->has_ended = true;
+	free(run->own_end);
+	run->end = run->own_end = state_text(run);
 	check_stores(run);
 	drop_references(run, mms, &mm_count);
 	for (unsigned i = 0; i < run->litmus->name_count; i++)
 		if (run->files[i])
 			files[file_count++] = run->files[i];
 	machine_finish(run->machine, mms, mm_count, files, file_count);
+}
+
+/* The execution is complete. */
+static void finish(void *data)
+{
+	struct run *run = data;
+
+	memory_settle();
+	run->has_ended = true;
+	if (run->options.again || !ends_find(run, &run->end, &run->holds))
+		go_through_end(run);
 	if (contradicts(run) && !run->minimising && run->holding + run->failing >= PATIENCE) {
 		run->out_of_patience = true;
 		engine_violation("%s", run->litmus->condition_text);
@@ -133,6 +141,8 @@ static void ended(void *data, const char *violation)
 {
 	struct run *run = data;
 
+	if (!violation && run->has_ended)
+		ends_remember(run->end, run->holds);
 	/* What the engine says of a schedule that is none of the program's: shorten() tries such. */
 	if (violation && strncmp(violation, "the program does not repeat itself", 34) == 0 &&
 	    (run->minimising || run->options.replay)) {
@@ -160,7 +170,7 @@ static void ended(void *data, const char *violation)
 
 /* ---- a search that stands still ------------------------------------------------------------------------ */
 
-static volatile uint64_t executions_begun;
+static const struct engine *watched;
 
 /*
  * An execution has at most ENGINE_STEPS steps, so that one which takes so long is in a loop between two
@@ -173,19 +183,20 @@ static void look_whether_it_moves(int signal)
 	static uint64_t seen;
 
 	(void)signal;
-	if (seen == executions_begun) {
+	if (seen == engine_begun(watched)) {
 		if (write(STDOUT_FILENO, text, sizeof(text) - 1) < 0)
 			_exit(1);
 		_exit(EXIT_BROKEN);
 	}
-	seen = executions_begun;
+	seen = engine_begun(watched);
 	alarm(HANG_SECONDS);
 }
 
-static void watch(void)
+static void watch(const struct engine *engine)
 {
 	struct sigaction action = { .sa_handler = look_whether_it_moves, .sa_flags = SA_RESTART };
 
+	watched = engine;
 	sigaction(SIGALRM, &action, NULL);
 	alarm(HANG_SECONDS);
 }
@@ -201,7 +212,6 @@ static void reset(void *data)
 {
 	struct run *run = data;
 
-	executions_begun++;
 	machine_reset(run->machine);
 	run->world = run->frozen;
 	run->has_ended = false;
@@ -244,7 +254,13 @@ static void create_engine(struct run *run)
 		.is_agent = is_agent,
 		.works_for = works_for,
 		.describe_wait = describe_wait,
+		.image = run->options.again ? NULL : image_create(),
 	};
+
+	if (program.image) {
+		machine_image(run->machine, program.image);
+		image_add(program.image, &run->world, sizeof(run->world));
+	}
 
 	run->engine = engine_create(&program);
 	if (!run->engine)
@@ -395,7 +411,7 @@ void search(struct run *run)
 	run->complete_bound = -1;
 	if (!run->engine)
 		create_engine(run);
-	watch();
+	watch(run->engine);
 	if (run->options.replay) {
 		replay(run);
 		return;

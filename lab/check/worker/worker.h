@@ -37,6 +37,7 @@ struct worker_options {
 	const char *replay;
 	bool tables; /* with the witness: the page tables at each step */
 	bool optimal;
+	bool again; /* every execution from its beginning to its end, whatever is known of it */
 	bool quick; /* any witness will do */
 };
 
@@ -88,7 +89,8 @@ struct run {
 	bool out_of_patience; /* a condition was contradicted, and long enough */
 	bool has_ended;	      /* finish() has looked at this execution: */
 	bool holds;
-	char *end; /* its state */
+	const char *end; /* its state */
+	char *own_end;	 /* that one, if it was not known */
 	struct witness witness;
 	struct engine_counts counts;
 	enum memory_model model;
@@ -125,6 +127,16 @@ uint32_t protection(uint32_t flags);
 int64_t value_of(const struct run *run, const struct litmus_value *value, const uint64_t *registers);
 bool condition_holds(struct run *run, const struct litmus_condition *condition);
 char *state_text(struct run *run); /* to be freed */
+
+/* ---- ends.c -------------------------------------------------------------------------------------------- */
+
+/*
+ * Did an execution end exactly so before, and in order? Then what finish() found is here. If not,
+ * ends_remember() says what it finds now; not calling it forgets.
+ */
+bool ends_find(struct run *run, const char **text, bool *holds);
+void ends_remember(const char *text, bool holds);
+void ends_bring_back(void); /* one of them as it was before all was torn down: places have names then */
 
 /* ---- search.c ------------------------------------------------------------------------------------------ */
 
