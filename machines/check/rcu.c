@@ -8,7 +8,8 @@
  *					runs the callbacks, on the service CPU
  *
  * A section that begins after the grace period has, sees all that came before; the end sees all that older
- * sections did. The end of a section is the end of its last step, as that of a lock is (locks.c): the agent
+ * sections did, and nothing of younger ones: what is read outside of any section, or in a younger one, is not
+ * in order with what the callbacks free. The end of a section is the end of its last step, as that of a lock is (locks.c): the agent
  * can only go on earlier by it. Its beginning is a step: the agent may come between it and what is read
  * first.
  *
@@ -58,6 +59,8 @@ void quire_port_rcu_unlock(struct quire_cpu *cpu)
 	/* A grace period that began in this very step or later does not wait for us. */
 	engine_touch(place(PLACE_READER, self() + ENGINE_THREADS), TOUCH_SIGNAL);
 	memory_release(place(PLACE_READER, self()));
+	if (machine->grace_waits >> self() & 1)
+		memory_release(place(PLACE_READER, self() + ENGINE_THREADS));
 	machine->grace_waits &= ~(1u << self());
 }
 
@@ -158,6 +161,7 @@ static void grace_period(struct machine *machine)
 		if (t == machine->grace_agent)
 			continue;
 		engine_touch(place(PLACE_READER, t), TOUCH_READ);
+		memory_acquire(place(PLACE_READER, t));
 		if (machine->thread[t].rcu_depth)
 			machine->grace_waits |= 1u << t;
 	}
@@ -168,9 +172,10 @@ static void grace_period(struct machine *machine)
 	engine_at(NULL, place(PLACE_GRACE, 0));
 	engine_begin(STEP_GRACE_END, readers_have_left, machine);
 	for (unsigned t = 0; t < machine->threads; t++) {
-		if (waits >> t & 1)
-			engine_touch(place(PLACE_READER, t + ENGINE_THREADS), TOUCH_AWAIT);
-		memory_acquire(place(PLACE_READER, t));
+		if (!(waits >> t & 1))
+			continue;
+		engine_touch(place(PLACE_READER, t + ENGINE_THREADS), TOUCH_AWAIT);
+		memory_acquire(place(PLACE_READER, t + ENGINE_THREADS));
 	}
 	memory_full();
 	machine->grace = false;
