@@ -22,6 +22,9 @@ echo "== commit $(git rev-parse --short HEAD 2>/dev/null || echo unknown), $(una
 scripts/build.sh release || exit 1
 part "differential fuzzing" build/quire fuzz --ops 10000000 --seed "${QUIRE_SOAK_SEED:-1}" --findings 20
 part "planted errors" python3 tests/planted/planted.py
+part "litmus files, every safeguard on and off" build/quire check --zoo --strict litmus
+part "random concurrent programs" build/quire fuzz --check --seconds 600
+part "mutations of the core's concurrency" python3 tests/mutation/mutation.py
 for trace in traces/*.trace; do
 	for cpus in 1 2 4 16; do
 		part "replay" build/quire replay --cpus $cpus "$trace"
