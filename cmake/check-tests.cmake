@@ -71,3 +71,10 @@ if(Python3_FOUND AND TARGET quire_command)
 		${PROJECT_SOURCE_DIR}/litmus)
 	quire_test_properties(check.again)
 endif()
+
+# Every race, within its budget; and with each safeguard that its file names switched off. It uses all processors itself.
+if(TARGET quire_command)
+	add_test(NAME litmus.all COMMAND quire_command check --zoo ${PROJECT_SOURCE_DIR}/litmus)
+	quire_test_properties(litmus.all)
+	set_tests_properties(litmus.all PROPERTIES RUN_SERIAL ON)
+endif()
