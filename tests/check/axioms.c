@@ -12,8 +12,8 @@
  *	SC	no circle of program order, rf, mo, fr
  *	TSO	no circle of rf, mo, fr and program order within a location; none of rf between threads, mo,
  *		fr and the program order without that from a plain store to a plain load
- *	WEAK	RC11 (Lahav, Vafeiadis, Kang, Hur, Dreyer, PLDI'17), with C20's release sequences (of
- *		read-modify-writes alone) and C20's order of seq_cst (also along reads-from): no circle of
+ *	WEAK	RC11 (Lahav, Vafeiadis, Kang, Hur, Dreyer, PLDI'17), with C++20's release sequences (of
+ *		read-modify-writes alone) and C++20's order of seq_cst (also along reads-from): no circle of
  *		happens-before and coherence; read-modify-writes undivided; psc without circle; no circle of
  *		program order and rf (load buffering)
  *
