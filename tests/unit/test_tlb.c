@@ -372,6 +372,67 @@ static void base_3_changes_are_seen_on_every_cpu(void **state)
 	land_run(seen_elsewhere, 2);
 }
 
+/* Clear what is in [LEAF, @end), and let the table go; the flush is still owed. */
+static void clear_and_owe(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr end,
+			  enum cursor_intent intent, struct gather *gather)
+{
+	struct cursor cursor;
+
+	cursor_begin(&cursor, cpu, as, LEAF, end, intent, gather);
+	while (cursor_next(&cursor))
+		cursor_clear(&cursor);
+	cursor_end(&cursor);
+}
+
+/* Another CPU still has the old page at LEAF. We put a new one there, and store to it. */
+static void check_new_page(struct scene *s, struct quire_cpu *cpu, struct quire_as *as)
+{
+	CHECK_EQUAL(look_from(s, cpu, 1, LEAF), LEAF);
+	CHECK_EQUAL(land_draw(cpu, as, LEAF, "w"), 0);
+	CHECK_EQUAL(land_store(cpu, LEAF, 99), true);
+	CHECK_EQUAL(look_from(s, cpu, 1, LEAF), 99);
+}
+
+static void set_while_owed(struct scene *s, struct quire_cpu **cpu)
+{
+	struct quire_as as;
+	struct gather gather;
+	struct tlb_counts counts = { 0 };
+
+	CHECK_EQUAL(as_create(*cpu, &as), 0);
+	CHECK_EQUAL(land_draw(*cpu, &as, LEAF, "w..w"), 0);
+	as_run(*cpu, &as);
+	land_elsewhere(s, *cpu, 1, job_run, &as);
+	CHECK_EQUAL(look_from(s, *cpu, 1, LEAF), LEAF);
+	gather_begin(cpu, &gather, &as, LEAF, LEAF + PAGE);
+	clear_and_owe(*cpu, &as, LEAF + PAGE, CURSOR_PAGE, &gather);
+	check_new_page(s, *cpu, &as);
+	gather_end(cpu, &gather);
+	/* Nobody owes anything now: nothing is flushed for a new entry. */
+	since((*cpu)->quire, &counts);
+	CHECK_EQUAL(land_draw(*cpu, &as, LEAF + PAGE, "ww"), 0);
+	CHECK_COUNTS(counts, 0, 0, 0, 0);
+
+	/* The same when the table has gone, and another stands in its place. */
+	clear_page(cpu, &as, LEAF);
+	CHECK_EQUAL(land_draw(*cpu, &as, LEAF, "w"), 0);
+	CHECK_EQUAL(look_from(s, *cpu, 1, LEAF), LEAF);
+	gather_begin(cpu, &gather, &as, LEAF, 2 * LEAF);
+	clear_and_owe(*cpu, &as, 2 * LEAF, CURSOR_MM, &gather);
+	CHECK_EQUAL(land_tables(*cpu, &as), QUIRE_LEVELS - 1);
+	check_new_page(s, *cpu, &as);
+	gather_end(cpu, &gather);
+	as_leave(*cpu);
+	land_elsewhere(s, *cpu, 1, job_leave, NULL);
+	land_end(cpu, &as);
+}
+
+static void vma_4_new_entry_where_a_flush_is_owed(void **state)
+{
+	(void)state;
+	land_run(set_while_owed, 2);
+}
+
 /* ---- notifiers ----------------------------------------------------------------------------------------- */
 
 struct device {
@@ -503,6 +564,7 @@ int main(void)
 		cmocka_unit_test(base_3_who_was_away_flushes_on_return),
 		cmocka_unit_test(base_2_tags_keep_address_spaces_apart),
 		cmocka_unit_test(base_3_changes_are_seen_on_every_cpu),
+		cmocka_unit_test(vma_4_new_entry_where_a_flush_is_owed),
 		cmocka_unit_test(base_7_notifiers_hear_both_ends),
 		cmocka_unit_test(base_7_notifiers_come_and_go),
 	};
