@@ -203,10 +203,7 @@ bool machine_try_load(struct machine *machine, struct quire_cpu **cpu, struct qu
 	return done;
 }
 
-/*
- * ---- speculation
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- speculation ------------------------------------------------------------------------------------ */
 
 /*
  * A walker does what a CPU may do unasked: walk, and set accessed bits as it goes, which makes entries

@@ -105,10 +105,7 @@ const char *describe_va(quire_vaddr va)
 	return out;
 }
 
-/*
- * ---- fields
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- fields ----------------------------------------------------------------------------------------- */
 
 struct field {
 	size_t object; /* bytes of the struct */
@@ -257,10 +254,7 @@ static void describe_memory(uintptr_t address, char *out)
 		snprintf(out, BUFFER_BYTES, "frame %lu word %lu", (unsigned long)pfn, word);
 }
 
-/*
- * ---- places
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- places ----------------------------------------------------------------------------------------- */
 
 static void describe_place(uintptr_t location, char *out)
 {

@@ -166,10 +166,7 @@ int machine_device_map(struct machine *machine, unsigned index, struct quire_cpu
 	return -EAGAIN;
 }
 
-/*
- * ---- moving data
- * ----------------------------------------------------------------------------------------------
- */
+/* ---- moving data ------------------------------------------------------------------------------------ */
 
 static void check_entry(struct machine *machine, const struct device *device,
 			const struct device_entry *entry, quire_vaddr va, unsigned access)

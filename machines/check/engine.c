@@ -282,10 +282,7 @@ static void thread_body(void *argument)
 	coroutine_switch(&engine->thread[self].coroutine, &engine->main);
 }
 
-/*
- * ---- what a step does
- * --------------------------------------------------------------------------------------
- */
+/* ---- what a step does ------------------------------------------------------------------------------- */
 
 static void touch_again(struct touch *touch, enum touch_mode mode)
 {
@@ -425,10 +422,7 @@ void engine_interrupt_leave(void)
 	engine->held &= ~ONLY(thread->interrupts);
 }
 
-/*
- * ---- an execution
- * ------------------------------------------------------------------------------------------
- */
+/* ---- an execution ----------------------------------------------------------------------------------- */
 
 static void prepare(struct engine *engine)
 {
@@ -492,10 +486,7 @@ void engine_execute(struct engine *engine)
 		engine->counts.longest = engine->depth;
 }
 
-/*
- * ---- the engine itself
- * -------------------------------------------------------------------------------------
- */
+/* ---- the engine itself ------------------------------------------------------------------------------ */
 
 struct engine *engine_create(const struct engine_program *program)
 {

@@ -145,10 +145,7 @@ bool event_before(const struct event *earlier, const struct event *later)
 	return later->clock[earlier->thread] > earlier->local;
 }
 
-/*
- * ---- the location table: who touched what last
- * --------------------------------------------------------------
- */
+/* ---- the location table: who touched what last ------------------------------------------------------ */
 
 static uint32_t hash(uintptr_t location)
 {
@@ -434,10 +431,7 @@ void explore_step_done(struct engine *engine, uint32_t s)
 			add_race(engine, &locks.at[i], s);
 }
 
-/*
- * ---- the tree
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- the tree --------------------------------------------------------------------------------------- */
 
 /* Of those asleep or tried at the node before, these stay asleep past the step that was taken there. */
 void explore_fall_asleep(struct engine *engine, uint32_t depth)

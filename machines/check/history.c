@@ -115,10 +115,7 @@ const struct version *history_newest(uintptr_t address)
 	return &history()->version[history_index(address)];
 }
 
-/*
- * ---- entries
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- entries ---------------------------------------------------------------------------------------- */
 
 static bool may_be_cached(uint64_t value)
 {
@@ -161,10 +158,7 @@ static void note_parent(uintptr_t address, uint64_t value)
 		machine_now->life[child].parent = address;
 }
 
-/*
- * ---- noting
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- noting ----------------------------------------------------------------------------------------- */
 
 static void push(uint32_t word, uint64_t value, const struct life *life)
 {

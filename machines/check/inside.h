@@ -279,10 +279,7 @@ void machine_escape(void);
 /* The end of a transition's begin(): what the thread waits for, for reports of deadlocks. */
 void block_on(const char *what, uintptr_t where);
 
-/*
- * ---- heap.c
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- heap.c ----------------------------------------------------------------------------------------- */
 
 void heap_create(struct machine *machine, char *base);
 size_t heap_bytes(void); /* of all heaps */
@@ -296,10 +293,7 @@ void heap_free(void *object, size_t bytes);
 bool heap_find(uintptr_t address, uintptr_t *start, size_t *bytes, bool *freed);
 void heap_changed(uintptr_t address);
 
-/*
- * ---- locks.c
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- locks.c ---------------------------------------------------------------------------------------- */
 
 void locks_reset(struct machine *machine);
 void locks_image(struct image *image);
@@ -315,20 +309,14 @@ void folio_lock_changed(uintptr_t flags, bool locked);
 void must_not_sleep(const char *what); /* a violation when the thread may not */
 bool locks_are_free(const char **which);
 
-/*
- * ---- lockorder.c
- * ---------------------------------------------------------------------------------------------
- */
+/* ---- lockorder.c ------------------------------------------------------------------------------------ */
 
 unsigned class_of(uintptr_t lock, enum held_how how);
 const char *class_name(unsigned class);
 void order_check(const struct held *held, unsigned count, uintptr_t lock, unsigned class, enum held_how how);
 void order_sleep(const struct held *held, unsigned count, uintptr_t word);
 
-/*
- * ---- sleep.c, ipi.c, rcu.c, copy.c
- * ------------------------------------------------------------------------------
- */
+/* ---- sleep.c, ipi.c, rcu.c, copy.c ------------------------------------------------------------------ */
 
 void relax_changed(uintptr_t address);
 void ipi_agent(struct machine *machine, unsigned thread);
@@ -336,10 +324,7 @@ void grace_agent(struct machine *machine);
 void rcu_run_all(struct machine *machine);
 bool rcu_is_idle(const struct machine *machine);
 
-/*
- * ---- history.c
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- history.c -------------------------------------------------------------------------------------- */
 
 int history_create(struct machine *machine);
 void history_destroy(struct machine *machine);
@@ -383,10 +368,7 @@ static inline uintptr_t data_location(uintptr_t address)
 	return address & ~(uintptr_t)((QUIRE_PAGE_SIZE / 8 > WORD ? QUIRE_PAGE_SIZE / 8 : WORD) - 1);
 }
 
-/*
- * ---- frames.c
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- frames.c --------------------------------------------------------------------------------------- */
 
 #define POISON 0xdeadf4eeul /* the upper half of a word of a frame that is free; the core's own has it too */
 
@@ -400,10 +382,7 @@ static inline bool is_poison(uint64_t word)
 	return word >> 32 == POISON;
 }
 
-/*
- * ---- mmu.c, walk.c
- * --------------------------------------------------------------------------------------------
- */
+/* ---- mmu.c, walk.c ---------------------------------------------------------------------------------- */
 
 enum { OUTCOMES = 16 };
 
@@ -463,10 +442,7 @@ uint64_t move_data(struct machine *machine, quire_vaddr va, quire_pfn pfn, unsig
 		   unsigned access);
 void walker_agent(struct machine *machine, unsigned thread);
 
-/*
- * ---- oracle.c
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- oracle.c --------------------------------------------------------------------------------------- */
 
 void oracle_use(struct machine *machine, unsigned cpu, struct quire_mm *mm, quire_vaddr va, unsigned access,
 		const struct outcome *outcome);
@@ -474,10 +450,7 @@ void oracle_use(struct machine *machine, unsigned cpu, struct quire_mm *mm, quir
 bool oracle_traces(struct machine *machine);
 void oracle_loaded(struct machine *machine, quire_vaddr va, quire_pfn pfn, uint64_t word);
 
-/*
- * ---- notes.c, describe.c
- * ------------------------------------------------------------------------------------------
- */
+/* ---- notes.c, describe.c ---------------------------------------------------------------------------- */
 
 enum note_kind {
 	NOTE_FAULT,
@@ -501,10 +474,7 @@ const char *describe_va(quire_vaddr va);		   /* a few of these at a time are val
 unsigned described_pages(quire_vaddr *out, unsigned most); /* those that have names */
 void describe_reset(void);				   /* forget all names */
 
-/*
- * ---- device.c
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- device.c --------------------------------------------------------------------------------------- */
 
 int devices_create(struct machine *machine);
 

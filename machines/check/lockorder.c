@@ -58,10 +58,7 @@ unsigned class_of(uintptr_t lock, enum held_how how)
 	return class_in_object(lock);
 }
 
-/*
- * ---- circles
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- circles ---------------------------------------------------------------------------------------- */
 
 static void add_edge(const struct held *held, unsigned class, bool shared)
 {

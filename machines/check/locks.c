@@ -173,10 +173,7 @@ void must_not_sleep(const char *what)
 	}
 }
 
-/*
- * ---- for itself
- * ----------------------------------------------------------------------------------------------
- */
+/* ---- for itself ------------------------------------------------------------------------------------- */
 
 static bool may_write(void *argument)
 {
@@ -278,10 +275,7 @@ bool lock_is_held_exclusive(uintptr_t at)
 	return lock_at(at)->writer != NOBODY;
 }
 
-/*
- * ---- with others
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- with others ------------------------------------------------------------------------------------ */
 
 static bool may_read(void *argument)
 {
@@ -336,10 +330,7 @@ void unlock_shared(unsigned what, uintptr_t at)
 	lock->readers &= ~(1u << self());
 }
 
-/*
- * ---- the folio lock is a bit of the core's; here it only counts for the order
- * --------------------------------------
- */
+/* ---- the folio lock is a bit of the core's; here it only counts for the order ----------------------- */
 
 void folio_lock_changed(uintptr_t flags, bool locked)
 {

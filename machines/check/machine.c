@@ -35,10 +35,7 @@ struct machine *machine_now;
 static sigjmp_buf at_end; /* where a crash in the end's accounts leads */
 static bool is_ending;
 
-/*
- * ---- who is who
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- who is who ------------------------------------------------------------------------------------- */
 
 struct check_cpu *cpu_of(const struct quire_cpu *cpu)
 {
@@ -146,10 +143,7 @@ void machine_describe_wait(struct machine *machine, unsigned thread, char *out, 
 		 state->blocked_on ? machine_describe(machine, state->blocked_on) : "");
 }
 
-/*
- * ---- violations
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- violations ------------------------------------------------------------------------------------- */
 
 void machine_escape(void)
 {
@@ -198,10 +192,7 @@ static void catch_crashes(void)
 	sigaction(SIGBUS, &action, NULL);
 }
 
-/*
- * ---- what memory.h tells
- * ------------------------------------------------------------------------------------------
- */
+/* ---- what memory.h tells ---------------------------------------------------------------------------- */
 
 static void changed(void *data, uintptr_t address, size_t bytes)
 {
@@ -252,10 +243,7 @@ void machine_look(struct machine *machine)
 	history_note((uintptr_t)machine->memory, machine->memory_bytes);
 }
 
-/*
- * ---- creation
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- creation --------------------------------------------------------------------------------------- */
 
 static size_t rounded(size_t bytes)
 {
@@ -416,10 +404,7 @@ void *machine_memory(struct machine *machine, size_t bytes)
 	return heap_alloc(bytes, __builtin_return_address(0));
 }
 
-/*
- * ---- freezing, and back
- * ----------------------------------------------------------------------------------------------
- */
+/* ---- freezing, and back ----------------------------------------------------------------------------- */
 
 /* The cache of @cpu holds half of what it can, or nothing. */
 static void fill_cache(struct quire_cpu *cpu, bool fill)
@@ -558,10 +543,7 @@ void machine_end_image(struct machine *machine, struct image *image)
 	image_add(image, &machine->grace_batch, sizeof(machine->grace_batch));
 }
 
-/*
- * ---- the end
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- the end ---------------------------------------------------------------------------------------- */
 
 static bool check_threads(struct machine *machine)
 {
@@ -633,6 +615,11 @@ static void finish(struct machine *machine, struct quire_mm **mms, unsigned coun
 	rcu_run_all(machine);
 	return_hog(machine);
 	check_accounts(machine);
+}
+
+void machine_look_back(struct machine *machine)
+{
+	oracle_traces(machine);
 }
 
 void machine_finish(struct machine *machine, struct quire_mm **mms, unsigned count, struct quire_file **files,

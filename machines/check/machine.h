@@ -82,6 +82,12 @@ void machine_describe_wait(struct machine *machine, unsigned thread, char *out, 
  */
 void machine_end_image(struct machine *machine, struct image *image);
 
+/*
+ * At every complete execution, before that: what depends on the way that led to the end, and is in no image.
+ * Reports violations. machine_finish() does it too.
+ */
+void machine_look_back(struct machine *machine);
+
 /* ---- what a CPU's column does: between calls of Quire, as a kernel and its user program would ------- */
 
 /*

@@ -60,10 +60,7 @@ static void *grow(void *array, uint32_t *room, uint32_t count, size_t each)
 	return array;
 }
 
-/*
- * ---- freezing
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- freezing --------------------------------------------------------------------------------------- */
 
 void mmu_freeze(struct machine *machine)
 {
@@ -117,10 +114,7 @@ void mmu_destroy(struct machine *machine)
 	use_count = 0;
 }
 
-/*
- * ---- roots
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- roots ------------------------------------------------------------------------------------------ */
 
 static const struct window *current(const struct mmu *mmu)
 {
@@ -168,10 +162,7 @@ void quire_port_load_root(struct quire_cpu *cpu, quire_pfn root, unsigned asid)
 	note(NOTE_ROOT, id, root, asid);
 }
 
-/*
- * ---- flushes
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- flushes ---------------------------------------------------------------------------------------- */
 
 static void record(struct machine *machine, struct mmu *mmu, unsigned asid, quire_vaddr start,
 		   quire_vaddr end, bool fault)

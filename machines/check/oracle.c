@@ -30,10 +30,7 @@
 
 #include <string.h>
 
-/*
- * ---- calls
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- calls ------------------------------------------------------------------------------------------ */
 
 static uintptr_t return_location(const struct quire_mm *mm, quire_vaddr va)
 {
@@ -97,10 +94,7 @@ void machine_call_end(struct machine *machine, bool failed)
 	note(NOTE_RETURN, (uintptr_t)call->what, call->start, call->end);
 }
 
-/*
- * ---- a stale use
- * ---------------------------------------------------------------------------------------------
- */
+/* ---- a stale use ------------------------------------------------------------------------------------ */
 
 struct end {	     /* of a translation's truth */
 	uint32_t at; /* UINT32_MAX: it holds */
@@ -266,10 +260,7 @@ void oracle_use(struct machine *machine, unsigned cpu, struct quire_mm *mm, quir
 		check_calls(machine, cpu, mm, va, access, outcome, &end);
 }
 
-/*
- * ---- contents
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- contents --------------------------------------------------------------------------------------- */
 
 void oracle_loaded(struct machine *machine, quire_vaddr va, quire_pfn pfn, uint64_t word)
 {

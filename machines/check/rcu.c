@@ -9,9 +9,9 @@
  *
  * A section that begins after the grace period has, sees all that came before; the end sees all that older
  * sections did, and nothing of younger ones: what is read outside of any section, or in a younger one, is not
- * in order with what the callbacks free. The end of a section is the end of its last step, as that of a lock is (locks.c): the agent
- * can only go on earlier by it. Its beginning is a step: the agent may come between it and what is read
- * first.
+ * in order with what the callbacks free. The end of a section is the end of its last step, as that of a lock
+ * is (locks.c): the agent can only go on earlier by it. Its beginning is a step: the agent may come between
+ * it and what is read first.
  *
  * Without the agent (config.rcu_agent) no grace period ends before the execution does; callbacks then run
  * unscheduled, and sections are no steps. What needs memory to be freed while others run must ask for the
@@ -127,10 +127,7 @@ void rcu_run_all(struct machine *machine)
 		run(machine->cpu[machine->cpus].cpu, batch);
 }
 
-/*
- * ---- the agent
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- the agent -------------------------------------------------------------------------------------- */
 
 static bool has_callbacks(void *argument)
 {

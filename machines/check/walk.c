@@ -63,10 +63,7 @@ static quire_vaddr span_start(quire_vaddr va, unsigned level)
 	return va & ~(QUIRE_LEVEL_SIZE(level) - 1);
 }
 
-/*
- * ---- outcomes
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- outcomes --------------------------------------------------------------------------------------- */
 
 static void add_fault(struct search *search)
 {
@@ -142,10 +139,7 @@ static void leaf(struct search *search, unsigned level, const struct version *ve
 	add(search, &outcome);
 }
 
-/*
- * ---- the way down
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- the way down ----------------------------------------------------------------------------------- */
 
 static void read_table(struct search *search, unsigned level, quire_pfn table, uint32_t life, unsigned rights,
 		       uint32_t from, uint32_t to);
@@ -298,10 +292,7 @@ void walk_all(struct machine *machine, unsigned cpu, quire_vaddr va, unsigned ac
 		add_fault(&search);
 }
 
-/*
- * ---- the tables as they are
- * -------------------------------------------------------------------------------------------
- */
+/* ---- the tables as they are ------------------------------------------------------------------------- */
 
 bool walk_truth(struct machine *machine, quire_pfn root, quire_vaddr va, unsigned access, quire_pfn *pfn,
 		bool *present)
@@ -341,10 +332,7 @@ void walk_touch(struct machine *machine, quire_pfn root, quire_vaddr va)
 	}
 }
 
-/*
- * ---- a table goes
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- a table goes ----------------------------------------------------------------------------------- */
 
 /*
  * An address below @table, and the root of its tree, by the entries that led to it. False when it is in none.

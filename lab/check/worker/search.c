@@ -128,6 +128,7 @@ static void finish(void *data)
 	struct run *run = data;
 
 	memory_settle();
+	machine_look_back(run->machine);
 	run->has_ended = true;
 	if (run->options.again || !ends_find(run, &run->end, &run->holds))
 		go_through_end(run);

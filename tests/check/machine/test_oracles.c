@@ -23,10 +23,7 @@ static void sound(const struct scene *scene)
 	scene_must_hold(scene);
 }
 
-/*
- * ---- stale translations
- * -------------------------------------------------------------------------------------
- */
+/* ---- stale translations ----------------------------------------------------------------------------- */
 
 /* BASE-3: a frame goes back after the flush. */
 static void base_3_frame_of_another_owner(void **state)
@@ -127,10 +124,7 @@ static void base_7_device_not_told(void **state)
 	sound(&scene);
 }
 
-/*
- * ---- the adversary
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- the adversary ---------------------------------------------------------------------------------- */
 
 /* CHK-4: between the change and the flush a CPU goes on with what it may have cached. */
 static void chk_4_old_translations_are_offered(void **state)
@@ -196,10 +190,7 @@ static void chk_4_copies_are_torn(void **state)
 	assert_true(got.found[3] > 0);
 }
 
-/*
- * ---- locks and sleep
- * ----------------------------------------------------------------------------------------------
- */
+/* ---- locks and sleep -------------------------------------------------------------------------------- */
 
 static void chk_5_sleep_with_a_spin_lock(void **state)
 {
@@ -272,10 +263,7 @@ static void chk_5_table_freed_locked(void **state)
 	sound(&scene);
 }
 
-/*
- * ---- accounts
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- accounts --------------------------------------------------------------------------------------- */
 
 static void base_4_leaks(void **state)
 {

@@ -36,10 +36,7 @@ void setup_walks(void)
 	atomic_store_explicit(scene.slot_y, scene.second, memory_order_relaxed);
 }
 
-/*
- * ---- changes
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- changes ---------------------------------------------------------------------------------------- */
 
 static void put(_Atomic quire_entry *slot, quire_entry entry)
 {
@@ -163,10 +160,7 @@ COLUMN(col_free)
 	give_back(*cpu);
 }
 
-/*
- * ---- loads
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- loads ------------------------------------------------------------------------------------------ */
 
 static unsigned load(struct quire_cpu **cpu, quire_vaddr va)
 {
