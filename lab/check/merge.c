@@ -24,11 +24,14 @@ const char *json_text(const json_t *object, const char *key)
 static void add_numbers(json_t *to, const json_t *from)
 {
 	static const char *const keys[] = { "executions", "blocked", "transitions", "instrumented",
-					    "holding",	  "failing", "violations" };
+					    "run",	  "holding", "failing",	    "violations" };
+	double cpu = json_real_value(json_object_get(to, "cpu")) +
+		     json_real_value(json_object_get(from, "cpu"));
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
 		json_object_set_new(to, keys[i],
 				    json_integer(json_number(to, keys[i]) + json_number(from, keys[i])));
+	json_object_set_new(to, "cpu", json_real(cpu));
 	if (json_number(from, "longest") > json_number(to, "longest"))
 		json_object_set_new(to, "longest", json_integer(json_number(from, "longest")));
 	if (json_real_value(json_object_get(from, "seconds")) >

@@ -111,10 +111,32 @@ static void print_hot(FILE *to, const struct check *check)
 	}
 }
 
+/*
+ * The rate is one of CPU time, over all workers: what a core does that has nothing else to do. What an
+ * execution consists of counts what was brought back, too: it is the same whatever the search can do without
+ * running.
+ */
+static void print_time(FILE *to, const json_t *r, double seconds)
+{
+	double cpu = json_real_value(json_object_get(r, "cpu"));
+	int64_t runs = json_number(r, "executions") + json_number(r, "blocked");
+	int64_t transitions = json_number(r, "transitions");
+
+	fprintf(to, "Time %.2f s, %.2f s of CPU", seconds, cpu);
+	if (cpu > 0)
+		fprintf(to, ": %.0f executions/s on a core", (double)json_number(r, "executions") / cpu);
+	fputc('\n', to);
+	if (!runs || !transitions)
+		return;
+	fprintf(to,
+		"Time an execution is %lld transitions and %lld plain accesses; of the transitions %lld%% were run\n",
+		(long long)(transitions / runs), (long long)(json_number(r, "instrumented") / runs),
+		(long long)(json_number(r, "run") * 100 / transitions));
+}
+
 static void print_search(FILE *to, const struct check *check, const struct finding *f)
 {
 	const json_t *r = check->result;
-	double seconds = check->ended - check->began;
 
 	fprintf(to, "Search %s, model %s", f->search, model_name(check));
 	/*
@@ -126,8 +148,8 @@ static void print_search(FILE *to, const struct check *check, const struct findi
 			(long long)json_number(r, "longest"));
 	if (!check->shared)
 		fprintf(to, ", %lld begun in vain", (long long)json_number(r, "blocked"));
-	fprintf(to, "\nTime %.2f s, %.0f executions/s\n", seconds,
-		seconds > 0 ? (double)json_number(r, "executions") / seconds : 0);
+	fputc('\n', to);
+	print_time(to, r, check->ended - check->began);
 }
 
 static void print_result(FILE *to, const struct check *check, const struct finding *f)

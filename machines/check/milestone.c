@@ -22,7 +22,7 @@
 #include <string.h>
 
 enum {
-	SPACING = 16,	     /* steps between two, at least */
+	SPACING = 24,	     /* steps between two, at least */
 	BYTES_A_STEP = 8192, /* keeping so many takes as long as running a step */
 };
 

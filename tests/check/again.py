@@ -13,7 +13,7 @@ import sys
 
 EXECUTIONS = 400
 # What differs: how long it took, what was run, and the names of places after the last end was, or was not, torn down.
-ASIDE = ("seconds", "run", "hot")
+ASIDE = ("seconds", "cpu", "run", "hot")
 
 
 def search(worker, path, options):

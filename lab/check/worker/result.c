@@ -14,12 +14,22 @@
 
 enum { HOT_PLACES = 10 };
 
-double now(void)
+static double read_clock(clockid_t clock)
 {
 	struct timespec time;
 
-	clock_gettime(CLOCK_MONOTONIC, &time);
+	clock_gettime(clock, &time);
 	return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+double now(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+double cpu_time(void)
+{
+	return read_clock(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 void tell_progress(struct run *run)
@@ -90,6 +100,8 @@ json_t *result_json(struct run *run)
 				 (json_int_t)run->holding, "failing", (json_int_t)run->failing, "violations",
 				 (json_int_t)run->violations);
 
+	json_object_set_new(json, "run", json_integer((json_int_t)c->run));
+	json_object_set_new(json, "cpu", json_real(run->cpu));
 	json_object_set_new(json, "stopped", run->stopped ? json_string(run->stopped) : json_null());
 	json_object_set_new(json, "states", states_json(run));
 	json_object_set_new(json, "hot", hot);

@@ -295,11 +295,14 @@ static void run_engine(struct run *run, const struct engine_config *config)
 {
 	struct engine_counts counts;
 
+	double cpu = cpu_time();
+
 	machine_forget_orders();
 	engine_run(run->engine, config, &counts);
 	if (run->minimising)
 		return;
 	run->counts = counts;
+	run->cpu = cpu_time() - cpu;
 	run->stopped = counts.complete							  ? NULL
 		       : run->witness.kind && (counts.violations || run->out_of_patience) ? "violation"
 		       : config->executions && counts.executions >= config->executions	  ? "executions"

@@ -98,9 +98,11 @@ struct run {
 	const char *search;  /* "complete", "bounded", "sampled" */
 	int complete_bound;  /* -1: none */
 	double began, told;
+	double cpu; /* seconds of it that the last search took */
 };
 
 double now(void);
+double cpu_time(void); /* of this process */
 
 /* ---- world.c ------------------------------------------------------------------------------------------- */
 
