@@ -217,6 +217,7 @@ struct engine_counts little_search(const struct little *program, enum memory_mod
 		.state_bytes = sizeof(running.output),
 		.model = model,
 		.search = search,
+		.most = program->most,
 		.bound = LITTLE_THREADS * LITTLE_OPS,
 		.threads = program->threads,
 		.thread = thread_body,

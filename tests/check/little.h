@@ -45,6 +45,7 @@ struct little {
 	unsigned ops[LITTLE_THREADS];
 	char last[LITTLE_LOCATIONS + 1];
 	bool is_walked; /* run.h */
+	uint64_t most;	/* run.h */
 };
 
 struct outcomes {

@@ -29,6 +29,13 @@ static bool is_agent(void *data, unsigned thread)
 	return thread >= running->threads;
 }
 
+static bool is_nowhere(void *data, uintptr_t address)
+{
+	(void)data;
+	(void)address;
+	return false;
+}
+
 static void reset(void *data)
 {
 	(void)data;
@@ -88,6 +95,7 @@ struct run_result run(const struct run *run)
 		.buffers = buffers,
 		.changed = run->changed,
 		.is_exempt = run->is_exempt,
+		.is_seen_by_handlers = run->handlers ? NULL : is_nowhere,
 		.name = name,
 		.patience = run->patience,
 		.walked = run_arena,
@@ -102,6 +110,7 @@ struct run_result run(const struct run *run)
 		.is_agent = is_agent,
 	};
 	struct engine_config config = {
+		.executions = run->most,
 		.spacing = 1,
 		.search = run->search,
 		.bound = run->bound,
@@ -120,6 +129,6 @@ struct run_result run(const struct run *run)
 	engine_destroy(engine);
 	memory_destroy();
 	image_destroy(program.image);
-	assert_true(run->may_stop || out.counts.complete);
+	assert_true(run->may_stop || run->most || out.counts.complete);
 	return out;
 }

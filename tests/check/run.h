@@ -25,6 +25,7 @@ extern struct run_line run_arena[RUN_LINES];
 struct run {
 	enum memory_model model;
 	enum engine_search search;
+	uint64_t most; /* executions; 0: all */
 	unsigned bound;
 	unsigned threads;
 	unsigned handlers; /* of these, the last so many are interrupt handlers: they have no store buffer */
