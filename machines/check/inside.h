@@ -37,7 +37,7 @@ enum {
 	COLUMNS = 8, /* CPUs that a file may name, at most */
 	CPUS = COLUMNS + 1,
 	OUTSIDE = ENGINE_THREADS, /* the "thread" that does what is not scheduled */
-	LOOKS = 32,
+	LOOKS = 160, /* a walk of a file with several mappings is a turn too */
 	FRAMES = 4096, /* at most */
 	HELD = 24,     /* locks that one thread holds at a time */
 	NOBODY = 255,
