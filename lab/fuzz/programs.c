@@ -29,7 +29,7 @@ enum {
 	OPTION_LIST,
 };
 
-enum { USUAL_PROGRAMS = 1000, USUAL_EXECUTIONS = 200 };
+enum { USUAL_PROGRAMS = 1000, USUAL_EXECUTIONS = 60 };
 
 static const struct argp_option option_table[] = {
 	{ "check", OPTION_CHECK, NULL, 0, "Concurrent programs, on the check machine", 0 },
@@ -41,7 +41,7 @@ static const struct argp_option option_table[] = {
 	{ "model", OPTION_MODEL, "MODEL", 0, "Memory model sc, tso (default) or weak", 0 },
 	{ "without", OPTION_WITHOUT, "SAFEGUARD", 0, "Switch a safeguard of the core off (may be repeated)",
 	  0 },
-	{ "executions", OPTION_EXECUTIONS, "N", 0, "Of each program by each random search (default 200)", 0 },
+	{ "executions", OPTION_EXECUTIONS, "N", 0, "Of each program by each random search (default 60)", 0 },
 	{ "jobs", 'j', "N", 0, "Worker processes (default: one a CPU)", 0 },
 	{ "findings", OPTION_FINDINGS, "N", 0, "Go on until N programs are found (default 1)", 0 },
 	{ "no-shrink", OPTION_NO_SHRINK, NULL, 0, "Report programs as they are found", 0 },

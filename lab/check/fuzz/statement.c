@@ -330,6 +330,21 @@ static bool make_mprotect(struct making *m)
 	return true;
 }
 
+/* To another place than it is; or, where there is none, behind itself. */
+static void say_destination(struct making *m)
+{
+	int from = choose_place(m, m->b[3]);
+	unsigned page = m->b[5] >> 4 & 3, places = m->p->places;
+
+	if (from < 0 || m->b[6] >= 240)
+		say_page(m, choose_place(m, m->b[6]), page);
+	else if (places > 1)
+		say_page(m, (int)(((unsigned)from + 1 + m->b[6] % (places - 1)) % places),
+			 page & (page >> 1));
+	else
+		say_page(m, from, pages_on(m) + 1 + page);
+}
+
 static bool make_mremap(struct making *m)
 {
 	unsigned how = m->b[5] & 15;
@@ -340,7 +355,7 @@ static bool make_mremap(struct making *m)
 	say_range(m);
 	if (how < 12) {
 		say(&m->s, ", ");
-		say_page(m, choose_place(m, m->b[6]), m->b[5] >> 4 & 3);
+		say_destination(m);
 	}
 	if (how >= 10) {
 		say(&m->s, ", ");

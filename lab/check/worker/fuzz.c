@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MORE_EXECUTIONS = 3 }; /* while it is made small */
+enum { MORE_EXECUTIONS = 10 }; /* while it is made small */
 
 enum {
 	OPTION_FUZZ = 0x100,
@@ -256,7 +256,7 @@ static int fuzz_shrink(struct fuzz *f)
 
 int fuzz_main(int argc, char **argv)
 {
-	struct fuzz f = { .plan = { .model = LITMUS_TSO, .executions = 200 }, .seed = 1, .step = 1 };
+	struct fuzz f = { .plan = { .model = LITMUS_TSO, .executions = 60 }, .seed = 1, .step = 1 };
 
 	argp_err_exit_status = EXIT_BAD_FILE;
 	argp_parse(&parser, argc, argv, 0, NULL, &f);

@@ -1,7 +1,7 @@
 /*
  * trial.c - one random program on the check machine: does an oracle speak?
  *
- * A program gets a few hundred executions of each random search, for what needs some luck among many steps; and where
+ * A program gets some executions of each random search, for what needs luck among many steps; and where
  * it is tiny also the beginning of the complete one, for what needs an exact order of a few.
  *
  *	parent					child
@@ -24,7 +24,7 @@
 
 enum {
 	TINY_STATEMENTS = 3,
-	TINY_EXECUTIONS = 300,
+	TINY_EXECUTIONS = 100,
 	SETTLE_EXECUTIONS = 20000, /* a complete search that needs more is none to wait for */
 	SETUP_STATUS = 3,	   /* machine.c: an oracle spoke before anything was scheduled */
 };
