@@ -7,7 +7,7 @@
  * histories, windows or epochs. Random events, thousands of times; whenever the address is used, the two must
  * allow the same.
  *
- *	root -> one of two tables of level 1 -> one of two leaf tables -> one of two pages, or nothing, at each level
+ *	root -> one of two tables of level 1 -> one of two leaf tables -> one of two pages; or nothing
  *
  * Rules: CHK-4.
  */
