@@ -59,7 +59,30 @@ _quire()
 		;;
 	fuzz)
 		options="--ops --seconds --seed --replay --verbose --program --length --findings --no-shrink --blind
-			--against-itself --list --json --help"
+			--against-itself --list --json --check --help"
+		for ((i = 2; i < COMP_CWORD; i++)); do
+			[ "${COMP_WORDS[i]}" != --check ] || options="--programs --seconds --seed --first --geometry --model
+				--without --executions --jobs --findings --no-shrink --out --list --json --help"
+		done
+		case $previous in
+		--model)
+			COMPREPLY=($(compgen -W "sc tso weak" -- "$current"))
+			return
+			;;
+		--geometry)
+			COMPREPLY=($(compgen -W "mini four full" -- "$current"))
+			return
+			;;
+		--without)
+			COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" check --list-safeguards 2>/dev/null | cut -d' ' -f1)" \
+				-- "$current"))
+			return
+			;;
+		--out)
+			COMPREPLY=($(compgen -d -- "$current"))
+			return
+			;;
+		esac
 		;;
 	*)
 		return
