@@ -1,9 +1,9 @@
 /*
  * herd.c - worker processes that run random programs, and what they say.
  *
- * Worker j of J has the numbers first + j, first + j + J, ... A worker tells the number of each program before it runs it,
- * so that one which dies has named what it died of. When there are enough findings, those workers go on that have
- * not yet passed the last of them: a smaller number may still be found.
+ * Worker j of J has the numbers first + j, first + j + J, ... A worker tells the number of each program
+ * before it runs it, so that one which dies has named what it died of. When there are enough findings,
+ * those workers go on that have not yet passed the last of them: a smaller number may still be found.
  */
 #include "programs.h"
 
@@ -55,7 +55,7 @@ bool herd_find(struct herd *herd)
 	return access(herd->worker, X_OK) == 0;
 }
 
-/* ---- starting ------------------------------------------------------------------------------------------- */
+/* ---- starting --------------------------------------------------------------------------------------- */
 
 static void add(struct arguments *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -111,7 +111,7 @@ static int start(struct worker *worker, struct arguments *a)
 	return error;
 }
 
-/* ---- what they say -------------------------------------------------------------------------------------- */
+/* ---- what they say ---------------------------------------------------------------------------------- */
 
 static uint64_t unsigned_of(const json_t *object, const char *key)
 {
@@ -214,7 +214,9 @@ static bool read_worker(struct worker *worker)
 	return true;
 }
 
-/* The worker itself is gone, with all that it was to do: that is a finding about the program that it was in. */
+/*
+ * The worker itself is gone, with all that it was to do: that is a finding about the program that it was in.
+ */
 static void died(struct worker *worker, int status)
 {
 	uint8_t bytes[PROGRAM_BYTES];
@@ -245,7 +247,7 @@ static void reap(struct worker *worker)
 	worker->pid = 0;
 }
 
-/* ---- one after the other -------------------------------------------------------------------------------- */
+/* ---- one after the other ---------------------------------------------------------------------------- */
 
 /* It could only find what is not wanted any more. */
 static bool is_needed(const struct worker *worker)
@@ -337,7 +339,7 @@ int herd_run(struct herd *herd)
 	return error;
 }
 
-/* ---- as small as it gets -------------------------------------------------------------------------------- */
+/* ---- as small as it gets ---------------------------------------------------------------------------- */
 
 int herd_shrink(struct herd *herd, struct programs_finding *finding)
 {

@@ -1,8 +1,8 @@
 /*
  * programs.c - `quire fuzz --check`: random concurrent programs on the check machine, with all oracles on.
  *
- * A program is a function of the seed and its number, and how it is searched too. One that an oracle speaks of is made as
- * small as it gets, and printed as a litmus file with the interleaving that shows it.
+ * A program is a function of the seed and its number, and how it is searched too. One that an oracle speaks
+ * of is made as small as it gets, and printed as a litmus file with the interleaving that shows it.
  */
 #include "programs.h"
 
@@ -192,16 +192,17 @@ static const struct argp parser = {
 	option_table,
 	parse_option,
 	NULL,
-	"Random programs for two or three CPUs on the check machine: each under some hundred random interleavings, with "
-	"the hardware as an adversary and all oracles on. What an oracle speaks of is made as small as it gets and "
-	"printed as a litmus file, with the interleaving that shows it.\v"
-	"Exit status: 0 nothing was found, 1 something was, 2 usage, 3 the worker for the geometry is missing.",
+	"Random programs for two or three CPUs on the check machine: each under some hundred random "
+	"interleavings, with the hardware as an adversary and all oracles on. What an oracle speaks of is made as "
+	"small as it gets and printed as a litmus file, with the interleaving that shows it.\v"
+	"Exit status: 0 nothing was found, 1 something was, 2 usage, 3 the worker for the geometry is "
+	"missing.",
 	NULL,
 	NULL,
 	NULL,
 };
 
-/* ---- a finding ------------------------------------------------------------------------------------------- */
+/* ---- a finding -------------------------------------------------------------------------------------- */
 
 static void print_file_frame(FILE *to, const char *path, const char *text)
 {
@@ -284,7 +285,8 @@ static bool report_finding(FILE *to, const struct programs_options *o, const str
 	if (finding->result)
 		print_result(to, o, finding, path, text);
 	fprintf(to,
-		"Repeat with: quire fuzz --check --seed %llu --first %llu --programs 1 --geometry %s --model %s",
+		"Repeat with: quire fuzz --check --seed %llu --first %llu --programs 1 --geometry %s "
+		"--model %s",
 		(unsigned long long)o->seed, (unsigned long long)finding->number, o->geometry, o->model);
 	for (unsigned i = 0; i < o->without_count; i++)
 		fprintf(to, " --without %s", o->without[i]);
@@ -296,7 +298,7 @@ static bool report_finding(FILE *to, const struct programs_options *o, const str
 	return written;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------- */
+/* ---- the whole -------------------------------------------------------------------------------------- */
 
 /* How many programs were run until enough were found depends on the machine: that stands in the line Time. */
 static void print_summary(const struct herd *herd, double seconds)

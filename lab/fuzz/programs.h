@@ -3,8 +3,8 @@
  *
  *	programs.c	options, what is printed		herd.c	worker processes
  *
- * Programs are numbered. Several workers share the numbers; which finding is reported is decided by number, not by who
- * was first, so that a run says the same on every machine, and with any number of workers.
+ * Programs are numbered. Several workers share the numbers; which finding is reported is decided by number,
+ * not by who was first, so that a run says the same on every machine, and with any number of workers.
  */
 #ifndef FUZZ_PROGRAMS_H
 #define FUZZ_PROGRAMS_H

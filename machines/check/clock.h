@@ -9,7 +9,7 @@
  *	fence release		the same copy, carried by the thread's relaxed stores from now on
  *	load acquire		takes what the store that it reads carries
  *	load relaxed		keeps it aside; a later acquire fence takes it
- *	read-modify-write	carries on what the store that it reads carries (a release sequence, as in C++20;
+ *	read-modify-write	carries on what the store it reads carries (a release sequence, as in C++20;
  *				in C11 the same thread's stores go on with one too: that is stronger)
  *
  * Copies are messages: numbers of entries of a pool that is emptied when an execution begins. 0 is the empty

@@ -115,14 +115,14 @@ struct engine {
 	struct thread thread[ENGINE_THREADS];
 	thread_set all, agents;
 	/* the execution */
-	thread_set alive, waiting; /* not ended; of these, with a condition */
-	thread_set held;	   /* main threads that an interrupt holds off */
-	bool preparing;	 /* threads run up to their first transition */
-	uint32_t depth;	 /* steps so far; the one under way is depth - 1 */
-	uint32_t replay; /* so many steps' threads are decided */
-	uint32_t known;	 /* of these, so many are the last execution's: nothing to analyse */
-	bool in_step;	 /* one has begun and is not over */
-	bool placed;	 /* engine_at() was called for the next transition */
+	thread_set alive, waiting;    /* not ended; of these, with a condition */
+	thread_set held;	      /* main threads that an interrupt holds off */
+	bool preparing;		      /* threads run up to their first transition */
+	uint32_t depth;		      /* steps so far; the one under way is depth - 1 */
+	uint32_t replay;	      /* so many steps' threads are decided */
+	uint32_t known;		      /* of these, so many are the last execution's: nothing to analyse */
+	bool in_step;		      /* one has begun and is not over */
+	bool placed;		      /* engine_at() was called for the next transition */
 	struct milestone **milestone; /* as many as are valid, and room for more */
 	unsigned milestones, milestone_room;
 	uint32_t pause_at; /* the depth at which the next one is set */
@@ -151,7 +151,7 @@ struct engine {
 	bool found_hot;
 	uint64_t random;
 	uint64_t priority[ENGINE_THREADS]; /* random searches */
-	uint32_t change[64], changes; /* PCT: steps at which priorities change */
+	uint32_t change[64], changes;	   /* PCT: steps at which priorities change */
 	struct engine_hot *hot;
 	size_t hots;
 	double began;

@@ -1,6 +1,7 @@
 /*
- * program.c - libFuzzer target: any bytes as a random concurrent program (quire fuzz --check). Whatever they are, what
- * comes out is a litmus file without mistakes; the same bytes give the same file; and it expects nothing.
+ * program.c - libFuzzer target: any bytes as a random concurrent program (quire fuzz --check). Whatever
+ * they are, what comes out is a litmus file without mistakes; the same bytes give the same file; and it
+ * expects nothing.
  */
 #include <stdint.h>
 #include <stdio.h>

@@ -4,13 +4,14 @@
  *	generate.c	seed, number -> bytes		decode.c	bytes -> struct program
  *	statement.c	one record -> one statement	text.c		struct program -> litmus file
  *
- * A program is a string of records of PROGRAM_RECORD bytes, each an option, a variable, how a column begins, a
- * statement, or an order between two columns. Every string means something, each record by itself as far as the others
- * allow; zero bytes are the simplest choice everywhere. So a random generator, a coverage-guided fuzzer and a
- * shrinker may cut and change as they like.
+ * A program is a string of records of PROGRAM_RECORD bytes, each an option, a variable, how a column
+ * begins, a statement, or an order between two columns. Every string means something, each record by itself
+ * as far as the others allow; zero bytes are the simplest choice everywhere. So a random generator, a
+ * coverage-guided fuzzer and a shrinker may cut and change as they like.
  *
- * What comes out is legal: it breaks no rule of the API and cannot wait for ever, so that whatever an oracle says of it
- * is a mistake of the core (or of the checker). Records that would make it illegal mean less, or nothing:
+ * What comes out is legal: it breaks no rule of the API and cannot wait for ever, so that whatever an
+ * oracle says of it is a mistake of the core (or of the checker). Records that would make it illegal mean
+ * less, or nothing:
  *
  *	an mm that a column has put is not used by it again (others hold references of their own)
  *	exec and unregister are for who alone uses the mm, or the device

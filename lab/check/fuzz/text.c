@@ -1,8 +1,8 @@
 /*
  * text.c - a program as a litmus file.
  *
- * Columns without statements that nothing was said of are left out, and the others numbered anew: what is left is as
- * small as it looks.
+ * Columns without statements that nothing was said of are left out, and the others numbered anew: what is
+ * left is as small as it looks.
  */
 #include "lab/check/fuzz/inside.h"
 
@@ -12,7 +12,10 @@
 
 static const char *const events[EVENTS] = { "e", "h" };
 
-/* ---- the first comment -------------------------------------------------------------------------------------------- */
+/*
+ * ---- the first comment
+ * --------------------------------------------------------------------------------------------
+ */
 
 static void print_option(FILE *to, bool *any, const char *name, unsigned number)
 {
@@ -62,7 +65,10 @@ static void print_header(FILE *to, const struct program *p, const struct program
 	fputs("*)\n", to);
 }
 
-/* ---- the initial state -------------------------------------------------------------------------------------------- */
+/*
+ * ---- the initial state
+ * --------------------------------------------------------------------------------------------
+ */
 
 static bool is_used(const struct column *column)
 {
@@ -96,7 +102,10 @@ static void print_setup(FILE *to, const struct program *p)
 	fputs("}\n", to);
 }
 
-/* ---- columns ------------------------------------------------------------------------------------------------------ */
+/*
+ * ---- columns
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static void print_waits(FILE *to, const struct program *p, unsigned number, unsigned before)
 {
@@ -141,7 +150,10 @@ static void print_columns(FILE *to, const struct program *p)
 		fputs("P0 @none { }\n", to);
 }
 
-/* ---- all of it ---------------------------------------------------------------------------------------------------- */
+/*
+ * ---- all of it
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 char *program_text(const uint8_t *bytes, size_t count, const struct program_header *header)
 {
@@ -164,7 +176,10 @@ char *program_text(const uint8_t *bytes, size_t count, const struct program_head
 	return text;
 }
 
-/* ---- bytes as digits ---------------------------------------------------------------------------------------------- */
+/*
+ * ---- bytes as digits
+ * ----------------------------------------------------------------------------------------------
+ */
 
 void program_to_hex(const uint8_t *bytes, size_t count, char *out)
 {

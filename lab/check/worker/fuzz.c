@@ -1,8 +1,9 @@
 /*
- * fuzz.c - quire-check-GEOMETRY --fuzz: random programs one after the other; or one, made as small as it gets.
+ * fuzz.c - quire-check-GEOMETRY --fuzz: random programs one after the other; or one, made as small as it
+ * gets.
  *
- * Numbers FIRST, FIRST + STEP, ... of a seed: each process of `quire fuzz --check` has its share. It goes on after a
- * finding; whoever reads decides when it is enough.
+ * Numbers FIRST, FIRST + STEP, ... of a seed: each process of `quire fuzz --check` has its share. It goes
+ * on after a finding; whoever reads decides when it is enough.
  */
 #include "lab/check/worker/fuzz.h"
 
@@ -136,7 +137,7 @@ static const struct argp parser = {
 	option_table, parse_option, NULL, "A part of `quire fuzz --check`, which calls it.", NULL, NULL, NULL,
 };
 
-/* ---- lines ---------------------------------------------------------------------------------------------- */
+/* ---- lines ------------------------------------------------------------------------------------------ */
 
 static void tell(const char *key, json_t *value)
 {
@@ -170,7 +171,7 @@ static json_t *finding_json(const uint8_t *bytes, size_t count, uint64_t number,
 			 "search", trial->search, "executions", (json_int_t)trial->executions);
 }
 
-/* ---- one after the other -------------------------------------------------------------------------------- */
+/* ---- one after the other ---------------------------------------------------------------------------- */
 
 static void fuzz_one(struct fuzz *f, uint64_t number)
 {
@@ -201,7 +202,7 @@ static void fuzz_all(struct fuzz *f)
 	tell("ended", counts_json(f));
 }
 
-/* ---- one, as small as it gets --------------------------------------------------------------------------- */
+/* ---- one, as small as it gets ----------------------------------------------------------------------- */
 
 static void tell_file(const struct fuzz *f, const uint8_t *bytes, size_t count, const struct trial *trial,
 		      unsigned trials)

@@ -1,9 +1,9 @@
 /*
  * shrink.c - the smallest program that an oracle still says the same of.
  *
- * First whole columns go, then ever fewer records, then the bytes of each become zero, the simplest choice of each
- * field; again, until nothing changes any more. A candidate counts when its violation is of the same class. What is
- * limited is the number of candidates, not time: the outcome is the same everywhere.
+ * First whole columns go, then ever fewer records, then the bytes of each become zero, the simplest choice
+ * of each field; again, until nothing changes any more. A candidate counts when its violation is of the
+ * same class. What is limited is the number of candidates, not time: the outcome is the same everywhere.
  *
  * A race that was hit by luck must be hit again, so that the plan should have more executions than the
  * program had got.
