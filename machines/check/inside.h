@@ -37,9 +37,9 @@ enum {
 	COLUMNS = 8, /* CPUs that a file may name, at most */
 	CPUS = COLUMNS + 1,
 	OUTSIDE = ENGINE_THREADS, /* the "thread" that does what is not scheduled */
-	LOOKS = 160, /* a walk of a file with several mappings is a turn too */
-	FRAMES = 4096, /* at most */
-	HELD = 24,     /* locks that one thread holds at a time */
+	LOOKS = 160,		  /* a walk of a file with several mappings is a turn too */
+	FRAMES = 4096,		  /* at most */
+	HELD = 24,		  /* locks that one thread holds at a time */
 	NOBODY = 255,
 	FOREVER = -1, /* an end of time: UINT32_MAX */
 	WORD = 8,     /* bytes of physical memory whose history is kept together */

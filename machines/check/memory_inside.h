@@ -73,8 +73,8 @@ struct thread_memory {
 	struct clock alone, beside;
 	bool is_handler, is_interrupted;
 	uint8_t partner;
-	uint32_t fences; /* WEAK: weak_order.c, the seq_cst fences that come before; NONE: to be computed */
-	uint64_t stores; /* made, in this execution */
+	uint32_t fences;   /* WEAK: weak_order.c, the seq_cst fences that come before; NONE: to be computed */
+	uint64_t stores;   /* made, in this execution */
 	uint32_t buffered; /* TSO: in the store buffer now */
 };
 

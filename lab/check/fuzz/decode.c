@@ -18,7 +18,10 @@ static struct sentence setup_end(struct program *p)
 	return (struct sentence){ p->setup + used, sizeof(p->setup) - used };
 }
 
-/* ---- options, files, address spaces ----------------------------------------------------------------------------- */
+/*
+ * ---- options, files, address spaces
+ * -----------------------------------------------------------------------------
+ */
 
 static void decode_options(struct program *p, const uint8_t *b)
 {
@@ -76,7 +79,10 @@ static void decode_device(struct program *p, const uint8_t *b)
 	say(&s, "device d: %c;\n", mm_name(p->device_mm));
 }
 
-/* ---- places ------------------------------------------------------------------------------------------------------ */
+/*
+ * ---- places
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static bool is_taken(const struct program *p, const struct place *top)
 {
@@ -177,7 +183,10 @@ static void decode_place(struct program *p, const uint8_t *b)
 	p->places++;
 }
 
-/* ---- the set-up's statements ------------------------------------------------------------------------------------- */
+/*
+ * ---- the set-up's statements
+ * -------------------------------------------------------------------------------------
+ */
 
 static void decode_setup(struct program *p, const uint8_t *b)
 {
@@ -190,7 +199,10 @@ static void decode_setup(struct program *p, const uint8_t *b)
 		say(&s, "@%c { %s; }\n", mm_name(mm), statement.text);
 }
 
-/* ---- columns ----------------------------------------------------------------------------------------------------- */
+/*
+ * ---- columns
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 static void decode_column(struct program *p, const uint8_t *b)
 {
@@ -241,7 +253,10 @@ static void decode_order(struct program *p, const uint8_t *b)
 						b[3] % to->count };
 }
 
-/* ---- what only the whole shows ----------------------------------------------------------------------------------- */
+/*
+ * ---- what only the whole shows
+ * -----------------------------------------------------------------------------------
+ */
 
 static bool is_alone(const struct program *p, unsigned number, const struct statement *s)
 {
@@ -276,7 +291,10 @@ static void settle_needs(struct program *p)
 	}
 }
 
-/* ---- all of it --------------------------------------------------------------------------------------------------- */
+/*
+ * ---- all of it
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static void decode_variable(struct program *p, const uint8_t *b)
 {

@@ -1,8 +1,9 @@
 /*
  * generate.c - from a seed and a number to bytes.
  *
- * Uniform bytes would make programs whose columns never meet. So the outline is chosen first: a few variables, two or
- * three columns, one to three statements each; and most statements are about the same page of the same place.
+ * Uniform bytes would make programs whose columns never meet. So the outline is chosen first: a few
+ * variables, two or three columns, one to three statements each; and most statements are about the same
+ * page of the same place.
  */
 #include "lab/check/fuzz/program.h"
 #include "lab/check/fuzz/inside.h"

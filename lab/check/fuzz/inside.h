@@ -93,8 +93,8 @@ void say(struct sentence *s, const char *format, ...) __attribute__((format(prin
 void program_decode(const uint8_t *bytes, size_t count, struct program *out);
 
 /*
- * The statement that record @b is in @column, at its present end. Follows what it does to what the column runs. False:
- * none that would be legal.
+ * The statement that record @b is in @column, at its present end. Follows what it does to what the column
+ * runs. False: none that would be legal.
  */
 bool statement_decode(struct program *p, struct column *column, unsigned number, const uint8_t *b,
 		      struct statement *out);

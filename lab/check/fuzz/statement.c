@@ -4,8 +4,8 @@
  *	b[1] column	b[2] operation	b[3] place	b[4] pages: where in it (low), how many (high)
  *	b[5] what	b[6] value	b[7] of which mm (low), under which condition (high)
  *
- * Operations that need what the program has not got (a file, a device, a second mm) become a load or a store of the
- * place.
+ * Operations that need what the program has not got (a file, a device, a second mm) become a load or a
+ * store of the place.
  */
 #include "lab/check/fuzz/inside.h"
 
@@ -42,7 +42,10 @@ static char mm_name(unsigned mm)
 	return (char)('A' + mm);
 }
 
-/* ---- mms ---------------------------------------------------------------------------------------------------- */
+/*
+ * ---- mms
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 /* May this column name @mm at this point? */
 static bool may_mention(const struct making *m, unsigned mm)
@@ -89,7 +92,10 @@ static bool say_mm(struct making *m)
 	return true;
 }
 
-/* ---- addresses ---------------------------------------------------------------------------------------------- */
+/*
+ * ---- addresses
+ * ----------------------------------------------------------------------------------------------
+ */
 
 static unsigned pages_on(const struct making *m)
 {
@@ -143,7 +149,10 @@ static unsigned value(const struct making *m)
 	return m->b[6] % 16u + 1;
 }
 
-/* ---- mappings ------------------------------------------------------------------------------------------------- */
+/*
+ * ---- mappings
+ * -------------------------------------------------------------------------------------------------
+ */
 
 enum { MAPPING_FILE = 128, MAPPING_ANON_SHARED = 96 };
 
@@ -206,7 +215,10 @@ void say_mapping(struct sentence *s, const struct program *p, uint8_t mapping, u
 	say(s, " %s%s%s", protection, *flag ? " " : "", flag);
 }
 
-/* ---- accesses ------------------------------------------------------------------------------------------------- */
+/*
+ * ---- accesses
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static void say_register(struct making *m)
 {
@@ -288,7 +300,10 @@ static bool make_process_vm(struct making *m)
 	return true;
 }
 
-/* ---- calls ------------------------------------------------------------------------------------------------------ */
+/*
+ * ---- calls
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static bool make_mmap(struct making *m)
 {
@@ -433,7 +448,10 @@ static bool make_brk(struct making *m)
 	return true;
 }
 
-/* ---- whole address spaces ------------------------------------------------------------------------------------- */
+/*
+ * ---- whole address spaces
+ * -------------------------------------------------------------------------------------
+ */
 
 static bool make_fork(struct making *m)
 {
@@ -498,7 +516,10 @@ static bool make_rest(struct making *m)
 	return true;
 }
 
-/* ---- files ------------------------------------------------------------------------------------------------------ */
+/*
+ * ---- files
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static void say_file(struct making *m)
 {
@@ -572,7 +593,10 @@ static bool make_sync(struct making *m)
 	return make_file_range(m, "sync");
 }
 
-/* ---- devices ---------------------------------------------------------------------------------------------------- */
+/*
+ * ---- devices
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 /* False: there is none, or the column has put its mm. */
 static bool use_device(struct making *m)
@@ -629,7 +653,10 @@ static bool make_device_end(struct making *m)
 	return true;
 }
 
-/* ---- words ------------------------------------------------------------------------------------------------------ */
+/*
+ * ---- words
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static bool make_word(struct making *m)
 {
@@ -649,7 +676,10 @@ static bool make_word(struct making *m)
 	return true;
 }
 
-/* ---- which ------------------------------------------------------------------------------------------------------ */
+/*
+ * ---- which
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static const struct {
 	uint8_t weight; /* of 256 */
