@@ -12,7 +12,8 @@ def main():
     sources = [p for p in sources if not p.name.startswith("planted_")]
     # The check machine and what runs on it are built with the core as the checker has it.
     checked = [p for p in sources if p.is_relative_to(common.ROOT / "machines/check") or
-               p.is_relative_to(common.ROOT / "lab/check/worker")]
+               p.is_relative_to(common.ROOT / "lab/check/worker") or
+               p.is_relative_to(common.ROOT / "tests/check/machine")]
     complaints = []
     for compiler, group in itertools.product(common.compilers(), ([p for p in sources if p not in checked], checked)):
         flags = ["-std=gnu11", "-D_GNU_SOURCE=", '-DQUIRE_VERSION="0"', '-DQUIRE_FUZZ_AGENT="/dev/null"',
