@@ -3,7 +3,7 @@
 .PHONY: all run test soak deps format format-check clean
 
 all: ; @scripts/deps.sh build && scripts/build.sh release
-run: all ; @scripts/run.sh
+run: ; @scripts/deps.sh build && scripts/build.sh release quire_command && scripts/run.sh
 test: ; @scripts/deps.sh test && scripts/test.sh
 soak: ; @scripts/deps.sh test && scripts/soak.sh
 deps: ; @scripts/deps.sh all

@@ -1,5 +1,5 @@
 #!/bin/sh
-# build.sh PRESET - configure when needed and build; quiet unless something is wrong.
+# build.sh PRESET [TARGET] - configure when needed and build, everything or one target; quiet unless something is wrong.
 set -eu
 cd "$(dirname "$0")/.."
 preset=$1
@@ -10,7 +10,7 @@ if ! cmake --preset "$preset" >"$log" 2>&1; then
 	cat "$log" >&2
 	exit 1
 fi
-if ! cmake --build --preset "$preset" -j "$jobs" -- -k >"$log" 2>&1; then
+if ! cmake --build --preset "$preset" -j "$jobs" ${2:+--target "$2"} -- -k >"$log" 2>&1; then
 	grep -vE '^\[ *[0-9]+%\] (Building|Built|Linking)|^make\[' "$log" >&2 || true
 	exit 1
 fi
