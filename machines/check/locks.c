@@ -17,6 +17,15 @@
  * Readers of one lock are not ordered by it: what they release only the next writer acquires. So a race
  * between two of them is seen.
  *
+ * Writers that wait (config.writers_wait) hold new readers off from the step in which they say so. That
+ * step, not the one that takes the lock, is where a writer and a reader meet: like two who take a lock,
+ * each may be first. What lets the writer take it, and is no race, is that the readers before it have gone.
+ *
+ *	writer		[ waits ] .............. [ takes ] ... gives back
+ *	PLACE_WRITERS	ACQUIRE						 RELEASE	a reader: SHARE
+ *	PLACE_READERS			 AWAIT					 SIGNAL by readers that go
+ *	the lock			 ACQUIRE		 RELEASE	between writers
+ *
  * Store buffers (TSO): taking waits until the thread's is empty, as a locked instruction does. So does giving
  * back, which a plain store would not: what a load after an unlock can overtake is explored by the weak model
  * only.
@@ -225,13 +234,13 @@ void lock_exclusive(unsigned what, uintptr_t at, enum held_how how)
 		return;
 	if (how == HELD_WRITE && machine_now->config.writers_wait) {
 		engine_begin(STEP_WRITER_WAITS, NULL, NULL);
-		engine_touch(place(PLACE_WRITERS, at), TOUCH_WRITE);
+		engine_touch(place(PLACE_WRITERS, at), TOUCH_ACQUIRE);
 		lock->waiting++;
 	}
 	begin_taking(what, lock, may_write, __builtin_return_address(0));
 	engine_touch(at, TOUCH_ACQUIRE);
 	if (how == HELD_WRITE && machine_now->config.writers_wait) {
-		engine_touch(place(PLACE_WRITERS, at), TOUCH_WRITE);
+		engine_touch(place(PLACE_READERS, at), TOUCH_AWAIT);
 		lock->waiting--;
 	}
 	taken_exclusive(lock);
@@ -266,6 +275,8 @@ void unlock_exclusive(unsigned what, uintptr_t at)
 		engine_begin(what, NULL, NULL);
 	}
 	engine_touch(at, TOUCH_RELEASE);
+	if (machine_now->config.writers_wait)
+		engine_touch(place(PLACE_WRITERS, at), TOUCH_RELEASE);
 	memory_release(at);
 	lock->writer = NOBODY;
 }
@@ -292,9 +303,7 @@ void lock_shared(unsigned what, uintptr_t at)
 	if (is_stuck(lock, lock->writer == NOBODY))
 		return;
 	begin_taking(what, lock, may_read, __builtin_return_address(0));
-	engine_touch(at, TOUCH_SHARE);
-	if (machine_now->config.writers_wait)
-		engine_touch(place(PLACE_WRITERS, at), TOUCH_READ);
+	engine_touch(machine_now->config.writers_wait ? place(PLACE_WRITERS, at) : at, TOUCH_SHARE);
 	lock->readers |= 1u << self();
 	drained();
 	memory_acquire(at);
@@ -325,7 +334,10 @@ void unlock_shared(unsigned what, uintptr_t at)
 		engine_at(__builtin_return_address(0), at);
 		engine_begin(what, NULL, NULL);
 	}
-	engine_touch(at, TOUCH_SHARE_END);
+	if (machine_now->config.writers_wait)
+		engine_touch(place(PLACE_READERS, at), TOUCH_SIGNAL);
+	else
+		engine_touch(at, TOUCH_SHARE_END);
 	memory_release(place(PLACE_READERS, at));
 	lock->readers &= ~(1u << self());
 }

@@ -215,9 +215,21 @@ static bool is_exempt(void *data, uintptr_t address)
 	       machine->folios[frame_of(machine, address)].kind != FOLIO_TABLE;
 }
 
+/* It is stored once, in an address space that nobody knows of yet: one that is forked while the file runs. */
+static bool is_first_generation(const struct machine *machine, uintptr_t address)
+{
+	uintptr_t start;
+	size_t bytes;
+	bool freed;
+
+	return address >= (uintptr_t)machine->heaps && heap_find(address, &start, &bytes, &freed) &&
+	       bytes == sizeof(struct quire_mm) &&
+	       address - start == offsetof(struct quire_mm, as.generation);
+}
+
 /*
  * The core's handlers look at their CPU's TLB alone, for what is stored and not exchanged (port.h,
- * locking.md).
+ * locking.md); and at an address space's generation, which is exchanged but for the first time.
  */
 static bool is_seen_by_handlers(void *data, uintptr_t address)
 {
@@ -226,7 +238,7 @@ static bool is_seen_by_handlers(void *data, uintptr_t address)
 	for (unsigned i = 0; i < machine->cpus; i++)
 		if (address - (uintptr_t)machine->cpu[i].cpu->tlb < sizeof(struct cpu_tlb))
 			return true;
-	return false;
+	return is_first_generation(machine, address);
 }
 
 static const char *name_of_thread(void *data, unsigned thread)

@@ -4,9 +4,9 @@
 A mutation is a patch in this directory, NN-name.patch; its first line says what is broken and which rule that breaks,
 its second the litmus file that should show it. The command is built once, the worker anew for each mutation, in a copy
 of the source tree as it is now, uncommitted changes included. The file that is named runs first, then all of litmus/,
-until one fails.
+until one fails. With --fuzz, random programs run instead.
 
-    mutation.py [--seconds N] [--only NAME]... [--first] [SOURCE]        apply, build, check
+    mutation.py [--seconds N] [--only NAME]... [--first | --fuzz] [SOURCE]        apply, build, check
     mutation.py --check [SOURCE]               only see that every patch is in order and applies
     mutation.py --list                   what is broken
 
@@ -70,13 +70,13 @@ def build(tree, target):
 
 
 class Checking:
-    """quire check on some files, and what came of it."""
+    """One run of the command, and what came of it."""
 
-    def __init__(self, tree, files, seconds):
-        command = [tree / "build" / "quire", "check", "--seconds", seconds, *files]
+    def __init__(self, tree, words, seconds):
+        command = [tree / "build" / "quire", *words]
         began = time.monotonic()
         try:
-            done = planted.run(command, timeout=seconds * len(files) + MARGIN)
+            done = planted.run(command, timeout=seconds + MARGIN)
             self.status, self.said = done.returncode, done.stdout
         except subprocess.TimeoutExpired:
             self.status, self.said = None, ""
@@ -93,24 +93,32 @@ class Checking:
         return ""
 
 
+def runs_of(tree, patch, options):
+    """What is to be run, until something fails: name, Checking."""
+    if options.fuzz:
+        yield "quire fuzz --check", Checking(tree, ["fuzz", "--check", "--seconds", options.seconds], options.seconds)
+        return
+    first = tree / "litmus" / f"{litmus_of(patch)}.litmus"
+    others = [] if options.first else sorted(set((tree / "litmus").glob("*.litmus")) - {first})
+    for file in [first, *others]:
+        yield file.stem, Checking(tree, ["check", "--seconds", options.seconds, file], options.seconds)
+
+
 def try_patch(tree, patch, options):
     """Is it found? Says where."""
-    files = sorted((tree / "litmus").glob("*.litmus"))
-    first = tree / "litmus" / f"{litmus_of(patch)}.litmus"
     with planted.planted(tree, patch) as why:
         words = why or build(tree, WORKER)
         if words:
             print(f"{patch.name}: cannot be tried:\n{words}")
             return False
         began = time.monotonic()
-        for file in [first] + ([] if options.first else [file for file in files if file != first]):
-            checking = Checking(tree, [file], options.seconds)
+        for name, checking in runs_of(tree, patch, options):
             if checking.found():
-                print(f"{patch.name}: found by {file.stem} after {time.monotonic() - began:.1f} s: "
+                print(f"{patch.name}: found by {name} after {time.monotonic() - began:.1f} s: "
                       f"{checking.what()[:110]}", flush=True)
                 return True
             if checking.status is None or checking.status > 1:
-                print(f"{patch.name}: {file.stem} ended with status {checking.status}: "
+                print(f"{patch.name}: {name} ended with status {checking.status}: "
                       f"{checking.said.strip()[-300:]}", flush=True)
     print(f"{patch.name}: SURVIVED [{time.monotonic() - began:.1f} s]", flush=True)
     return False
@@ -135,6 +143,7 @@ def main():
     parser = argparse.ArgumentParser(description="Break the core's concurrency: does quire check find each?")
     parser.add_argument("--seconds", type=int, default=10, help="for each litmus file (10)")
     parser.add_argument("--first", action="store_true", help="run only the file that each patch names")
+    parser.add_argument("--fuzz", action="store_true", help="random programs instead of litmus files")
     parser.add_argument("--only", action="append", metavar="NAME", help="this mutation only; may be repeated")
     parser.add_argument("--list", action="store_true", help="list the mutations")
     parser.add_argument("--check", action="store_true", help="only see that every patch applies")

@@ -98,7 +98,7 @@ static void choose_place(const struct program *p, struct place *place, uint8_t w
 	struct sentence s = { out, room };
 
 	*out = 0;
-	if (where < 160) {
+	if (where < 130) {
 		return;
 	} else if (where < 195) {
 		say(&s, " at huge");

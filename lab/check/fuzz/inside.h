@@ -19,6 +19,40 @@ enum record_kind {
 	RECORD_ORDER,	  /* which two columns, after what, before what */
 };
 
+enum operation {
+	OPERATION_LOAD,
+	OPERATION_STORE,
+	OPERATION_KERNEL_LOAD,
+	OPERATION_KERNEL_STORE,
+	OPERATION_PROCESS_VM,
+	OPERATION_MMAP,
+	OPERATION_MUNMAP,
+	OPERATION_MPROTECT,
+	OPERATION_MREMAP,
+	OPERATION_MADVISE,
+	OPERATION_LOCKING,
+	OPERATION_MSYNC,
+	OPERATION_LOOK,
+	OPERATION_BRK,
+	OPERATION_FORK,
+	OPERATION_EXEC,
+	OPERATION_EXIT,
+	OPERATION_RUN,
+	OPERATION_REST, /* idle or leave */
+	OPERATION_FILE_READ,
+	OPERATION_FILE_WRITE,
+	OPERATION_TRUNCATE,
+	OPERATION_PUNCH,
+	OPERATION_INVALIDATE,
+	OPERATION_SYNC,
+	OPERATION_TRANSLATE,
+	OPERATION_DEVICE_LOAD,
+	OPERATION_DEVICE_STORE,
+	OPERATION_DEVICE_END, /* drop or unregister */
+	OPERATION_WORD,
+	OPERATIONS,
+};
+
 enum {
 	MMS = 3, /* A; B, from the start; C, forked by a column */
 	PLACES = 3,
@@ -98,6 +132,9 @@ void program_decode(const uint8_t *bytes, size_t count, struct program *out);
  */
 bool statement_decode(struct program *p, struct column *column, unsigned number, const uint8_t *b,
 		      struct statement *out);
+
+/* The second byte of a record that is to be such a statement. */
+uint8_t operation_byte(enum operation operation);
 
 /* "anon rw populate", "file f+1 shared r": bytes @mapping, @prot, @flags. */
 void say_mapping(struct sentence *s, const struct program *p, uint8_t mapping, uint8_t prot, uint8_t flags);

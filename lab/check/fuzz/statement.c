@@ -685,38 +685,65 @@ static const struct {
 	uint8_t weight; /* of 256 */
 	bool in_line;	/* changes what the CPU runs, or is waited for: under no condition */
 	bool (*make)(struct making *m);
-} operations[] = {
-	{ 32, false, make_load },	 { 38, false, make_store },	{ 6, false, make_kernel_load },
-	{ 8, false, make_kernel_store }, { 5, false, make_process_vm }, { 12, false, make_mmap },
-	{ 16, false, make_munmap },	 { 16, false, make_mprotect },	{ 12, false, make_mremap },
-	{ 30, false, make_madvise },	 { 5, false, make_locking },	{ 4, false, make_msync },
-	{ 2, false, make_look },	 { 3, false, make_brk },	{ 9, true, make_fork },
-	{ 1, false, make_exec },	 { 5, true, make_exit },	{ 8, true, make_run },
-	{ 4, true, make_rest },		 { 3, false, make_file_read },	{ 4, false, make_file_write },
-	{ 9, false, make_truncate },	 { 4, false, make_punch },	{ 3, false, make_invalidate },
-	{ 4, false, make_sync },	 { 5, false, make_translate },	{ 4, false, make_device_load },
-	{ 2, false, make_device_store }, { 1, false, make_device_end }, { 1, false, make_word },
+} operations[OPERATIONS] = {
+	[OPERATION_LOAD] = { 32, false, make_load },
+	[OPERATION_STORE] = { 38, false, make_store },
+	[OPERATION_KERNEL_LOAD] = { 6, false, make_kernel_load },
+	[OPERATION_KERNEL_STORE] = { 8, false, make_kernel_store },
+	[OPERATION_PROCESS_VM] = { 5, false, make_process_vm },
+	[OPERATION_MMAP] = { 12, false, make_mmap },
+	[OPERATION_MUNMAP] = { 16, false, make_munmap },
+	[OPERATION_MPROTECT] = { 16, false, make_mprotect },
+	[OPERATION_MREMAP] = { 12, false, make_mremap },
+	[OPERATION_MADVISE] = { 30, false, make_madvise },
+	[OPERATION_LOCKING] = { 5, false, make_locking },
+	[OPERATION_MSYNC] = { 4, false, make_msync },
+	[OPERATION_LOOK] = { 2, false, make_look },
+	[OPERATION_BRK] = { 3, false, make_brk },
+	[OPERATION_FORK] = { 9, true, make_fork },
+	[OPERATION_EXEC] = { 1, false, make_exec },
+	[OPERATION_EXIT] = { 5, true, make_exit },
+	[OPERATION_RUN] = { 8, true, make_run },
+	[OPERATION_REST] = { 4, true, make_rest },
+	[OPERATION_FILE_READ] = { 3, false, make_file_read },
+	[OPERATION_FILE_WRITE] = { 4, false, make_file_write },
+	[OPERATION_TRUNCATE] = { 9, false, make_truncate },
+	[OPERATION_PUNCH] = { 4, false, make_punch },
+	[OPERATION_INVALIDATE] = { 3, false, make_invalidate },
+	[OPERATION_SYNC] = { 4, false, make_sync },
+	[OPERATION_TRANSLATE] = { 5, false, make_translate },
+	[OPERATION_DEVICE_LOAD] = { 4, false, make_device_load },
+	[OPERATION_DEVICE_STORE] = { 2, false, make_device_store },
+	[OPERATION_DEVICE_END] = { 1, false, make_device_end },
+	[OPERATION_WORD] = { 1, false, make_word },
 };
 
-enum { OPERATIONS = sizeof(operations) / sizeof(operations[0]) };
+uint8_t operation_byte(enum operation operation)
+{
+	unsigned sum = 0;
 
-static unsigned choose_operation(uint8_t byte)
+	for (unsigned i = 0; i < operation; i++)
+		sum += operations[i].weight;
+	return (uint8_t)sum;
+}
+
+static enum operation choose_operation(uint8_t byte)
 {
 	unsigned sum = 0;
 
 	for (unsigned i = 0; i < OPERATIONS; i++) {
 		sum += operations[i].weight;
 		if (byte < sum)
-			return i;
+			return (enum operation)i;
 	}
-	return 0;
+	return OPERATION_LOAD;
 }
 
 bool statement_decode(struct program *p, struct column *column, unsigned number, const uint8_t *b,
 		      struct statement *out)
 {
 	struct making m = { p, column, number, b, out, { out->text, sizeof(out->text) }, -1 };
-	unsigned which = choose_operation(b[2]);
+	enum operation which = choose_operation(b[2]);
 
 	*out = (struct statement){ .need = NEEDS_NOTHING };
 	if (b[7] >> 4 == 15 && column->scheduled && column->registers && !operations[which].in_line)
