@@ -115,6 +115,7 @@ static void go_through_end(struct run *run)
 	free(run->own_end);
 	run->end = run->own_end = state_text(run);
 	check_stores(run);
+	check_file_ends(run);
 	drop_references(run, mms, &mm_count);
 	for (unsigned i = 0; i < run->litmus->name_count; i++)
 		if (run->files[i])

@@ -115,6 +115,7 @@ quire_vaddr va_of(const struct run *run, const struct litmus_address *address, c
 uint64_t file_position(const struct litmus_address *address);
 void put_mm(struct run *run, struct quire_cpu **cpu, int name, unsigned holder);
 void check_stores(struct run *run); /* at an execution's end: a clean page is what its store has */
+void check_file_ends(struct run *run); /* truncation has left no page behind, nor a private copy (BASE-5) */
 
 /* ---- interpret.c --------------------------------------------------------------------------------------- */
 
