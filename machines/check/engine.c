@@ -479,11 +479,7 @@ void engine_execute(struct engine *engine)
 		explore_step_done(engine, engine->depth - 1);
 	if (engine->verdict == COMPLETE)
 		engine->program.finish(engine->program.data);
-	engine->counts.transitions += engine->depth;
 	engine->counts.run += engine->depth - first;
-	engine->counts.instrumented += engine_accesses;
-	if (engine->depth > engine->counts.longest)
-		engine->counts.longest = engine->depth;
 }
 
 /* ---- the engine itself ------------------------------------------------------------------------------ */
@@ -532,6 +528,11 @@ void engine_destroy(struct engine *engine)
 	free(engine);
 	if (engine_current == engine)
 		engine_current = NULL;
+}
+
+const struct engine_counts *engine_so_far(const struct engine *engine)
+{
+	return &engine->counts;
 }
 
 uint64_t engine_begun(const struct engine *engine)

@@ -69,6 +69,7 @@ struct engine_config {
 	enum engine_search search;
 	unsigned bound;	     /* preemptions; priority changes */
 	uint64_t executions; /* stop after so many complete ones; 0: no limit. Random searches need it */
+	uint64_t begun;	     /* stop after so many of any kind; 0: no limit */
 	double seconds;	     /* stop after so long; 0: no limit */
 	uint64_t seed;	     /* of the random searches */
 	/*
@@ -79,7 +80,8 @@ struct engine_config {
 	 */
 	unsigned frontier;
 	unsigned shard, shards;			     /* claim every shards-th from shard on; shards 0: all */
-	bool (*claim)(void *data, uint64_t leaf);    /* instead of that; asked once for each */
+	/* Instead of that: asked once for each. @path is a hash of the steps that lead there. */
+	bool (*claim)(void *data, uint64_t leaf, uint64_t path);
 	void (*finished)(void *data, uint64_t leaf); /* a claimed one is explored; may be NULL */
 	void *claim_data;
 	bool stop_at_violation; /* the first one ends the search */
@@ -123,8 +125,9 @@ struct engine_counts {
 	uint64_t executions; /* complete: every thread that must end has ended, or a violation did */
 	uint64_t blocked;    /* begun in vain: every enabled thread was asleep */
 	uint64_t violations;
-	uint64_t transitions, instrumented; /* in all executions together; plain accesses */
-	uint64_t run;			    /* of these transitions: the others were brought back */
+	uint64_t transitions, instrumented; /* in these executions together; plain accesses */
+	uint64_t run;			    /* transitions that were run for it all, and not brought back */
+	uint64_t leaves;		    /* met at the frontier */
 	uint64_t longest;		    /* transitions in one execution */
 	double seconds;
 	bool complete; /* the whole space (within the bound) was explored */
@@ -146,6 +149,7 @@ uint64_t engine_begun(const struct engine *engine);
 
 struct engine *engine_create(const struct engine_program *program);
 void engine_destroy(struct engine *engine);
+const struct engine_counts *engine_so_far(const struct engine *engine); /* while it runs */
 void engine_run(struct engine *engine, const struct engine_config *config, struct engine_counts *counts);
 
 /*

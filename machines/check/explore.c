@@ -525,13 +525,30 @@ void explore_branch(struct engine *engine, uint32_t depth)
 
 enum { USUAL_FRONTIER = 10 };
 
+/* Numbers are only worth something if everybody who counts meets the same: the way there says. */
+static uint64_t path_hash(const struct engine *engine)
+{
+	uint64_t hash = 0;
+
+	for (uint32_t d = 0; d < engine->depth && d < engine->config.frontier; d++) {
+		const struct node *node = &engine->node[d];
+
+		hash = (hash + node->chosen + 1) * 0x9e3779b97f4a7c15ul;
+		for (uint32_t i = 0; i < node->choice_count; i++)
+			hash = (hash ^ hash >> 32 ^ engine->choice[node->choices + i].value) *
+			       0xe7037ed1a0b428dbul;
+		hash ^= hash >> 29;
+	}
+	return hash;
+}
+
 static bool claim(struct engine *engine)
 {
 	const struct engine_config *config = &engine->config;
 
-	engine->leaf = engine->leaves++;
+	engine->leaf = engine->counts.leaves++;
 	if (config->claim)
-		engine->in_leaf = config->claim(config->claim_data, engine->leaf);
+		engine->in_leaf = config->claim(config->claim_data, engine->leaf, path_hash(engine));
 	else
 		engine->in_leaf = !config->shards || engine->leaf % config->shards == config->shard;
 	return engine->in_leaf;
@@ -548,7 +565,8 @@ static unsigned pick_source(struct engine *engine, struct node *node, unsigned o
 {
 	if (engine->depth < engine->config.frontier)
 		node->todo = node->enabled;
-	if (engine->depth == engine->config.frontier && engine->config.frontier && !claim(engine)) {
+	if (engine->depth == engine->config.frontier && engine->config.frontier &&
+	    otherwise < ENGINE_THREADS && !claim(engine)) {
 		engine->verdict = NOT_OURS;
 		return ENGINE_THREADS;
 	}
@@ -627,32 +645,34 @@ unsigned search_pick(struct engine *engine, struct node *node)
 	}
 }
 
+static void count(struct engine *engine)
+{
+	bool is_violated = engine->verdict == VIOLATED;
+
+	engine->counts.blocked += engine->verdict == BLOCKED;
+	if (engine->verdict != COMPLETE && !is_violated)
+		return;
+	engine->counts.executions++;
+	engine->counts.violations += is_violated;
+	engine->counts.transitions += engine->depth;
+	engine->counts.instrumented += engine_accesses;
+	if (engine->depth > engine->counts.longest)
+		engine->counts.longest = engine->depth;
+	if (engine->ended)
+		engine->ended(engine->ended_data, is_violated ? engine->violation : NULL);
+}
+
 void explore_ended(struct engine *engine)
 {
-	if (engine->depth < engine->config.frontier && engine->verdict != BLOCKED) {
-		/* Shorter than the frontier is deep: a leaf of its own. */
-		bool ours = claim(engine);
+	/* It came no further than the frontier: a leaf of its own. */
+	bool is_leaf = engine->config.frontier && engine->depth <= engine->config.frontier &&
+		       engine->verdict != BLOCKED && engine->verdict != NOT_OURS;
 
+	if (is_leaf && !claim(engine))
+		return;
+	count(engine);
+	if (is_leaf)
 		leave_leaf(engine);
-		if (!ours)
-			return;
-	}
-	switch (engine->verdict) {
-	case COMPLETE:
-		engine->counts.executions++;
-		break;
-	case VIOLATED:
-		engine->counts.executions++;
-		engine->counts.violations++;
-		break;
-	case BLOCKED:
-		engine->counts.blocked++;
-		break;
-	default:
-		break;
-	}
-	if (engine->ended && (engine->verdict == COMPLETE || engine->verdict == VIOLATED))
-		engine->ended(engine->ended_data, engine->verdict == VIOLATED ? engine->violation : NULL);
 }
 
 /* Is there another execution? False at the end of the space. */
@@ -677,6 +697,8 @@ static bool is_enough(struct engine *engine)
 	const struct engine_config *config = &engine->config;
 
 	if (config->executions && engine->counts.executions >= config->executions)
+		return true;
+	if (config->begun && engine->runs >= config->begun)
 		return true;
 	if (config->stop_at_violation && engine->counts.violations)
 		return true;
@@ -706,7 +728,6 @@ void engine_run(struct engine *engine, const struct engine_config *config, struc
 		engine->config.frontier = engine->config.shards = 0;
 	else if (config->shards > 1 && !config->frontier)
 		engine->config.frontier = USUAL_FRONTIER;
-	engine->leaves = 0;
 	engine->in_leaf = false;
 	explore_begin(engine);
 	random_begin(engine);

@@ -127,8 +127,7 @@ struct engine {
 	unsigned milestones, milestone_room;
 	uint32_t pause_at; /* the depth at which the next one is set */
 	uint64_t runs;
-	uint64_t leaves; /* met at the frontier */
-	uint64_t leaf;	 /* the one being explored */
+	uint64_t leaf; /* the one being explored */
 	bool in_leaf;
 	char *stacks;
 	enum verdict verdict;

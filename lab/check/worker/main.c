@@ -7,6 +7,7 @@
 #include "lab/check/worker/worker.h"
 
 #include <argp.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,9 @@ enum {
 	OPTION_REPLAY,
 	OPTION_TABLES,
 	OPTION_AGAIN,
+	OPTION_CLAIMS,
+	OPTION_FRONTIER,
+	OPTION_WITNESS,
 	OPTION_OPTIMAL,
 	OPTION_QUICK,
 	OPTION_SAFEGUARDS,
@@ -44,6 +48,9 @@ static const struct argp_option option_table[] = {
 	{ "shards", OPTION_SHARDS, "N", 0, "Of how many", 0 },
 	{ "at-most", OPTION_AT_MOST, "N", 0, "Stop after so many, for shards to take over", 0 },
 	{ "replay", OPTION_REPLAY, "SCHEDULE", 0, "One execution", 0 },
+	{ "claims", OPTION_CLAIMS, "FD", 0, "Shared memory: parts are taken, and told of, one at a time", 0 },
+	{ "frontier", OPTION_FRONTIER, "D", 0, "Depth at which parts begin (default: sensible)", 0 },
+	{ "witness", OPTION_WITNESS, "SCHEDULE", 0, "With --claims: found before", 0 },
 	{ "tables", OPTION_TABLES, NULL, 0, "Page tables at each step of the witness", 0 },
 	{ "again", OPTION_AGAIN, NULL, 0,
 	  "Run what executions have in common again: to test what brings it back", 0 },
@@ -129,6 +136,15 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case OPTION_TABLES:
 		o->tables = true;
 		break;
+	case OPTION_CLAIMS:
+		o->claims = (int)number(argument, state);
+		break;
+	case OPTION_FRONTIER:
+		o->frontier = (unsigned)number(argument, state);
+		break;
+	case OPTION_WITNESS:
+		o->witness = argument;
+		break;
 	case OPTION_AGAIN:
 		o->again = true;
 		break;
@@ -170,11 +186,19 @@ static void check_safeguards(const struct run *run)
 				h->safeguards[i]);
 }
 
+static void tell(struct run *run, json_t *line)
+{
+	(void)run;
+	json_dumpf(line, stdout, JSON_COMPACT);
+	putchar('\n');
+	fflush(stdout);
+	json_decref(line);
+}
+
 int main(int argc, char **argv)
 {
 	static struct run run;
 	struct litmus_mistake wrong;
-	json_t *json;
 
 	if (argc > 1 && strcmp(argv[1], "--fuzz") == 0)
 		return fuzz_main(argc, argv);
@@ -194,11 +218,15 @@ int main(int argc, char **argv)
 	run.model = (enum memory_model)(run.options.has_model ? run.options.model : run.litmus->header.model);
 	world_create(&run);
 	tables_prepare(&run);
+	if (run.options.claims) {
+		run.share = share_by_memory(run.options.claims);
+		run.tell = tell;
+		if (!run.share)
+			mistake(&run, (struct litmus_place){ 1, 1 }, "no shared memory: %s", strerror(errno));
+	}
 	search(&run);
-	json = json_pack("{s:o}", "result", result_json(&run));
-	json_dumpf(json, stdout, JSON_COMPACT);
-	putchar('\n');
-	fflush(stdout);
+	share_tell(&run);
+	tell(&run, json_pack("{s:o}", "result", result_json(&run)));
 	/* The process ends: nothing is given back. */
 	_Exit(0);
 }

@@ -37,8 +37,11 @@ struct worker_options {
 	const char *replay;
 	bool tables; /* with the witness: the page tables at each step */
 	bool optimal;
-	bool again; /* every execution from its beginning to its end, whatever is known of it */
-	bool quick; /* any witness will do */
+	bool again;	     /* every execution from its beginning to its end, whatever is known of it */
+	bool quick;	     /* any witness will do */
+	int claims;	     /* a file that is memory shared with others at this search; 0: none */
+	unsigned frontier;   /* depth at which parts begin; 0: to be found out */
+	const char *witness; /* a schedule that is known to contradict the file */
 };
 
 /* What an execution changes outside the arena. Copied back at each reset. */
@@ -57,8 +60,12 @@ enum { HELD_BY_WORKER = 63 };
 
 struct state { /* of the end of an execution, as far as the condition tells */
 	char *text;
-	uint64_t count;
+	uint64_t count, settled, told;
 	bool holds;
+};
+
+struct tally {
+	uint64_t executions, blocked, transitions, instrumented, run, holding, failing, violations;
 };
 
 enum witness_kind { WITNESS_NONE, WITNESS_VIOLATION, WITNESS_CONDITION };
@@ -98,7 +105,14 @@ struct run {
 	const char *search;  /* "complete", "bounded", "sampled" */
 	int complete_bound;  /* -1: none */
 	double began, told;
-	double cpu; /* seconds of it that the last search took */
+	double cpu; /* seconds of it that the last search took, and that were not told */
+	double cpu_from;
+	/* shared with others: */
+	const struct share *share;
+	unsigned frontier;
+	void (*tell)(struct run *run,
+		     json_t *line);    /* takes the reference; NULL: nobody listens before the end */
+	struct tally settled, told_of; /* when a part was last finished; of that, what has been told */
 };
 
 double now(void);
@@ -155,6 +169,24 @@ json_t *witness_json(struct run *run);
 void trace_statement(struct run *run, unsigned column, const struct litmus_statement *s);
 json_t *result_json(struct run *run);
 void tell_progress(struct run *run);
+
+/* ---- share.c, settle.c --------------------------------------------------------------------------------- */
+
+/* Where the numbers of parts come from. */
+struct share {
+	uint64_t (*next)(void);
+	bool (*is_done)(uint64_t part);		       /* before this search began */
+	bool (*is_same)(uint64_t part, uint64_t path); /* as everybody else's */
+};
+
+const struct share *share_by_memory(int fd); /* NULL: errno says why */
+void share_begin(struct run *run, struct engine_config *config);
+unsigned share_depth(struct run *run); /* at which the search falls into enough parts, and not too many */
+void share_tell(struct run *run);      /* of parts that are finished and not told of */
+
+void settle(struct run *run);	       /* a part is finished */
+json_t *settled_json(struct run *run); /* what was settled since the last call */
+json_t *rest_json(struct run *run);    /* at the end: what was counted and not told */
 
 /* ---- source.c ------------------------------------------------------------------------------------------ */
 
