@@ -193,6 +193,7 @@ static void start_step(struct engine *engine, unsigned next)
 	event->interrupt = thread->block;
 	event->touches = engine->touches;
 	event->touch_count = 0;
+	event->begun = NO_STEP;
 }
 
 static void step_done(struct engine *engine)
@@ -374,6 +375,12 @@ void engine_seen(void)
 	if (!(node->todo & others))
 		node->todo |= others & -others;
 	leave(engine, BLOCKED);
+}
+
+void engine_completes(uint32_t step)
+{
+	if (engine_now && engine_now->depth)
+		engine_now->event[engine_now->depth - 1].begun = (uint16_t)step;
 }
 
 void engine_note(uint64_t value)

@@ -46,6 +46,14 @@ enum touch_mode {
 	TOUCH_SIGNAL,	 /* makes an AWAIT possible: SIGNAL */
 	TOUCH_AWAIT,	 /* was made possible by the SIGNALs before it; never a race */
 	/*
+	 * A store is put into a CPU's buffer; the CPU is interrupted, when the buffer is empty. Neither tells
+	 * the other, but what has seen the store only because the interrupt came after it would have to do
+	 * without if it had come before: engine_completes() is how the search finds out. Each wakes the
+	 * other.
+	 */
+	TOUCH_STORED,
+	TOUCH_INTERRUPTED,
+	/*
 	 * Where every store stays and a later load may choose it (engine_choose()): whatever a LOOK behind
 	 * a PUT does, one before it cannot do more, so the two need not be tried in the order PUT, LOOK
 	 * once more the other way round; nor need two PUTs. A LOOK before a PUT could have read it: these
@@ -219,6 +227,9 @@ unsigned engine_choose(unsigned n);
  */
 uint32_t engine_seen_before(void);
 void engine_seen(void);
+
+/* This transition completes what step @step has begun: a store leaves the buffer. */
+void engine_completes(uint32_t step);
 
 void engine_note(uint64_t value);	 /* for the trace: what this transition read or wrote */
 void engine_note_code(const void *code); /* for the trace: it turns out to be about this place */

@@ -88,6 +88,8 @@ static enum relation relation(unsigned earlier, unsigned later)
 
 bool modes_conflict(unsigned a, unsigned b)
 {
+	if ((a == TOUCH_STORED && b == TOUCH_INTERRUPTED) || (a == TOUCH_INTERRUPTED && b == TOUCH_STORED))
+		return true;
 	return relation(a, b) != INDEPENDENT || relation(b, a) != INDEPENDENT;
 }
 
@@ -309,6 +311,22 @@ static void add_source(struct engine *engine, uint32_t j, uint32_t s)
 		node->todo |= starts & -starts;
 }
 
+/* For the end of the execution: SEARCH_OPTIMAL. */
+static void add_reversal(struct engine *engine, uint32_t j, uint32_t s)
+{
+	engine->race = search_grow(engine->race, &engine->race_room, engine->races, sizeof(*engine->race));
+	engine->race[engine->races][0] = (uint16_t)j;
+	engine->race[engine->races++][1] = (uint16_t)s;
+}
+
+/* Whose step it is: the one's who has begun it. */
+static unsigned works_for(const struct engine *engine, uint32_t s)
+{
+	const struct event *event = &engine->event[s];
+
+	return event->begun == NO_STEP ? event->thread : engine->event[event->begun].thread;
+}
+
 static void add_race(struct engine *engine, const struct candidate *race, uint32_t s)
 {
 	const struct event *earlier = &engine->event[race->step];
@@ -316,15 +334,13 @@ static void add_race(struct engine *engine, const struct candidate *race, uint32
 
 	note_hot(engine, race);
 	if (earlier->interrupt != NO_STEP &&
-	    engine->thread[earlier->thread].interrupts == engine->event[s].thread)
+	    engine->thread[earlier->thread].interrupts == works_for(engine, s))
 		j = earlier->interrupt;
 	if (engine->config.search != SEARCH_OPTIMAL) {
 		add_source(engine, j, s);
 		return;
 	}
-	engine->race = search_grow(engine->race, &engine->race_room, engine->races, sizeof(*engine->race));
-	engine->race[engine->races][0] = (uint16_t)j;
-	engine->race[engine->races++][1] = (uint16_t)s;
+	add_reversal(engine, j, s);
 }
 
 static enum relation relation_of(const struct engine *engine, const struct touch *earlier,
@@ -360,6 +376,12 @@ static void meet(struct engine *engine, uint32_t mine, uint16_t *order, struct c
 		if (covered && !is_one_cpu(engine, event->thread, engine->event[touch->event].thread))
 			continue;
 		enum relation is = relation_of(engine, other, touch);
+		/*
+		 * What it finds behind the store it would not find before: then the store does not sleep on
+		 * when the other comes first.
+		 */
+		if (is == RACE && other->mode >= TOUCH_PUT && touch->mode < TOUCH_LOOK)
+			other->mode = TOUCH_WRITE;
 		if (is == ORDER)
 			join(order, event->clock);
 		else if (is == RACE)
@@ -381,6 +403,30 @@ static void sort(struct candidates *list)
 {
 	if (list->count > 1)
 		qsort(list->at, list->count, sizeof(list->at[0]), latest_first);
+}
+
+/*
+ * Step @s meets step @d, which completed what a step before it had begun. If the CPU was interrupted in
+ * between, and @s comes after that, the interrupt could have come before what was begun.
+ */
+static void find_interrupt(struct engine *engine, uint32_t d, uint32_t s)
+{
+	uint32_t begun = engine->event[d].begun;
+
+	for (uint32_t k = d + 1; begun != NO_STEP && k < s; k++) {
+		const struct event *event = &engine->event[k];
+
+		if (event->interrupt != k || !event_before(event, &engine->event[s]) ||
+		    engine->thread[event->thread].interrupts != engine->event[begun].thread)
+			continue;
+		if (event_before(&engine->event[begun], event))
+			return; /* it came because of that */
+		if (engine->config.search == SEARCH_SOURCE)
+			add_source(engine, begun, k);
+		else
+			add_reversal(engine, begun, k);
+		return;
+	}
 }
 
 /* The order of step @s, and its races. */
@@ -423,9 +469,11 @@ void explore_step_done(struct engine *engine, uint32_t s)
 	join(event->clock, cover);
 	join(event->clock, before);
 	event->clock[event->thread] = event->local + 1;
-	for (unsigned i = 0; i < races.count; i++)
+	for (unsigned i = 0; i < races.count; i++) {
 		if (immediate[i])
 			add_race(engine, &races.at[i], s);
+		find_interrupt(engine, races.at[i].step, s);
+	}
 	for (unsigned i = 0; i < locks.count; i++)
 		if (immediate[races.count + i])
 			add_race(engine, &locks.at[i], s);
