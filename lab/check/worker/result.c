@@ -36,7 +36,7 @@ void tell_progress(struct run *run)
 {
 	double time = now();
 
-	if (time - run->told < 0.5)
+	if (!run->is_heard || time - run->told < 0.5)
 		return;
 	run->told = time;
 	printf("{\"progress\": {\"executions\": %llu, \"seconds\": %.1f}}\n",

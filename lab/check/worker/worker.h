@@ -1,7 +1,8 @@
 /*
  * worker.h - one litmus file on the check machine: what the worker's files share.
  *
- *	main.c       options, the order of things    world.c       set-up, references
+ *	begin.c      options, the file               world.c       set-up, references
+ *	main.c, mpi/main.c  a process of `quire check`'s, and one of many computers'
  *	interpret.c  statements                      evaluate.c    conditions, states
  *	search.c     which searches, how long        witness.c     a violation's steps, run again
  *	result.c     the result as JSON              source.c      return addresses to source lines
@@ -27,6 +28,8 @@ struct worker_options {
 	const char *path;
 	enum litmus_model model;
 	bool has_model;
+	const char *without[16]; /* switched off */
+	unsigned without_count;
 	int bound; /* -1: the file's */
 	enum search_kind kind;
 	uint64_t samples, seed;
@@ -105,15 +108,23 @@ struct run {
 	const char *search;  /* "complete", "bounded", "sampled" */
 	int complete_bound;  /* -1: none */
 	double began, told;
-	double cpu; /* seconds of it that the last search took, and that were not told */
+	bool is_heard; /* progress is told */
+	double cpu;    /* seconds of it that the last search took, and that were not told */
 	double cpu_from;
 	/* shared with others: */
+	/* Of a mistake in the file; does not return. NULL: as a line for the command, see result.c. */
+	void (*complain)(const struct run *run, struct litmus_place at, const char *text);
 	const struct share *share;
 	unsigned frontier;
 	void (*tell)(struct run *run,
 		     json_t *line);    /* takes the reference; NULL: nobody listens before the end */
 	struct tally settled, told_of; /* when a part was last finished; of that, what has been told */
 };
+
+/* ---- begin.c ------------------------------------------------------------------------------------------- */
+
+void worker_options(struct run *run, int argc, char **argv);
+void worker_begin(struct run *run); /* up to where the search can begin */
 
 double now(void);
 double cpu_time(void); /* of this process */
@@ -128,7 +139,7 @@ void world_create(struct run *run);
 quire_vaddr va_of(const struct run *run, const struct litmus_address *address, const uint64_t *registers);
 uint64_t file_position(const struct litmus_address *address);
 void put_mm(struct run *run, struct quire_cpu **cpu, int name, unsigned holder);
-void check_stores(struct run *run); /* at an execution's end: a clean page is what its store has */
+void check_stores(struct run *run);    /* at an execution's end: a clean page is what its store has */
 void check_file_ends(struct run *run); /* truncation has left no page behind, nor a private copy (BASE-5) */
 
 /* ---- interpret.c --------------------------------------------------------------------------------------- */

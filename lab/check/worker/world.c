@@ -29,6 +29,8 @@ _Noreturn void mistake(const struct run *run, struct litmus_place at, const char
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
+	if (run->complain)
+		run->complain(run, at, text);
 	json = json_pack("{s:{s:s, s:i, s:i, s:s}}", "mistake", "file", run->options.path, "line",
 			 (int)at.line, "column", (int)at.column, "text", text);
 	json_dumpf(json, stdout, JSON_COMPACT);
