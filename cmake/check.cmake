@@ -51,6 +51,32 @@ list(FILTER QUIRE_CHECKED_CORE EXCLUDE REGEX "/base/sync\\.c$")
 file(GLOB QUIRE_WORKER_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/lab/check/worker/*.c
 	${PROJECT_SOURCE_DIR}/lab/check/litmus/*.c ${PROJECT_SOURCE_DIR}/lab/check/fuzz/*.c)
 
+# The same for the processes of an MPI job: lab/check/worker/mpi/main.c, and of the command what makes the report.
+option(QUIRE_MPI "Build quire-check-mpi-GEOMETRY (needs MPI)" OFF)
+if(QUIRE_MPI)
+	find_package(MPI COMPONENTS C)
+	if(NOT MPI_C_FOUND)
+		message(WARNING "QUIRE_MPI: there is no MPI here; quire-check-mpi-* are not built")
+	endif()
+endif()
+
+function(quire_mpi_checker name definitions core)
+	set(sources ${QUIRE_WORKER_SOURCES} ${PROJECT_SOURCE_DIR}/lab/check/worker/mpi/main.c)
+	list(FILTER sources EXCLUDE REGEX "/worker/(main|fuzz|trial|shrink)\\.c$")
+	foreach(part merge report verdict steps columns)
+		list(APPEND sources ${PROJECT_SOURCE_DIR}/lab/check/${part}.c)
+	endforeach()
+	add_executable(quire-check-mpi-${name} ${sources} ${core} $<TARGET_OBJECTS:quire_checker_${name}>)
+	add_dependencies(quire-check-mpi-${name} quire-check-${name})
+	target_include_directories(quire-check-mpi-${name} PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}
+		${PROJECT_SOURCE_DIR}/lab)
+	target_compile_definitions(quire-check-mpi-${name} PRIVATE ${definitions} QUIRE_DEBUG
+		QUIRE_VERSION="${PROJECT_VERSION}" QUIRE_GEOMETRY_NAME="${name}")
+	target_link_libraries(quire-check-mpi-${name} PRIVATE quire_flags_host quire_engine PkgConfig::jansson
+		MPI::MPI_C -no-pie)
+	target_compile_options(quire-check-mpi-${name} PRIVATE -O2)
+endfunction()
+
 function(quire_checker name geometry)
 	set(definitions QUIRE_GEOMETRY=${geometry} QUIRE_CHECKED QUIRE_PORT_OWN_FENCE QUIRE_PORT_OWN_SPIN)
 	add_library(quire_core_${name} OBJECT ${QUIRE_CHECKED_CORE})
@@ -74,6 +100,9 @@ function(quire_checker name geometry)
 			QUIRE_VERSION="${PROJECT_VERSION}" QUIRE_GEOMETRY_NAME="${name}")
 		target_link_libraries(quire-check-${name} PRIVATE quire_flags_host quire_engine PkgConfig::jansson -no-pie)
 		target_compile_options(quire-check-${name} PRIVATE -O2)
+		if(TARGET MPI::MPI_C)
+			quire_mpi_checker(${name} "${definitions}" ${core})
+		endif()
 	endif()
 endfunction()
 

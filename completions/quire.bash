@@ -55,7 +55,7 @@ _quire()
 			;;
 		esac
 		options="--model --without --zoo --bound --random --pct --pos --seed --optimal --seconds --executions --jobs
-			--shard --replay --html --dot --strict --verbose --json --list-safeguards --help"
+			--shard --checkpoint --resume --replay --html --dot --strict --verbose --json --list-safeguards --help"
 		;;
 	fuzz)
 		options="--ops --seconds --seed --replay --verbose --program --length --findings --no-shrink --blind

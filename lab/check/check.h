@@ -5,9 +5,10 @@
  *	merge.c    one result of many shards'      verdict.c  what a result says about a file
  *	report.c   the text                        steps.c, columns.c  a witness in words
  *	zoo.c      the table of safeguards         html.c, dot.c  pictures of it
+ *	parts.c    searches that are shared        checkpoint.c  and that may be interrupted
  *
  * A check is one file with one set of safeguards switched off. It is first given to one worker; one that is
- * not through after so many executions is begun again by all of them, each with a share. The number of
+ * not through after so many executions is begun again by all of them, who take it part by part. The number of
  * executions is what decides, so that counts do not depend on the machine.
  */
 #ifndef LAB_CHECK_CHECK_H
@@ -31,6 +32,8 @@ struct check_options {
 	double seconds;
 	unsigned jobs;
 	unsigned shard, shards; /* of machines; 0: this one alone */
+	const char *checkpoint, *resume;
+	json_t *resumed; /* what that file has */
 	const char **paths;
 	unsigned path_count;
 };
@@ -50,6 +53,8 @@ struct check {
 	bool missing;	   /* no worker for this geometry */
 	uint64_t progress; /* executions so far, as told */
 	double began, ended;
+	struct parts *parts;	       /* NULL: the first stage */
+	struct checkpoint *checkpoint; /* NULL: none */
 };
 
 /* ---- pool.c -------------------------------------------------------------------------------------------- */
@@ -58,9 +63,36 @@ struct check {
 void pool_run(struct check *checks, unsigned count, void (*done)(struct check *check, void *data),
 	      void *data);
 
+/* Beside ourselves. */
+void worker_path(const struct check *check, char *out); /* PATH_MAX */
+bool is_shareable(const struct check *check);		/* a complete search, by source-DPOR */
+
+/* ---- parts.c ------------------------------------------------------------------------------------------- */
+
+bool parts_begin(struct check *check, unsigned frontier); /* false: errno */
+void parts_know(struct check *check, json_t *done, json_t *result, json_t *found);
+void parts_take(struct check *check, json_t *line);
+bool parts_end(struct check *check); /* the result is there; is it complete? */
+int parts_claims(const struct check *check);
+unsigned parts_frontier(const struct check *check);
+json_t *parts_done(const struct check *check); /* these are borrowed */
+json_t *parts_result(const struct check *check);
+json_t *parts_found(const struct check *check);
+
+/* ---- checkpoint.c -------------------------------------------------------------------------------------- */
+
+/* These say what is wrong. */
+bool checkpoint_read(struct check_options *options); /* of --resume */
+bool checkpoint_begin(struct check *check);
+bool checkpoint_write(struct check *check);
+void checkpoint_look(struct check *check); /* now and then: is it time? */
+void checkpoint_end(struct check *check, bool is_complete);
+void checkpoint_interrupted(struct check *check);
+
 /* ---- merge.c ------------------------------------------------------------------------------------------- */
 
 void merge_result(struct check *check, json_t *result); /* takes the reference */
+json_t *merge_results(json_t *to, json_t *from);	/* takes both; to may be NULL */
 
 /* ---- verdict.c ----------------------------------------------------------------------------------------- */
 

@@ -33,6 +33,8 @@ enum {
 	OPTION_ZOO,
 	OPTION_STRICT,
 	OPTION_OPTIMAL,
+	OPTION_CHECKPOINT,
+	OPTION_RESUME,
 };
 
 static const struct argp_option option_table[] = {
@@ -53,6 +55,9 @@ static const struct argp_option option_table[] = {
 	{ "executions", OPTION_EXECUTIONS, "N", 0, "Stop a search after N executions", 0 },
 	{ "jobs", 'j', "N", 0, "Worker processes (default: one a CPU)", 0 },
 	{ "shard", OPTION_SHARD, "I/N", 0, "Only share I of N, for searches on many machines", 0 },
+	{ "checkpoint", OPTION_CHECKPOINT, "FILE", 0,
+	  "Keep in FILE, every few seconds, what was searched, so that --resume can go on from there", 0 },
+	{ "resume", OPTION_RESUME, "FILE", 0, "Go on with the search that FILE has, and keep it there", 0 },
 	{ "replay", OPTION_REPLAY, "ID", 0, "Run the one execution that a report names", 0 },
 	{ "html", OPTION_HTML, "FILE", 0, "Write a page that steps through the witness", 0 },
 	{ "dot", OPTION_DOT, "FILE", 0, "Write the tables at the witness's end as a graph", 0 },
@@ -146,6 +151,12 @@ static error_t parse_rest(int key, char *argument, struct argp_state *state)
 	case OPTION_STRICT:
 		o->strict = true;
 		break;
+	case OPTION_CHECKPOINT:
+		o->checkpoint = argument;
+		break;
+	case OPTION_RESUME:
+		o->resume = argument;
+		break;
 	case OPTION_OPTIMAL:
 		o->optimal = true;
 		break;
@@ -160,7 +171,7 @@ static error_t parse_rest(int key, char *argument, struct argp_state *state)
 		o->path_count = (unsigned)(state->argc - state->next);
 		break;
 	case ARGP_KEY_END:
-		if (!o->list && !o->path_count)
+		if (!o->list && !o->path_count && !o->resume)
 			argp_error(state, "no file given");
 		break;
 	default:
@@ -236,7 +247,7 @@ static const struct argp parser = {
 struct checks {
 	struct check *list;
 	unsigned count, room;
-	const struct check_options *options;
+	struct check_options *options;
 	bool wrong; /* a mistake in a file, or one that is not there */
 	bool failed, missing, first;
 	unsigned held, unsure;
@@ -448,6 +459,8 @@ static void print_summary(const struct checks *checks)
 
 static int run_checks(struct checks *checks)
 {
+	if (checks->options->resume && !checkpoint_read(checks->options))
+		return EXIT_USAGE;
 	for (unsigned i = 0; i < checks->options->path_count; i++)
 		add_path(checks, checks->options->paths[i]);
 	if (checks->wrong)
@@ -457,6 +470,12 @@ static int run_checks(struct checks *checks)
 		fprintf(stderr, "quire check: --replay, --html and --dot are about one file\n");
 		return EXIT_USAGE;
 	}
+	if (checks->options->checkpoint && checks->count != 1) {
+		fprintf(stderr, "quire check: --checkpoint and --resume are about one file\n");
+		return EXIT_USAGE;
+	}
+	if (checks->options->checkpoint && !checkpoint_begin(&checks->list[0]))
+		return EXIT_USAGE;
 	pool_run(checks->list, checks->count, check_done, checks);
 	if (!checks->missing)
 		print_summary(checks);

@@ -124,23 +124,25 @@ static bool is_better(const json_t *a, const json_t *than)
 	return strcmp(json_text(a, "schedule"), json_text(than, "schedule")) < 0;
 }
 
+json_t *merge_results(json_t *to, json_t *from)
+{
+	if (!to)
+		return from;
+	add_numbers(to, from);
+	json_object_set_new(to, "states",
+			    merge_states(json_object_get(to, "states"), json_object_get(from, "states")));
+	merge_hot(json_object_get(to, "hot"), json_object_get(from, "hot"));
+	if (is_better(json_object_get(from, "witness"), json_object_get(to, "witness")))
+		json_object_set(to, "witness", json_object_get(from, "witness"));
+	if (!json_is_true(json_object_get(from, "complete"))) {
+		json_object_set(to, "complete", json_false());
+		json_object_set(to, "stopped", json_object_get(from, "stopped"));
+	}
+	json_decref(from);
+	return to;
+}
+
 void merge_result(struct check *check, json_t *result)
 {
-	json_t *to = check->result;
-
-	if (!to) {
-		check->result = result;
-		return;
-	}
-	add_numbers(to, result);
-	json_object_set_new(to, "states",
-			    merge_states(json_object_get(to, "states"), json_object_get(result, "states")));
-	merge_hot(json_object_get(to, "hot"), json_object_get(result, "hot"));
-	if (is_better(json_object_get(result, "witness"), json_object_get(to, "witness")))
-		json_object_set(to, "witness", json_object_get(result, "witness"));
-	if (!json_is_true(json_object_get(result, "complete"))) {
-		json_object_set(to, "complete", json_false());
-		json_object_set(to, "stopped", json_object_get(result, "stopped"));
-	}
-	json_decref(result);
+	check->result = merge_results(check->result, result);
 }

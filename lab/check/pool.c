@@ -48,8 +48,7 @@ static double now(void)
 
 /* ---- a worker's command line --------------------------------------------------------------------------- */
 
-/* Beside ourselves. */
-static void worker_path(const struct check *check, char out[PATH_MAX])
+void worker_path(const struct check *check, char *out)
 {
 	ssize_t length = readlink("/proc/self/exe", out, PATH_MAX - 40);
 
@@ -89,6 +88,17 @@ static double seconds_left(const struct check *check)
 	return left > 1 ? left : 1;
 }
 
+static void add_parts(struct arguments *a, const struct check *check)
+{
+	const char *found = json_text(parts_found(check), "schedule");
+
+	add(a, "--claims=%d", parts_claims(check));
+	if (parts_frontier(check))
+		add(a, "--frontier=%u", parts_frontier(check));
+	if (!check->running && *found)
+		add(a, "--witness=%s", found);
+}
+
 static void add_search(struct arguments *a, const struct check *check, unsigned shard, unsigned shards)
 {
 	const struct check_options *o = check->options;
@@ -98,7 +108,7 @@ static void add_search(struct arguments *a, const struct check *check, unsigned 
 	if (o->random)
 		add(a, "--%s=%llu", o->pos ? "pos" : "pct",
 		    (unsigned long long)(o->random / (shards ? shards : 1)));
-	if (shards && check->shared)
+	if (check->shared)
 		add(a, "--seconds=%f", seconds_left(check));
 	else if (o->seconds > 0)
 		add(a, "--seconds=%f", o->seconds);
@@ -107,11 +117,13 @@ static void add_search(struct arguments *a, const struct check *check, unsigned 
 	add(a, "--seed=%llu", (unsigned long long)(o->seed + shard));
 	if (o->optimal)
 		add(a, "--optimal");
+	if (check->parts)
+		add_parts(a, check);
 	if (shards)
 		add(a, "--shard=%u", shard);
 	if (shards)
 		add(a, "--shards=%u", shards);
-	else if (!o->optimal)
+	else if (!o->optimal && !check->parts)
 		add(a, "--at-most=%d", FIRST_STAGE);
 }
 
@@ -193,20 +205,34 @@ static void start_worker(struct pool *pool, struct check *check, unsigned shard,
 	pool->running++;
 }
 
-static bool wants_shards(const struct check *check)
-{
-	return check->options->shards && !check->options->replay && !check->options->random;
-}
-
-/* All of its shards, each beginning as soon as there is room: some wait in the operating system's queue. */
-static void start_shards(struct pool *pool, struct check *check)
+bool is_shareable(const struct check *check)
 {
 	const struct check_options *o = check->options;
-	unsigned machines = o->shards ? o->shards : 1;
+
+	return o->bound < 0 && check->litmus->header.bound < 0 && !o->random && !o->optimal && !o->replay;
+}
+
+/* At once: its parts are known, or only some of them are to be searched. */
+static bool is_shared(const struct check *check)
+{
+	return check->parts || (check->options->shards && is_shareable(check));
+}
+
+/*
+ * All workers at one check, each beginning as soon as there is room: some wait in the operating system's
+ * queue.
+ */
+static void start_shared(struct pool *pool, struct check *check, unsigned frontier)
+{
+	const struct check_options *o = check->options;
 
 	check->shared = true;
+	if (!check->parts && !parts_begin(check, frontier)) {
+		give_up(check, strerror(errno));
+		return;
+	}
 	for (unsigned j = 0; j < o->jobs && pool->running < CHECK_WORKERS; j++)
-		start_worker(pool, check, o->shard + machines * j, machines * o->jobs);
+		start_worker(pool, check, o->shard, o->shards);
 }
 
 static void start_waiting(struct pool *pool)
@@ -219,8 +245,8 @@ static void start_waiting(struct pool *pool)
 		check->began = now();
 		if (check->litmus == NULL)
 			check->state = CHECK_DONE;
-		else if (wants_shards(check))
-			start_shards(pool, check);
+		else if (is_shared(check))
+			start_shared(pool, check, 0);
 		else
 			start_worker(pool, check, 0, 0);
 		if (check->state == CHECK_RUNNING && !check->running)
@@ -264,8 +290,12 @@ static void take_line(struct pool *pool, struct worker *worker, const char *line
 {
 	json_t *json = json_loadb(line, bytes, 0, NULL);
 	json_t *progress = json_object_get(json, "progress"), *result = json_object_get(json, "result");
-	json_t *mistake = json_object_get(json, "mistake");
+	json_t *mistake = json_object_get(json, "mistake"), *parts = json_object_get(json, "parts");
 
+	if (parts && worker->check->parts)
+		parts_take(worker->check, parts);
+	if (parts && worker->check->checkpoint)
+		checkpoint_look(worker->check);
 	if (progress) {
 		uint64_t executions = (uint64_t)json_number(progress, "executions");
 
@@ -332,13 +362,19 @@ static void check_ended(struct pool *pool, struct check *check)
 {
 	if (!check->mistake && check->result && !check->shared &&
 	    strcmp(json_text(check->result, "stopped"), "share") == 0) {
+		unsigned frontier = (unsigned)json_number(check->result, "frontier");
+
 		json_decref(check->result);
 		check->result = NULL;
 		check->progress = 0;
-		start_shards(pool, check);
+		start_shared(pool, check, frontier);
 		if (check->running)
 			return;
 	}
+	bool is_complete = check->parts ? parts_end(check)
+					: json_is_true(json_object_get(check->result, "complete"));
+	if (check->checkpoint)
+		checkpoint_end(check, is_complete);
 	check->ended = now();
 	check->state = CHECK_DONE;
 }
@@ -395,6 +431,35 @@ static void tell_done(struct pool *pool, void (*done)(struct check *check, void 
 	}
 }
 
+/* ---- being interrupted --------------------------------------------------------------------------------- */
+
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int signal)
+{
+	interrupted = signal;
+}
+
+static void expect_interruption(void)
+{
+	struct sigaction action = { .sa_handler = interrupt };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
+/* What workers have told so far is kept; they and we end. */
+static void give_way(struct pool *pool)
+{
+	for (unsigned i = 0; i < pool->running; i++)
+		kill(pool->workers[i].pid, SIGKILL);
+	for (unsigned i = 0; i < pool->count; i++)
+		if (pool->checks[i].checkpoint)
+			checkpoint_interrupted(&pool->checks[i]);
+	signal(interrupted, SIG_DFL);
+	raise(interrupted);
+}
+
 void pool_run(struct check *checks, unsigned count, void (*done)(struct check *check, void *data), void *data)
 {
 	static struct pool pool;
@@ -402,6 +467,8 @@ void pool_run(struct check *checks, unsigned count, void (*done)(struct check *c
 
 	pool = (struct pool){ .checks = checks, .count = count, .began = now(), .last_progress = now() };
 	pool.jobs = count ? checks[0].options->jobs : 1;
+	if (count && checks[0].checkpoint)
+		expect_interruption();
 	for (;;) {
 		start_waiting(&pool);
 		tell_done(&pool, done, data);
@@ -412,6 +479,8 @@ void pool_run(struct check *checks, unsigned count, void (*done)(struct check *c
 		unsigned polled = pool.running;
 
 		poll(polls, polled, 500);
+		if (interrupted)
+			give_way(&pool);
 		/* From the last on: reaping moves the last into the gap. */
 		for (unsigned i = polled; i-- > 0;)
 			if (polls[i].revents && !read_worker(&pool, &pool.workers[i]))

@@ -119,18 +119,19 @@ static void print_hot(FILE *to, const struct check *check)
 static void print_time(FILE *to, const json_t *r, double seconds)
 {
 	double cpu = json_real_value(json_object_get(r, "cpu"));
-	int64_t runs = json_number(r, "executions") + json_number(r, "blocked");
+	int64_t executions = json_number(r, "executions");
 	int64_t transitions = json_number(r, "transitions");
 
 	fprintf(to, "Time %.2f s, %.2f s of CPU", seconds, cpu);
 	if (cpu > 0)
-		fprintf(to, ": %.0f executions/s on a core", (double)json_number(r, "executions") / cpu);
+		fprintf(to, ": %.0f executions/s on a core", (double)executions / cpu);
 	fputc('\n', to);
-	if (!runs || !transitions)
+	if (!executions || !transitions)
 		return;
 	fprintf(to,
 		"Time an execution is %lld transitions and %lld plain accesses; of the transitions %lld%% were run\n",
-		(long long)(transitions / runs), (long long)(json_number(r, "instrumented") / runs),
+		(long long)(transitions / executions),
+		(long long)(json_number(r, "instrumented") / executions),
 		(long long)(json_number(r, "run") * 100 / transitions));
 }
 

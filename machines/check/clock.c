@@ -17,8 +17,8 @@ struct object {
 };
 
 static struct {
-	struct clock *message;
-	uint32_t messages, room;
+	struct clock *message, *pure; /* the same without what interrupts have added: WEAK */
+	uint32_t messages, room, pure_room;
 	struct object *object;
 	uint32_t objects, object_room;
 	uint32_t *slot; /* hash table: numbers of objects, or anything: the object says where it is */
@@ -33,6 +33,7 @@ int clock_create(void)
 void clock_destroy(void)
 {
 	free(clocks.message);
+	free(clocks.pure);
 	free(clocks.object);
 	free(clocks.slot);
 	memset(&clocks, 0, sizeof(clocks));
@@ -46,11 +47,17 @@ void clock_image(struct image *image)
 	image_add_array(image, &clocks.object, &clocks.objects, sizeof(*clocks.object));
 }
 
-static uint32_t new_message(const struct clock *clock)
+static uint32_t new_message(const struct clock *clock, const struct clock *pure)
 {
-	clocks.message = memory_grow(clocks.message, &clocks.room, clocks.messages, sizeof(*clocks.message));
-	clocks.message[clocks.messages] = *clock;
-	return clocks.messages++;
+	uint32_t message = clocks.messages++;
+
+	clocks.message = memory_grow(clocks.message, &clocks.room, message, sizeof(*clocks.message));
+	clocks.message[message] = *clock;
+	if (memory.config.model == MEMORY_WEAK) {
+		clocks.pure = memory_grow(clocks.pure, &clocks.pure_room, message, sizeof(*clocks.pure));
+		clocks.pure[message] = *pure;
+	}
+	return message;
 }
 
 void clock_begin(void)
@@ -58,13 +65,12 @@ void clock_begin(void)
 	static const struct clock empty;
 
 	clocks.messages = clocks.objects = 0;
-	new_message(&empty);
+	new_message(&empty, &empty);
 	for (unsigned t = 0; t < memory.threads; t++) {
 		struct thread_memory *thread = &memory.thread[t];
 
 		memset(thread, 0, sizeof(*thread));
 		thread->now.at[t] = 1;
-		thread->partner = ENGINE_THREADS;
 		thread->fences = NONE;
 	}
 }
@@ -76,37 +82,27 @@ static void join(struct clock *clock, const struct clock *other)
 			clock->at[t] = other->at[t];
 }
 
-static uintptr_t location_of(unsigned thread)
+static bool is_weak(void)
 {
-	return 1ul << 63 | (uintptr_t)thread << 48 | 1ul << 40;
+	return memory.config.model == MEMORY_WEAK;
 }
 
-static bool is_news(const struct clock *clock, const struct clock *other)
+static void learn(struct thread_memory *thread, const struct clock *other, const struct clock *pure)
 {
-	for (unsigned t = 0; t < memory.threads; t++)
-		if (other->at[t] > clock->at[t])
-			return true;
-	return false;
-}
-
-static void learn(struct thread_memory *thread, const struct clock *other)
-{
-	if (thread->is_handler)
-		join(&thread->alone, other);
-	if (!is_news(&thread->now, other))
-		return;
 	join(&thread->now, other);
 	thread->fences = NONE;
-	if (memory.config.model == MEMORY_WEAK)
-		engine_touch(location_of(engine_self()), TOUCH_WRITE);
+	if (is_weak())
+		join(&thread->pure, pure);
 }
 
 uint32_t clock_publish(void)
 {
 	struct thread_memory *thread = memory_self();
-	uint32_t message = new_message(&thread->now);
+	unsigned self = engine_self();
 
-	thread->now.at[engine_self()]++;
+	thread->pure.at[self] = thread->now.at[self];
+	uint32_t message = new_message(&thread->now, &thread->pure);
+	thread->now.at[self]++;
 	return message;
 }
 
@@ -121,8 +117,10 @@ uint32_t clock_merge(uint32_t a, uint32_t b)
 		return b;
 	if (!b)
 		return a;
-	uint32_t merged = new_message(&clocks.message[a]);
+	uint32_t merged = new_message(&clocks.message[a], is_weak() ? &clocks.pure[a] : NULL);
 	join(&clocks.message[merged], &clocks.message[b]);
+	if (is_weak())
+		join(&clocks.pure[merged], &clocks.pure[b]);
 	return merged;
 }
 
@@ -143,10 +141,12 @@ void clock_take(int order, uint32_t message)
 	if (!message)
 		return;
 	if (acquires(order)) {
-		learn(thread, &clocks.message[message]);
+		learn(thread, &clocks.message[message], is_weak() ? &clocks.pure[message] : NULL);
 		return;
 	}
 	join(&thread->acquired, &clocks.message[message]);
+	if (is_weak())
+		join(&thread->pure_acquired, &clocks.pure[message]);
 	thread->has_acquired = true;
 }
 
@@ -155,23 +155,19 @@ void clock_fence(int order)
 	struct thread_memory *thread = memory_self();
 
 	if (acquires(order) && thread->has_acquired) {
-		learn(thread, &thread->acquired);
+		learn(thread, &thread->acquired, &thread->pure_acquired);
 		thread->has_acquired = false;
 	}
 	if (order >= MO_RELEASE)
 		thread->released = clock_publish();
 }
 
+/* ---- interrupts ---------------------------------------------------------------------------------------- */
+
 void clock_interrupt(unsigned main)
 {
 	struct thread_memory *thread = memory_self(), *other = &memory.thread[main];
 
-	if (!thread->is_handler) {
-		thread->alone = thread->now;
-		thread->is_handler = true;
-		thread->partner = (uint8_t)main;
-		other->partner = (uint8_t)engine_self();
-	}
 	join(&thread->now, &other->now);
 	if (other->is_interrupted)
 		join(&thread->now, &other->beside);
@@ -204,9 +200,9 @@ bool clock_view_covers(unsigned of, unsigned thread, uint32_t epoch)
 	       (at->is_interrupted && clock_covers(&at->beside, thread, epoch));
 }
 
-void clock_touch_partner(void)
+bool clock_pure_covers(unsigned of, unsigned thread, uint32_t epoch)
 {
-	engine_touch(location_of(memory_self()->partner), TOUCH_READ);
+	return of == thread || clock_covers(&memory.thread[of].pure, thread, epoch);
 }
 
 /* ---- objects ------------------------------------------------------------------------------------------- */

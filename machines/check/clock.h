@@ -42,7 +42,11 @@ void clock_interrupt(unsigned main);
 void clock_resume(unsigned main);
 void clock_view(unsigned of, struct clock *out); /* what it has seen, its CPU's other half included */
 bool clock_view_covers(unsigned of, unsigned thread, uint32_t epoch);
-void clock_touch_partner(void); /* what a step does depends on what that other half has seen */
+/*
+ * Without interrupts: what has been seen whenever a handler may have come. Where the two differ, orders
+ * between a thread's steps and its interrupts decide, that the search is not told of.
+ */
+bool clock_pure_covers(unsigned of, unsigned thread, uint32_t epoch);
 
 uint32_t clock_merge(uint32_t a, uint32_t b);
 

@@ -193,6 +193,7 @@ static void start_step(struct engine *engine, unsigned next)
 	event->interrupt = thread->block;
 	event->touches = engine->touches;
 	event->touch_count = 0;
+	event->begun = NO_STEP;
 }
 
 static void step_done(struct engine *engine)
@@ -376,6 +377,12 @@ void engine_seen(void)
 	leave(engine, BLOCKED);
 }
 
+void engine_completes(uint32_t step)
+{
+	if (engine_now && engine_now->depth)
+		engine_now->event[engine_now->depth - 1].begun = (uint16_t)step;
+}
+
 void engine_note(uint64_t value)
 {
 	if (engine_now && engine_now->depth)
@@ -479,11 +486,7 @@ void engine_execute(struct engine *engine)
 		explore_step_done(engine, engine->depth - 1);
 	if (engine->verdict == COMPLETE)
 		engine->program.finish(engine->program.data);
-	engine->counts.transitions += engine->depth;
 	engine->counts.run += engine->depth - first;
-	engine->counts.instrumented += engine_accesses;
-	if (engine->depth > engine->counts.longest)
-		engine->counts.longest = engine->depth;
 }
 
 /* ---- the engine itself ------------------------------------------------------------------------------ */
@@ -532,6 +535,11 @@ void engine_destroy(struct engine *engine)
 	free(engine);
 	if (engine_current == engine)
 		engine_current = NULL;
+}
+
+const struct engine_counts *engine_so_far(const struct engine *engine)
+{
+	return &engine->counts;
 }
 
 uint64_t engine_begun(const struct engine *engine)

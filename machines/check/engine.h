@@ -46,6 +46,14 @@ enum touch_mode {
 	TOUCH_SIGNAL,	 /* makes an AWAIT possible: SIGNAL */
 	TOUCH_AWAIT,	 /* was made possible by the SIGNALs before it; never a race */
 	/*
+	 * A store is put into a CPU's buffer; the CPU is interrupted, when the buffer is empty. Neither tells
+	 * the other, but what has seen the store only because the interrupt came after it would have to do
+	 * without if it had come before: engine_completes() is how the search finds out. Each wakes the
+	 * other.
+	 */
+	TOUCH_STORED,
+	TOUCH_INTERRUPTED,
+	/*
 	 * Where every store stays and a later load may choose it (engine_choose()): whatever a LOOK behind
 	 * a PUT does, one before it cannot do more, so the two need not be tried in the order PUT, LOOK
 	 * once more the other way round; nor need two PUTs. A LOOK before a PUT could have read it: these
@@ -69,6 +77,7 @@ struct engine_config {
 	enum engine_search search;
 	unsigned bound;	     /* preemptions; priority changes */
 	uint64_t executions; /* stop after so many complete ones; 0: no limit. Random searches need it */
+	uint64_t begun;	     /* stop after so many of any kind; 0: no limit */
 	double seconds;	     /* stop after so long; 0: no limit */
 	uint64_t seed;	     /* of the random searches */
 	/*
@@ -79,7 +88,8 @@ struct engine_config {
 	 */
 	unsigned frontier;
 	unsigned shard, shards;			     /* claim every shards-th from shard on; shards 0: all */
-	bool (*claim)(void *data, uint64_t leaf);    /* instead of that; asked once for each */
+	/* Instead of that: asked once for each. @path is a hash of the steps that lead there. */
+	bool (*claim)(void *data, uint64_t leaf, uint64_t path);
 	void (*finished)(void *data, uint64_t leaf); /* a claimed one is explored; may be NULL */
 	void *claim_data;
 	bool stop_at_violation; /* the first one ends the search */
@@ -123,8 +133,9 @@ struct engine_counts {
 	uint64_t executions; /* complete: every thread that must end has ended, or a violation did */
 	uint64_t blocked;    /* begun in vain: every enabled thread was asleep */
 	uint64_t violations;
-	uint64_t transitions, instrumented; /* in all executions together; plain accesses */
-	uint64_t run;			    /* of these transitions: the others were brought back */
+	uint64_t transitions, instrumented; /* in these executions together; plain accesses */
+	uint64_t run;			    /* transitions that were run for it all, and not brought back */
+	uint64_t leaves;		    /* met at the frontier */
 	uint64_t longest;		    /* transitions in one execution */
 	double seconds;
 	bool complete; /* the whole space (within the bound) was explored */
@@ -146,6 +157,7 @@ uint64_t engine_begun(const struct engine *engine);
 
 struct engine *engine_create(const struct engine_program *program);
 void engine_destroy(struct engine *engine);
+const struct engine_counts *engine_so_far(const struct engine *engine); /* while it runs */
 void engine_run(struct engine *engine, const struct engine_config *config, struct engine_counts *counts);
 
 /*
@@ -215,6 +227,9 @@ unsigned engine_choose(unsigned n);
  */
 uint32_t engine_seen_before(void);
 void engine_seen(void);
+
+/* This transition completes what step @step has begun: a store leaves the buffer. */
+void engine_completes(uint32_t step);
 
 void engine_note(uint64_t value);	 /* for the trace: what this transition read or wrote */
 void engine_note_code(const void *code); /* for the trace: it turns out to be about this place */

@@ -88,6 +88,8 @@ static enum relation relation(unsigned earlier, unsigned later)
 
 bool modes_conflict(unsigned a, unsigned b)
 {
+	if ((a == TOUCH_STORED && b == TOUCH_INTERRUPTED) || (a == TOUCH_INTERRUPTED && b == TOUCH_STORED))
+		return true;
 	return relation(a, b) != INDEPENDENT || relation(b, a) != INDEPENDENT;
 }
 
@@ -309,6 +311,22 @@ static void add_source(struct engine *engine, uint32_t j, uint32_t s)
 		node->todo |= starts & -starts;
 }
 
+/* For the end of the execution: SEARCH_OPTIMAL. */
+static void add_reversal(struct engine *engine, uint32_t j, uint32_t s)
+{
+	engine->race = search_grow(engine->race, &engine->race_room, engine->races, sizeof(*engine->race));
+	engine->race[engine->races][0] = (uint16_t)j;
+	engine->race[engine->races++][1] = (uint16_t)s;
+}
+
+/* Whose step it is: the one's who has begun it. */
+static unsigned works_for(const struct engine *engine, uint32_t s)
+{
+	const struct event *event = &engine->event[s];
+
+	return event->begun == NO_STEP ? event->thread : engine->event[event->begun].thread;
+}
+
 static void add_race(struct engine *engine, const struct candidate *race, uint32_t s)
 {
 	const struct event *earlier = &engine->event[race->step];
@@ -316,15 +334,13 @@ static void add_race(struct engine *engine, const struct candidate *race, uint32
 
 	note_hot(engine, race);
 	if (earlier->interrupt != NO_STEP &&
-	    engine->thread[earlier->thread].interrupts == engine->event[s].thread)
+	    engine->thread[earlier->thread].interrupts == works_for(engine, s))
 		j = earlier->interrupt;
 	if (engine->config.search != SEARCH_OPTIMAL) {
 		add_source(engine, j, s);
 		return;
 	}
-	engine->race = search_grow(engine->race, &engine->race_room, engine->races, sizeof(*engine->race));
-	engine->race[engine->races][0] = (uint16_t)j;
-	engine->race[engine->races++][1] = (uint16_t)s;
+	add_reversal(engine, j, s);
 }
 
 static enum relation relation_of(const struct engine *engine, const struct touch *earlier,
@@ -360,6 +376,12 @@ static void meet(struct engine *engine, uint32_t mine, uint16_t *order, struct c
 		if (covered && !is_one_cpu(engine, event->thread, engine->event[touch->event].thread))
 			continue;
 		enum relation is = relation_of(engine, other, touch);
+		/*
+		 * What it finds behind the store it would not find before: then the store does not sleep on
+		 * when the other comes first.
+		 */
+		if (is == RACE && other->mode >= TOUCH_PUT && touch->mode < TOUCH_LOOK)
+			other->mode = TOUCH_WRITE;
 		if (is == ORDER)
 			join(order, event->clock);
 		else if (is == RACE)
@@ -381,6 +403,30 @@ static void sort(struct candidates *list)
 {
 	if (list->count > 1)
 		qsort(list->at, list->count, sizeof(list->at[0]), latest_first);
+}
+
+/*
+ * Step @s meets step @d, which completed what a step before it had begun. If the CPU was interrupted in
+ * between, and @s comes after that, the interrupt could have come before what was begun.
+ */
+static void find_interrupt(struct engine *engine, uint32_t d, uint32_t s)
+{
+	uint32_t begun = engine->event[d].begun;
+
+	for (uint32_t k = d + 1; begun != NO_STEP && k < s; k++) {
+		const struct event *event = &engine->event[k];
+
+		if (event->interrupt != k || !event_before(event, &engine->event[s]) ||
+		    engine->thread[event->thread].interrupts != engine->event[begun].thread)
+			continue;
+		if (event_before(&engine->event[begun], event))
+			return; /* it came because of that */
+		if (engine->config.search == SEARCH_SOURCE)
+			add_source(engine, begun, k);
+		else
+			add_reversal(engine, begun, k);
+		return;
+	}
 }
 
 /* The order of step @s, and its races. */
@@ -423,9 +469,11 @@ void explore_step_done(struct engine *engine, uint32_t s)
 	join(event->clock, cover);
 	join(event->clock, before);
 	event->clock[event->thread] = event->local + 1;
-	for (unsigned i = 0; i < races.count; i++)
+	for (unsigned i = 0; i < races.count; i++) {
 		if (immediate[i])
 			add_race(engine, &races.at[i], s);
+		find_interrupt(engine, races.at[i].step, s);
+	}
 	for (unsigned i = 0; i < locks.count; i++)
 		if (immediate[races.count + i])
 			add_race(engine, &locks.at[i], s);
@@ -525,13 +573,30 @@ void explore_branch(struct engine *engine, uint32_t depth)
 
 enum { USUAL_FRONTIER = 10 };
 
+/* Numbers are only worth something if everybody who counts meets the same: the way there says. */
+static uint64_t path_hash(const struct engine *engine)
+{
+	uint64_t hash = 0;
+
+	for (uint32_t d = 0; d < engine->depth && d < engine->config.frontier; d++) {
+		const struct node *node = &engine->node[d];
+
+		hash = (hash + node->chosen + 1) * 0x9e3779b97f4a7c15ul;
+		for (uint32_t i = 0; i < node->choice_count; i++)
+			hash = (hash ^ hash >> 32 ^ engine->choice[node->choices + i].value) *
+			       0xe7037ed1a0b428dbul;
+		hash ^= hash >> 29;
+	}
+	return hash;
+}
+
 static bool claim(struct engine *engine)
 {
 	const struct engine_config *config = &engine->config;
 
-	engine->leaf = engine->leaves++;
+	engine->leaf = engine->counts.leaves++;
 	if (config->claim)
-		engine->in_leaf = config->claim(config->claim_data, engine->leaf);
+		engine->in_leaf = config->claim(config->claim_data, engine->leaf, path_hash(engine));
 	else
 		engine->in_leaf = !config->shards || engine->leaf % config->shards == config->shard;
 	return engine->in_leaf;
@@ -548,7 +613,8 @@ static unsigned pick_source(struct engine *engine, struct node *node, unsigned o
 {
 	if (engine->depth < engine->config.frontier)
 		node->todo = node->enabled;
-	if (engine->depth == engine->config.frontier && engine->config.frontier && !claim(engine)) {
+	if (engine->depth == engine->config.frontier && engine->config.frontier &&
+	    otherwise < ENGINE_THREADS && !claim(engine)) {
 		engine->verdict = NOT_OURS;
 		return ENGINE_THREADS;
 	}
@@ -627,32 +693,34 @@ unsigned search_pick(struct engine *engine, struct node *node)
 	}
 }
 
+static void count(struct engine *engine)
+{
+	bool is_violated = engine->verdict == VIOLATED;
+
+	engine->counts.blocked += engine->verdict == BLOCKED;
+	if (engine->verdict != COMPLETE && !is_violated)
+		return;
+	engine->counts.executions++;
+	engine->counts.violations += is_violated;
+	engine->counts.transitions += engine->depth;
+	engine->counts.instrumented += engine_accesses;
+	if (engine->depth > engine->counts.longest)
+		engine->counts.longest = engine->depth;
+	if (engine->ended)
+		engine->ended(engine->ended_data, is_violated ? engine->violation : NULL);
+}
+
 void explore_ended(struct engine *engine)
 {
-	if (engine->depth < engine->config.frontier && engine->verdict != BLOCKED) {
-		/* Shorter than the frontier is deep: a leaf of its own. */
-		bool ours = claim(engine);
+	/* It came no further than the frontier: a leaf of its own. */
+	bool is_leaf = engine->config.frontier && engine->depth <= engine->config.frontier &&
+		       engine->verdict != BLOCKED && engine->verdict != NOT_OURS;
 
+	if (is_leaf && !claim(engine))
+		return;
+	count(engine);
+	if (is_leaf)
 		leave_leaf(engine);
-		if (!ours)
-			return;
-	}
-	switch (engine->verdict) {
-	case COMPLETE:
-		engine->counts.executions++;
-		break;
-	case VIOLATED:
-		engine->counts.executions++;
-		engine->counts.violations++;
-		break;
-	case BLOCKED:
-		engine->counts.blocked++;
-		break;
-	default:
-		break;
-	}
-	if (engine->ended && (engine->verdict == COMPLETE || engine->verdict == VIOLATED))
-		engine->ended(engine->ended_data, engine->verdict == VIOLATED ? engine->violation : NULL);
 }
 
 /* Is there another execution? False at the end of the space. */
@@ -677,6 +745,8 @@ static bool is_enough(struct engine *engine)
 	const struct engine_config *config = &engine->config;
 
 	if (config->executions && engine->counts.executions >= config->executions)
+		return true;
+	if (config->begun && engine->runs >= config->begun)
 		return true;
 	if (config->stop_at_violation && engine->counts.violations)
 		return true;
@@ -706,7 +776,6 @@ void engine_run(struct engine *engine, const struct engine_config *config, struc
 		engine->config.frontier = engine->config.shards = 0;
 	else if (config->shards > 1 && !config->frontier)
 		engine->config.frontier = USUAL_FRONTIER;
-	engine->leaves = 0;
 	engine->in_leaf = false;
 	explore_begin(engine);
 	random_begin(engine);

@@ -105,7 +105,7 @@ struct thread_state {
 	uint32_t relaxed_at;   /* step of the last one */
 	uintptr_t look[LOOKS]; /* while it waits so: what it had looked at */
 	unsigned looks;
-	uintptr_t changed_at; /* one of these was changed by another thread */
+	uint32_t changed; /* a bit for each of these that was changed since */
 	const char *blocked;  /* what for, for reports; NULL */
 	uintptr_t blocked_on;
 	int call;				       /* of machine_call_begin(), -1: none */

@@ -215,32 +215,6 @@ static bool is_exempt(void *data, uintptr_t address)
 	       machine->folios[frame_of(machine, address)].kind != FOLIO_TABLE;
 }
 
-/* It is stored once, in an address space that nobody knows of yet: one that is forked while the file runs. */
-static bool is_first_generation(const struct machine *machine, uintptr_t address)
-{
-	uintptr_t start;
-	size_t bytes;
-	bool freed;
-
-	return address >= (uintptr_t)machine->heaps && heap_find(address, &start, &bytes, &freed) &&
-	       bytes == sizeof(struct quire_mm) &&
-	       address - start == offsetof(struct quire_mm, as.generation);
-}
-
-/*
- * The core's handlers look at their CPU's TLB alone, for what is stored and not exchanged (port.h,
- * locking.md); and at an address space's generation, which is exchanged but for the first time.
- */
-static bool is_seen_by_handlers(void *data, uintptr_t address)
-{
-	struct machine *machine = data;
-
-	for (unsigned i = 0; i < machine->cpus; i++)
-		if (address - (uintptr_t)machine->cpu[i].cpu->tlb < sizeof(struct cpu_tlb))
-			return true;
-	return is_first_generation(machine, address);
-}
-
 static const char *name_of_thread(void *data, unsigned thread)
 {
 	return machine_thread_name(data, thread);
@@ -304,7 +278,7 @@ static int create_memory(struct machine *machine)
 		.changed = changed,
 		.is_exempt = is_exempt,
 		.name = name_of_thread,
-		.is_seen_by_handlers = is_seen_by_handlers,
+		.interrupts = true,
 		.walked = machine->memory,
 		.walked_bytes = machine->memory_bytes,
 		.data = machine,

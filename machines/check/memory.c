@@ -656,10 +656,8 @@ void memory_join(unsigned of)
 		return;
 	if (of != engine_self())
 		clock_interrupt(of);
-	if (memory.config.model == MEMORY_TSO) {
-		tso_touch_drained(of);
+	if (memory.config.model == MEMORY_TSO)
 		tso_interrupt(of);
-	}
 }
 
 void memory_resume(unsigned of)

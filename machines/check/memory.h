@@ -57,11 +57,7 @@ struct memory_config {
 	/* Accesses to this range are user data: no races are reported there. May be NULL: nothing is. */
 	bool (*is_exempt)(void *data, uintptr_t address);
 	const char *(*name)(void *data, unsigned thread); /* for reports of races; may be NULL */
-	/*
-	 * TSO: may an interrupt handler look at @address? Stores to there and interrupts of the storing
-	 * thread are tried in both orders. May be NULL: a handler may look anywhere.
-	 */
-	bool (*is_seen_by_handlers)(void *data, uintptr_t address);
+	bool interrupts; /* threads are interrupted: memory_join() will be called */
 	/*
 	 * WEAK: where hardware looks (tables). Two stores there are made in both orders: which came first can
 	 * be told from what hardware read between, not only from the order that the location ends with.

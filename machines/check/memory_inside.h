@@ -67,12 +67,12 @@ struct thread_memory {
 	uint32_t released; /* message of the last release fence */
 	/*
 	 * WEAK: an interrupt handler and the thread that it interrupts are one CPU, and see what the other
-	 * saw before: the handler has joined that to `now`, and `alone` is without; the interrupted thread
-	 * has it beside `now`, for races are sought between the two.
+	 * saw before: the handler has joined that to `now`; the interrupted thread has it beside `now`, for
+	 * races are sought between the two.
 	 */
-	struct clock alone, beside;
-	bool is_handler, is_interrupted;
-	uint8_t partner;
+	struct clock beside;
+	bool is_interrupted;
+	struct clock pure, pure_acquired; /* WEAK: now and acquired without what interrupts have added */
 	uint32_t fences;   /* WEAK: weak_order.c, the seq_cst fences that come before; NONE: to be computed */
 	uint64_t stores;   /* made, in this execution */
 	uint32_t buffered; /* TSO: in the store buffer now */

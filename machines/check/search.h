@@ -45,6 +45,7 @@ struct event {
 	uint8_t what;
 	uint16_t local;	    /* its number among the thread's steps */
 	uint16_t interrupt; /* first step of the interrupt that it is in, NO_STEP: in none */
+	uint16_t begun;	    /* the step that this one completes, NO_STEP */
 	uint32_t touches, touch_count;
 	const void *code;
 	uint64_t value;
@@ -127,8 +128,7 @@ struct engine {
 	unsigned milestones, milestone_room;
 	uint32_t pause_at; /* the depth at which the next one is set */
 	uint64_t runs;
-	uint64_t leaves; /* met at the frontier */
-	uint64_t leaf;	 /* the one being explored */
+	uint64_t leaf; /* the one being explored */
 	bool in_leaf;
 	char *stacks;
 	enum verdict verdict;

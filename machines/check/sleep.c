@@ -183,17 +183,16 @@ static void find_looks(struct thread_state *thread, unsigned self)
 	size_t steps;
 	const struct engine_step *trace = engine_trace(engine_now, &steps);
 
-	thread->looks = 0;
-	thread->changed_at = 0;
+	thread->looks = thread->changed = 0;
 	for (size_t i = last_looks(trace, thread->relaxed_at, steps, self); i < steps; i++) {
 		uintptr_t address = memory_address(trace[i].location);
 		unsigned at = find(thread, address);
 		bool known = at < thread->looks, own = trace[i].thread == self;
 
 		if (known && is_change(&trace[i]) && !(own && trace[i].what == MEMORY_STEP_COMPARE_EXCHANGE))
-			thread->changed_at = address;
+			thread->changed |= 1u << at;
 		else if (known && own && is_look(&trace[i]) && trace[i].value != looked[self][at])
-			thread->changed_at = address;
+			thread->changed |= 1u << at;
 		else if (own && is_look(&trace[i]) && !known && at < LOOKS) {
 			looked[self][thread->looks] = trace[i].value;
 			thread->look[thread->looks++] = address;
@@ -209,8 +208,9 @@ void relax_changed(uintptr_t address)
 	for (unsigned t = 0; machine->relaxing && t < machine->threads; t++) {
 		struct thread_state *thread = &machine->thread[t];
 
-		if (thread->looks && t != self() && find(thread, address) < thread->looks)
-			thread->changed_at = address;
+		unsigned at = find(thread, address);
+		if (t != self() && at < thread->looks)
+			thread->changed |= 1u << at;
 	}
 }
 
@@ -222,7 +222,7 @@ static bool has_changed(void *argument)
 	for (unsigned i = 0; i < thread->looks; i++)
 		if (memory_is_behind((unsigned)(thread - machine_now->thread), thread->look[i]))
 			return true;
-	return thread->changed_at != 0;
+	return thread->changed != 0;
 }
 
 /* It goes on because of one of the changes; the others it may see or not. */
@@ -230,12 +230,17 @@ static void catch_up(const struct thread_state *thread)
 {
 	uintptr_t behind[LOOKS];
 	unsigned count = 0;
+	bool knows = false; /* a change: there is nothing to catch up with */
 
-	for (unsigned i = 0; i < thread->looks; i++)
+	for (unsigned i = 0; i < thread->looks; i++) {
 		if (memory_is_behind(self(), thread->look[i]))
 			behind[count++] = thread->look[i];
-	if (count)
-		memory_catch_up(behind[engine_choose(count)]);
+		else
+			knows |= thread->changed >> i & 1;
+	}
+	unsigned reason = engine_choose(count + knows);
+	if (reason < count)
+		memory_catch_up(behind[reason]);
 }
 
 void quire_port_relax(struct quire_cpu *cpu)
@@ -256,8 +261,8 @@ void quire_port_relax(struct quire_cpu *cpu)
 	engine_begin(STEP_RELAX, has_changed, thread);
 	block_on(NULL, 0);
 	machine_now->relaxing--;
-	if (thread->changed_at)
-		engine_touch(thread->changed_at, TOUCH_AWAIT);
+	if (thread->changed)
+		engine_touch(thread->look[__builtin_ctz(thread->changed)], TOUCH_AWAIT);
 	catch_up(thread);
 	thread->looks = 0;
 	thread->relaxed_at = engine_step_now();

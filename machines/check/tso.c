@@ -19,10 +19,12 @@
  *
  * Two stores meet at x. Entries of another size that overlap a load are waited for, as on the hardware.
  *
- * Interrupts. A handler begins when the buffer of the thread that it interrupts is empty: what that stored
- * has come before, and it is no race that the handler finds it in memory. The other order is the interrupt
- * before the store was put in. So a store to where a handler looks and the interrupt meet like two who take a
- * lock: each may be first, and what orders them otherwise is no reason not to try.
+ * Interrupts. A handler begins when the buffer of the thread that it interrupts is empty: what that has
+ * stored has come before. But the interrupt could have come before the store was put in, and not only a
+ * handler that looks at the place can tell: also who goes on because the handler has run. Neither order of
+ * the two is known to the search for a conflict; it tries the other one when it sees somebody come upon the
+ * store after the interrupt (engine_completes()). For this each store is a step of its own where interrupts
+ * come.
  */
 #include "memory_inside.h"
 
@@ -36,6 +38,7 @@ struct entry {
 	uint64_t value;
 	uint32_t message;
 	uint8_t bytes;
+	uint32_t step; /* in which it was put in */
 	const void *code;
 };
 
@@ -61,22 +64,9 @@ static uintptr_t location_of(unsigned what, unsigned thread, uint64_t number)
 
 enum { PUT_IN, TAKEN_OUT };
 
-enum { LOOKED_AT = 16 };
-
-/* Handlers, and where they look though the program says that they do not: kept over all executions. */
-static uint32_t handlers;
-static uintptr_t looked_at[LOOKED_AT];
-static unsigned looked_at_count;
-
 static uintptr_t interrupts_of(unsigned thread)
 {
 	return location_of(PUT_IN, thread, 1ul << 47);
-}
-
-static bool is_seen(uintptr_t address)
-{
-	return !memory.config.is_seen_by_handlers ||
-	       memory.config.is_seen_by_handlers(memory.config.data, address);
 }
 
 void tso_begin(void)
@@ -89,8 +79,6 @@ void tso_begin(void)
 
 void tso_destroy(void)
 {
-	handlers = 0;
-	looked_at_count = 0;
 	for (unsigned t = 0; t < ENGINE_THREADS; t++) {
 		free(entries[t].entry);
 		entries[t].entry = NULL;
@@ -168,36 +156,7 @@ void tso_touch(uintptr_t address, unsigned bytes, enum touch_mode mode, unsigned
 
 void tso_interrupt(unsigned thread)
 {
-	handlers |= 1u << engine_self();
-	engine_touch(interrupts_of(thread), TOUCH_ACQUIRE);
-}
-
-static unsigned find_looked_at(uintptr_t address)
-{
-	unsigned i = 0;
-
-	while (i < looked_at_count && looked_at[i] != address)
-		i++;
-	return i;
-}
-
-/* A handler loads. Where that is no surprise nothing is to be done. */
-static void note_look(uintptr_t address)
-{
-	if (!(handlers >> engine_self() & 1) || is_seen(address) || find_looked_at(address) < looked_at_count)
-		return;
-	if (looked_at_count == LOOKED_AT)
-		engine_violation("interrupt handlers look at more places than the checker was told of");
-	looked_at[looked_at_count++] = address;
-}
-
-static void meet_interrupts(uintptr_t address)
-{
-	if (find_looked_at(address) < looked_at_count)
-		engine_violation("an interrupt handler looks at %#lx, of which the checker was not told",
-				 (unsigned long)address);
-	if (is_seen(address))
-		engine_touch(interrupts_of(engine_self()), TOUCH_ACQUIRE);
+	engine_touch(interrupts_of(thread), TOUCH_INTERRUPTED);
 }
 
 /* ---- waiting ------------------------------------------------------------------------------------------- */
@@ -268,7 +227,6 @@ uint64_t tso_load(uintptr_t address, unsigned bytes, int order, const void *code
 		tso_settle(address, bytes, code);
 	memory_begin_step(MEMORY_STEP_LOAD, address, code, NULL, NULL);
 	tso_touch(address, bytes, TOUCH_READ, self);
-	note_look(address);
 	race_check(address, bytes, RACE_ATOMIC_READ, code);
 	entry = youngest(self, address, bytes);
 	if (entry) {
@@ -294,8 +252,8 @@ void tso_store(uintptr_t address, unsigned bytes, uint64_t value, int order, con
 	struct buffer *buffer = &buffers[self];
 
 	memory_deliver();
-	/* An interrupt may also come between the step before and a store that its handler looks for. */
-	if (is_seen(address) || !memory_self()->begun || !has_room(buffer)) {
+	/* An interrupt may also come between the step before and the store. */
+	if (memory.config.interrupts || !memory_self()->begun || !has_room(buffer)) {
 		memory_begin_step(MEMORY_STEP_STORE, address, code, has_room, buffer);
 		engine_note(value);
 		if (buffer->next >= ENTRIES)
@@ -303,13 +261,15 @@ void tso_store(uintptr_t address, unsigned bytes, uint64_t value, int order, con
 	}
 	race_check(address, bytes, RACE_ATOMIC_WRITE, code);
 	engine_touch(location_of(PUT_IN, self, buffer->next), TOUCH_SIGNAL);
-	meet_interrupts(address);
+	if (memory.config.interrupts)
+		engine_touch(interrupts_of(self), TOUCH_STORED);
 	put_in(buffer, &(struct entry){
 			       .address = address,
 			       .value = value,
 			       .message = clock_of_store(order),
 			       .bytes = (uint8_t)bytes,
 			       .code = code,
+			       .step = engine_step_now(),
 		       });
 }
 
@@ -350,6 +310,7 @@ void tso_agent(unsigned thread)
 		memory_begin_step(MEMORY_STEP_DRAIN, 0, NULL, holds_something, buffer);
 		uint64_t number = buffer->oldest;
 		engine_note_code(entry_at(buffer, number)->code);
+		engine_completes(entry_at(buffer, number)->step);
 		/* First: witnesses name a step by what it touches first. */
 		take_out(thread);
 		engine_touch(location_of(PUT_IN, thread, number), TOUCH_AWAIT);

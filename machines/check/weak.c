@@ -205,21 +205,15 @@ static uint32_t floor_by(const struct place *place, covers_function *covers)
 	return found;
 }
 
-static bool covers_alone(unsigned of, unsigned thread, uint32_t epoch)
+/*
+ * The earliest store that the running thread may read; its own stores go behind it. @is_late: another would
+ * be it if interrupts had come earlier or later.
+ */
+static uint32_t floor_of(const struct place *place, bool *is_late)
 {
-	const struct thread_memory *at = &memory.thread[of];
-
-	return of == thread || clock_covers(at->is_handler ? &at->alone : &at->now, thread, epoch);
-}
-
-/* The earliest store that the running thread may read; its own stores go behind it. */
-static uint32_t floor_of(const struct place *place)
-{
-	const struct thread_memory *self = memory_self();
 	uint32_t found = floor_by(place, clock_view_covers);
 
-	if ((self->is_handler || self->is_interrupted) && floor_by(place, covers_alone) != found)
-		clock_touch_partner();
+	*is_late = found != place->first && floor_by(place, clock_pure_covers) != found;
 	return found;
 }
 
@@ -297,19 +291,18 @@ static bool is_walked(uintptr_t address)
 enum { SEEN_BY_HARDWARE = 1 };
 
 /*
- * Accesses of one word in several sizes do not find each other's histories: their order matters as
- * everywhere.
+ * Accesses of one word in several sizes do not find each other's histories, and what is late because of an
+ * interrupt does not find what it would have found before: there, orders matter as everywhere.
  */
-static enum touch_mode mixed(const struct place *place, enum touch_mode mode)
+static enum touch_mode mode_of(const struct place *place, enum touch_mode mode, bool is_late)
 {
-	if (!memory_is_mixed(place->address, place->bytes))
+	if (!is_late && !memory_is_mixed(place->address, place->bytes))
 		return mode;
-	return mode == TOUCH_LOOK || mode == TOUCH_READ ? TOUCH_READ : TOUCH_WRITE;
+	return mode == TOUCH_LOOK ? TOUCH_READ : TOUCH_WRITE;
 }
 
 static void touch(const struct place *place, enum touch_mode mode)
 {
-	mode = mixed(place, mode);
 	memory_touch_marked(place->address, place->bytes, mode, 0);
 	if (mode != TOUCH_LOOK && mode != TOUCH_READ && is_walked(place->address))
 		memory_touch_marked(place->address, place->bytes, TOUCH_WRITE, SEEN_BY_HARDWARE);
@@ -329,12 +322,7 @@ static void read_from(const struct place *place, uint32_t at, enum touch_mode mo
 {
 	const struct store *store = &weak.store[at];
 
-	if (!store->number || memory_is_mixed(place->address, place->bytes))
-		return;
-	/* A handler and whom it interrupts conflict everywhere. */
-	if (memory_self()->partner == store->thread && memory.thread[store->thread].partner == engine_self())
-		return;
-	if (mode == TOUCH_READ || mode == TOUCH_WRITE)
+	if (!store->number || mode == TOUCH_READ || mode == TOUCH_WRITE)
 		return;
 	if (mode != TOUCH_SWAP || !(store->is_rmw || is_walked(place->address)))
 		engine_touch(location_of(store), TOUCH_AWAIT);
@@ -433,19 +421,20 @@ static uint32_t write_behind(struct place *place, uint32_t at, uint64_t value, i
 uint64_t weak_load(uintptr_t address, unsigned bytes, int order, const void *code)
 {
 	struct place *place = begin(MEMORY_STEP_LOAD, address, bytes, code);
-	uint32_t floor = floor_of(place);
-	enum touch_mode mode = TOUCH_LOOK;
+	bool is_late, is_impatient = false;
+	uint32_t floor = floor_of(place, &is_late);
 	struct choice_list list = { 0 };
 
 	race_check(address, bytes, RACE_ATOMIC_READ, code);
 	for (uint32_t s = place->last;; s = weak.store[s].before) {
 		if (is_stale(place, s, code))
-			mode = TOUCH_READ; /* it could be read before the later ones were made */
+			is_impatient = true; /* it could be read before the later ones were made */
 		else if (weak_order_allows(place, weak_at(s), order))
 			add_choice(&list, s);
 		if (s == floor)
 			break;
 	}
+	enum touch_mode mode = mode_of(place, TOUCH_LOOK, is_late || is_impatient);
 	touch(place, mode);
 	return read_store(place, choose_source(&list), order, mode, code);
 }
@@ -453,10 +442,11 @@ uint64_t weak_load(uintptr_t address, unsigned bytes, int order, const void *cod
 void weak_store(uintptr_t address, unsigned bytes, uint64_t value, int order, const void *code)
 {
 	struct place *place = begin(MEMORY_STEP_STORE, address, bytes, code);
-	uint32_t floor = floor_of(place);
+	bool is_late;
+	uint32_t floor = floor_of(place, &is_late);
 	struct choice_list list = { 0 };
 
-	touch(place, TOUCH_PUT);
+	touch(place, mode_of(place, TOUCH_PUT, is_late));
 	race_check(address, bytes, RACE_ATOMIC_WRITE, code);
 	for (uint32_t s = place->last;; s = weak.store[s].before) {
 		if (!is_consumed(s) && weak_order_allows(place, weak_behind(s), order))
@@ -469,12 +459,12 @@ void weak_store(uintptr_t address, unsigned bytes, uint64_t value, int order, co
 	write_behind(place, at, value, order, false);
 }
 
-static uint64_t modify(struct place *place, uint32_t at, uint64_t value, int order)
+static uint64_t modify(struct place *place, uint32_t at, uint64_t value, int order, enum touch_mode mode)
 {
 	uint64_t old = weak.store[at].value;
 
 	weak_order_commit(place, weak_behind(at), order);
-	read_from(place, at, TOUCH_SWAP);
+	read_from(place, at, mode);
 	clock_take(order, weak.store[at].message);
 	write_behind(place, at, value, order, true);
 	return old;
@@ -484,10 +474,12 @@ uint64_t weak_rmw(uintptr_t address, unsigned bytes, enum memory_operation opera
 		  int order, const void *code)
 {
 	struct place *place = begin(MEMORY_STEP_RMW, address, bytes, code);
-	uint32_t floor = floor_of(place);
+	bool is_late;
+	uint32_t floor = floor_of(place, &is_late);
+	enum touch_mode mode = mode_of(place, TOUCH_SWAP, is_late);
 	struct choice_list list = { 0 };
 
-	touch(place, TOUCH_SWAP);
+	touch(place, mode);
 	race_check(address, bytes, RACE_ATOMIC_WRITE, code);
 	for (uint32_t s = place->last;; s = weak.store[s].before) {
 		if (!is_consumed(s) && weak_order_allows(place, weak_behind(s), order))
@@ -496,7 +488,8 @@ uint64_t weak_rmw(uintptr_t address, unsigned bytes, enum memory_operation opera
 			break;
 	}
 	uint32_t at = choose_source(&list);
-	return modify(place, at, memory_compute(operation, weak.store[at].value, operand, bytes), order);
+	return modify(place, at, memory_compute(operation, weak.store[at].value, operand, bytes), order,
+		      mode);
 }
 
 /*
@@ -507,9 +500,9 @@ bool weak_compare_exchange(uintptr_t address, unsigned bytes, uint64_t *expected
 			   int success, int failure, const void *code)
 {
 	struct place *place = begin(MEMORY_STEP_COMPARE_EXCHANGE, address, bytes, code);
-	uint32_t floor = floor_of(place);
+	bool is_late, may_succeed = false, is_impatient = false;
+	uint32_t floor = floor_of(place, &is_late);
 	struct choice_list list = { 0 };
-	bool may_succeed = false, is_impatient = false;
 
 	for (uint32_t s = place->last;; s = weak.store[s].before) {
 		bool succeeds = weak.store[s].value == *expected;
@@ -523,15 +516,13 @@ bool weak_compare_exchange(uintptr_t address, unsigned bytes, uint64_t *expected
 		if (s == floor)
 			break;
 	}
-	enum touch_mode mode = may_succeed ? TOUCH_SWAP : TOUCH_LOOK;
-	if (is_impatient)
-		mode = may_succeed ? TOUCH_WRITE : TOUCH_READ;
+	enum touch_mode mode = mode_of(place, may_succeed ? TOUCH_SWAP : TOUCH_LOOK, is_late || is_impatient);
 	touch(place, mode);
 	uint32_t at = choose_source(&list);
 	bool done = weak.store[at].value == *expected;
 	race_check(address, bytes, done ? RACE_ATOMIC_WRITE : RACE_ATOMIC_READ, code);
 	if (done)
-		modify(place, at, desired, success);
+		modify(place, at, desired, success, mode);
 	else
 		*expected = read_store(place, at, failure, mode, code);
 	return done;
@@ -565,14 +556,16 @@ void weak_catch_up(struct place *place)
 	uint32_t seen = last_seen(place, engine_self());
 	if (seen == NONE || weak.store[seen].behind == NONE)
 		return;
-	uint32_t next = weak.store[seen].behind, floor = floor_of(place);
+	bool is_late;
+	uint32_t next = weak.store[seen].behind, floor = floor_of(place, &is_late);
+	enum touch_mode mode = mode_of(place, TOUCH_LOOK, is_late);
 	if (weak.store[next].position < weak.store[floor].position)
 		next = floor;
 	while (!weak_order_allows(place, weak_at(next), MO_RELAXED))
 		next = weak.store[next].behind;
-	touch(place, TOUCH_LOOK);
+	touch(place, mode);
 	weak_order_commit(place, weak_at(next), MO_RELAXED);
-	read_from(place, next, TOUCH_LOOK);
+	read_from(place, next, mode);
 	note_access(place, next, false, NONE, NULL);
 }
 

@@ -186,6 +186,20 @@ void handle(void)
 	store(1, 1);
 }
 
+/* Who has interrupted the other knows of what it stored before, and of nothing that it does after. */
+void interrupting_thread(unsigned thread)
+{
+	if (thread) {
+		store(1, 1);
+		test_interrupt();
+		seen[0] = load(0);
+		return;
+	}
+	seen[1] = load(1);
+	store(0, 1);
+	seen[2] = load(2);
+}
+
 /* Two locks, a word in each section; a third thread looks at both. */
 void publish_thread(unsigned thread)
 {

@@ -23,6 +23,9 @@ void waiting_thread(unsigned thread);
 void spinning_thread(unsigned thread);
 void interrupted_thread(unsigned thread);
 void handle(void);
+void interrupting_thread(unsigned thread);
+
+void test_interrupt(void); /* thread 0; returns when its handler has run */
 
 void test_wait(void); /* for a change of line 0 */
 

@@ -29,13 +29,6 @@ static bool is_agent(void *data, unsigned thread)
 	return thread >= running->threads;
 }
 
-static bool is_nowhere(void *data, uintptr_t address)
-{
-	(void)data;
-	(void)address;
-	return false;
-}
-
 static void reset(void *data)
 {
 	(void)data;
@@ -95,7 +88,7 @@ struct run_result run(const struct run *run)
 		.buffers = buffers,
 		.changed = run->changed,
 		.is_exempt = run->is_exempt,
-		.is_seen_by_handlers = run->handlers ? NULL : is_nowhere,
+		.interrupts = run->handlers,
 		.name = name,
 		.patience = run->patience,
 		.walked = run_arena,

@@ -9,7 +9,8 @@ import common
 
 def main():
     sources = sorted(p for d in ("machines", "lab", "tests", "examples") for p in common.ROOT.joinpath(d).rglob("*.c"))
-    sources = [p for p in sources if not p.name.startswith("planted_")]
+    # mpi.h may be missing.
+    sources = [p for p in sources if not p.name.startswith("planted_") and "mpi" not in p.parts]
     # The check machine and what runs on it are built with the core as the checker has it.
     checked = [p for p in sources if p.is_relative_to(common.ROOT / "machines/check") or
                p.is_relative_to(common.ROOT / "lab/check/worker") or

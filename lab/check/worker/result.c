@@ -36,32 +36,12 @@ void tell_progress(struct run *run)
 {
 	double time = now();
 
-	if (time - run->told < 0.5)
+	if (!run->is_heard || time - run->told < 0.5)
 		return;
 	run->told = time;
 	printf("{\"progress\": {\"executions\": %llu, \"seconds\": %.1f}}\n",
 	       (unsigned long long)(run->holding + run->failing + run->violations), time - run->began);
 	fflush(stdout);
-}
-
-static int by_text(const void *a, const void *b)
-{
-	const struct state *x = a, *y = b;
-	int order = strcmp(x->text, y->text);
-
-	return order ? order : (int)x->holds - (int)y->holds;
-}
-
-static json_t *states_json(struct run *run)
-{
-	json_t *list = json_array();
-
-	qsort(run->states, run->state_count, sizeof(*run->states), by_text);
-	for (size_t i = 0; i < run->state_count; i++)
-		json_array_append_new(list, json_pack("{s:s, s:I, s:b}", "state", run->states[i].text,
-						      "count", (json_int_t)run->states[i].count, "holds",
-						      (int)run->states[i].holds));
-	return list;
 }
 
 static json_t *hot_json(struct run *run)
@@ -88,23 +68,19 @@ static json_t *hot_json(struct run *run)
 json_t *result_json(struct run *run)
 {
 	const struct engine_counts *c = &run->counts;
-	/* Before the replay of the witness, which the engine counts anew. */
-	json_t *hot = hot_json(run);
-	json_t *json = json_pack("{s:s, s:s, s:s, s:b, s:i, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I}",
-				 "geometry", QUIRE_GEOMETRY_NAME, "model",
-				 litmus_model_name((enum litmus_model)run->model), "search", run->search,
-				 "complete", (int)c->complete, "bound", run->complete_bound, "executions",
-				 (json_int_t)c->executions, "blocked", (json_int_t)c->blocked, "transitions",
-				 (json_int_t)c->transitions, "instrumented", (json_int_t)c->instrumented,
-				 "longest", (json_int_t)c->longest, "seconds", now() - run->began, "holding",
-				 (json_int_t)run->holding, "failing", (json_int_t)run->failing, "violations",
-				 (json_int_t)run->violations);
+	json_t *json = rest_json(run);
 
-	json_object_set_new(json, "run", json_integer((json_int_t)c->run));
-	json_object_set_new(json, "cpu", json_real(run->cpu));
+	json_object_set_new(json, "geometry", json_string(QUIRE_GEOMETRY_NAME));
+	json_object_set_new(json, "model", json_string(litmus_model_name((enum litmus_model)run->model)));
+	json_object_set_new(json, "search", json_string(run->search));
+	json_object_set_new(json, "complete", json_boolean(c->complete));
+	json_object_set_new(json, "bound", json_integer(run->complete_bound));
+	json_object_set_new(json, "frontier", json_integer(run->frontier));
+	json_object_set_new(json, "parts", json_integer((json_int_t)c->leaves));
+	json_object_set_new(json, "seconds", json_real(now() - run->began));
 	json_object_set_new(json, "stopped", run->stopped ? json_string(run->stopped) : json_null());
-	json_object_set_new(json, "states", states_json(run));
-	json_object_set_new(json, "hot", hot);
+	/* Before the replay of the witness, which the engine counts anew. */
+	json_object_set_new(json, "hot", hot_json(run));
 	json_object_set_new(json, "witness", witness_json(run));
 	return json;
 }

@@ -21,7 +21,6 @@
 
 enum {
 	USUAL_SECONDS = 60,
-	FRONTIER = 12,	  /* depth at which work is shared: the same on every machine */
 	PATIENCE = 50000, /* executions after which a contradicted condition ends the search */
 	MINIMISE_BOUND = 1,
 	MINIMISE_EXECUTIONS = 3000,
@@ -88,7 +87,8 @@ static void count_state(struct run *run)
 		if (!run->states)
 			exit(EXIT_BROKEN);
 	}
-	run->states[run->state_count++] = (struct state){ strdup(run->end), 1, run->holds };
+	run->states[run->state_count++] =
+		(struct state){ .text = strdup(run->end), .count = 1, .holds = run->holds };
 }
 
 static void drop_references(struct run *run, struct quire_mm **mms, unsigned *count)
@@ -115,6 +115,7 @@ static void go_through_end(struct run *run)
 	free(run->own_end);
 	run->end = run->own_end = state_text(run);
 	check_stores(run);
+	check_file_ends(run);
 	drop_references(run, mms, &mm_count);
 	for (unsigned i = 0; i < run->litmus->name_count; i++)
 		if (run->files[i])
@@ -295,14 +296,13 @@ static void run_engine(struct run *run, const struct engine_config *config)
 {
 	struct engine_counts counts;
 
-	double cpu = cpu_time();
-
 	machine_forget_orders();
+	run->cpu_from = run->minimising ? run->cpu_from : cpu_time();
 	engine_run(run->engine, config, &counts);
 	if (run->minimising)
 		return;
 	run->counts = counts;
-	run->cpu = cpu_time() - cpu;
+	run->cpu = cpu_time() - run->cpu_from;
 	run->stopped = counts.complete							  ? NULL
 		       : run->witness.kind && (counts.violations || run->out_of_patience) ? "violation"
 		       : config->executions && counts.executions >= config->executions	  ? "executions"
@@ -358,19 +358,24 @@ static void search_complete(struct run *run)
 		.search = run->options.optimal ? SEARCH_OPTIMAL : SEARCH_SOURCE,
 		.seconds = seconds_of(run),
 		.executions = executions_of(run),
-		.frontier = run->options.shards ? FRONTIER : 0,
 		.shard = run->options.shard,
 		.shards = run->options.shards,
 		.stop_at_violation = true,
 	};
 
 	run->search = "complete";
+	if (run->share || run->options.shards)
+		config.frontier = share_depth(run);
+	if (run->share)
+		share_begin(run, &config);
 	if (run->options.at_most && (!config.executions || run->options.at_most < config.executions))
 		config.executions = run->options.at_most;
 	run_engine(run, &config);
 	if (run->stopped && strcmp(run->stopped, "executions") == 0 &&
 	    config.executions == run->options.at_most)
 		run->stopped = "share";
+	if (run->stopped && strcmp(run->stopped, "share") == 0)
+		run->frontier = share_depth(run);
 }
 
 /*
@@ -408,6 +413,18 @@ static void replay(struct run *run)
 		keep_witness(run, WITNESS_NONE, "");
 }
 
+/* What an earlier search has found, of which this is the rest. */
+static void know_witness(struct run *run)
+{
+	struct engine_counts counts;
+
+	run->minimising = true;
+	if (!engine_replay(run->engine, run->options.witness, &counts) || !run->witness.kind)
+		mistake(run, (struct litmus_place){ 1, 1 },
+			"a schedule that contradicted this file does so no more");
+	run->minimising = false;
+}
+
 void search(struct run *run)
 {
 	int bound = run->options.bound >= 0 ? run->options.bound : run->litmus->header.bound;
@@ -420,6 +437,8 @@ void search(struct run *run)
 		replay(run);
 		return;
 	}
+	if (run->options.witness)
+		know_witness(run);
 	if (run->options.kind != SEARCH_FOR_FILE)
 		search_sampled(run);
 	else if (bound >= 0)

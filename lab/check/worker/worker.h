@@ -1,7 +1,8 @@
 /*
  * worker.h - one litmus file on the check machine: what the worker's files share.
  *
- *	main.c       options, the order of things    world.c       set-up, references
+ *	begin.c      options, the file               world.c       set-up, references
+ *	main.c, mpi/main.c  a process of `quire check`'s, and one of many computers'
  *	interpret.c  statements                      evaluate.c    conditions, states
  *	search.c     which searches, how long        witness.c     a violation's steps, run again
  *	result.c     the result as JSON              source.c      return addresses to source lines
@@ -27,6 +28,8 @@ struct worker_options {
 	const char *path;
 	enum litmus_model model;
 	bool has_model;
+	const char *without[16]; /* switched off */
+	unsigned without_count;
 	int bound; /* -1: the file's */
 	enum search_kind kind;
 	uint64_t samples, seed;
@@ -37,8 +40,11 @@ struct worker_options {
 	const char *replay;
 	bool tables; /* with the witness: the page tables at each step */
 	bool optimal;
-	bool again; /* every execution from its beginning to its end, whatever is known of it */
-	bool quick; /* any witness will do */
+	bool again;	     /* every execution from its beginning to its end, whatever is known of it */
+	bool quick;	     /* any witness will do */
+	int claims;	     /* a file that is memory shared with others at this search; 0: none */
+	unsigned frontier;   /* depth at which parts begin; 0: to be found out */
+	const char *witness; /* a schedule that is known to contradict the file */
 };
 
 /* What an execution changes outside the arena. Copied back at each reset. */
@@ -57,8 +63,12 @@ enum { HELD_BY_WORKER = 63 };
 
 struct state { /* of the end of an execution, as far as the condition tells */
 	char *text;
-	uint64_t count;
+	uint64_t count, settled, told;
 	bool holds;
+};
+
+struct tally {
+	uint64_t executions, blocked, transitions, instrumented, run, holding, failing, violations;
 };
 
 enum witness_kind { WITNESS_NONE, WITNESS_VIOLATION, WITNESS_CONDITION };
@@ -98,8 +108,23 @@ struct run {
 	const char *search;  /* "complete", "bounded", "sampled" */
 	int complete_bound;  /* -1: none */
 	double began, told;
-	double cpu; /* seconds of it that the last search took */
+	bool is_heard; /* progress is told */
+	double cpu;    /* seconds of it that the last search took, and that were not told */
+	double cpu_from;
+	/* shared with others: */
+	/* Of a mistake in the file; does not return. NULL: as a line for the command, see result.c. */
+	void (*complain)(const struct run *run, struct litmus_place at, const char *text);
+	const struct share *share;
+	unsigned frontier;
+	void (*tell)(struct run *run,
+		     json_t *line);    /* takes the reference; NULL: nobody listens before the end */
+	struct tally settled, told_of; /* when a part was last finished; of that, what has been told */
 };
+
+/* ---- begin.c ------------------------------------------------------------------------------------------- */
+
+void worker_options(struct run *run, int argc, char **argv);
+void worker_begin(struct run *run); /* up to where the search can begin */
 
 double now(void);
 double cpu_time(void); /* of this process */
@@ -114,7 +139,8 @@ void world_create(struct run *run);
 quire_vaddr va_of(const struct run *run, const struct litmus_address *address, const uint64_t *registers);
 uint64_t file_position(const struct litmus_address *address);
 void put_mm(struct run *run, struct quire_cpu **cpu, int name, unsigned holder);
-void check_stores(struct run *run); /* at an execution's end: a clean page is what its store has */
+void check_stores(struct run *run);    /* at an execution's end: a clean page is what its store has */
+void check_file_ends(struct run *run); /* truncation has left no page behind, nor a private copy (BASE-5) */
 
 /* ---- interpret.c --------------------------------------------------------------------------------------- */
 
@@ -154,6 +180,24 @@ json_t *witness_json(struct run *run);
 void trace_statement(struct run *run, unsigned column, const struct litmus_statement *s);
 json_t *result_json(struct run *run);
 void tell_progress(struct run *run);
+
+/* ---- share.c, settle.c --------------------------------------------------------------------------------- */
+
+/* Where the numbers of parts come from. */
+struct share {
+	uint64_t (*next)(void);
+	bool (*is_done)(uint64_t part);		       /* before this search began */
+	bool (*is_same)(uint64_t part, uint64_t path); /* as everybody else's */
+};
+
+const struct share *share_by_memory(int fd); /* NULL: errno says why */
+void share_begin(struct run *run, struct engine_config *config);
+unsigned share_depth(struct run *run); /* at which the search falls into enough parts, and not too many */
+void share_tell(struct run *run);      /* of parts that are finished and not told of */
+
+void settle(struct run *run);	       /* a part is finished */
+json_t *settled_json(struct run *run); /* what was settled since the last call */
+json_t *rest_json(struct run *run);    /* at the end: what was counted and not told */
 
 /* ---- source.c ------------------------------------------------------------------------------------------ */
 

@@ -29,6 +29,8 @@ _Noreturn void mistake(const struct run *run, struct litmus_place at, const char
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
+	if (run->complain)
+		run->complain(run, at, text);
 	json = json_pack("{s:{s:s, s:i, s:i, s:s}}", "mistake", "file", run->options.path, "line",
 			 (int)at.line, "column", (int)at.column, "text", text);
 	json_dumpf(json, stdout, JSON_COMPACT);
@@ -148,6 +150,47 @@ void check_stores(struct run *run)
 	for (unsigned i = 0; i < run->litmus->name_count; i++)
 		if (run->files[i] && run->litmus->names[i].stored)
 			check_store(run, (int)i);
+}
+
+static const char *name_of_file(const struct run *run, const struct quire_file *file)
+{
+	for (unsigned i = 0; i < run->litmus->name_count; i++)
+		if (run->files[i] == file)
+			return run->litmus->names[i].name;
+	return "a file";
+}
+
+static void check_map(struct run *run, int mm, const struct quire_map_info *map)
+{
+	uint64_t size = quire_file_size(map->file), first = map->offset;
+	uint8_t present;
+
+	if (size > first)
+		first = (size + QUIRE_PAGE_SIZE - 1) & QUIRE_PAGE_MASK;
+	for (quire_vaddr at = map->start + (first - map->offset); at < map->end; at += QUIRE_PAGE_SIZE) {
+		if (!quire_present(machine_cpu(run->machine, 0), run->world.mms[mm], at, QUIRE_PAGE_SIZE,
+				   &present) &&
+		    present)
+			engine_violation(
+				"a page is left behind: %s has an entry for page %lu of %s, which has %lu bytes",
+				run->litmus->names[mm].name,
+				(unsigned long)((at - map->start + map->offset) >> QUIRE_PAGE_SHIFT),
+				name_of_file(run, map->file), (unsigned long)size);
+	}
+}
+
+void check_file_ends(struct run *run)
+{
+	struct quire_map_info map;
+
+	for (unsigned i = 0; i < run->litmus->name_count; i++) {
+		if (run->litmus->names[i].kind != NAME_MM || !run->world.mms[i] || !run->world.held[i])
+			continue;
+		for (quire_vaddr at = 0;
+		     !quire_map_next(machine_cpu(run->machine, 0), run->world.mms[i], at, &map); at = map.end)
+			if (map.file)
+				check_map(run, (int)i, &map);
+	}
 }
 
 enum { BACKING_SPARE_PAGES = 4 };

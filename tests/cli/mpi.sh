@@ -1,0 +1,63 @@
+#!/bin/sh
+# mpi.sh QUIRE - the processes of an MPI job search as one does. Skipped where the build has no MPI.
+set -u
+quire=$1
+job=$(dirname "$quire")/quire-check-mpi-mini
+[ -x "$job" ] && command -v mpirun >/dev/null || exit 77
+place=$(mktemp -d)
+trap 'rm -rf "$place"' EXIT
+cd "$place" || exit 1
+failed=0
+
+complain() {
+	echo "mpi.sh: $*"
+	failed=1
+}
+
+cat >some.litmus <<'EOF'
+MM some
+(* Result: Sometimes
+   Budget: 600 s *)
+{ mm A; x: A anon rw 2 pages = 7, 8; }
+P0 @A { store x, 1; munmap(x); munmap(x+1); }
+P1 @A { r0 = load x; store x+1, 9; store x, 9; }
+exists (1:r0=1)
+EOF
+
+# report PROCESSES OPTIONS...: what does not depend on the machine; the status in status.
+report() {
+	processes=$1
+	shift
+	mpirun --allow-run-as-root --oversubscribe -n "$processes" "$job" "$@" some.litmus >out 2>err </dev/null
+	echo $? >status
+	grep -v ^Time out
+}
+
+report 1 >one
+[ "$(cat status)" -eq 0 ] || complain "one process: status $(cat status): $(cat out err)"
+grep -q 'Observation some Sometimes' one || complain "no report: $(cat out err)"
+for processes in 2 4; do
+	report $processes >many
+	[ "$(cat status)" -eq 0 ] || complain "$processes processes: status $(cat status): $(cat out err)"
+	cmp -s one many || complain "$processes processes: $(diff one many)"
+done
+
+# The command says the same, but for what it was begun in vain.
+"$quire" check some.litmus | grep -v ^Time | sed 's/, [0-9]* begun in vain//' >command
+sed 's/, [0-9]* begun in vain//' one | cmp -s - command || complain "the command: $(diff one command)"
+
+report 3 --model sc >many
+[ "$(cat status)" -eq 0 ] || complain "sc: status $(cat status): $(cat out err)"
+grep -q 'model SC' many || complain "another model: $(cat many)"
+
+# A violation ends it everywhere; a mistake in the file is told once.
+report 3 --without free-after-flush >many
+[ "$(cat status)" -eq 1 ] || complain "a violation: status $(cat status): $(cat out err)"
+grep -q '^VIOLATION' many || complain "no violation: $(cat many)"
+echo 'P2 @B { }' >>some.litmus
+report 3 >many
+[ "$(cat status)" -ne 0 ] || complain 'a mistake: status 0'
+[ "$(grep -c '^some.litmus:' err)" -eq 1 ] || complain "a mistake: $(cat err)"
+
+[ $failed -eq 0 ] && echo "mpi.sh: all well"
+exit $failed
