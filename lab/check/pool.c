@@ -235,22 +235,30 @@ static void start_shared(struct pool *pool, struct check *check, unsigned fronti
 		start_worker(pool, check, o->shard, o->shards);
 }
 
+static void start(struct pool *pool, struct check *check)
+{
+	check->began = now();
+	if (check->litmus == NULL)
+		check->state = CHECK_DONE;
+	else if (is_shared(check))
+		start_shared(pool, check, 0);
+	else
+		start_worker(pool, check, 0, 0);
+	if (check->state == CHECK_RUNNING && !check->running)
+		check->state = CHECK_DONE;
+}
+
+/* First those that only one worker can be at, and that may take long: the others then fill what is left. */
 static void start_waiting(struct pool *pool)
 {
-	for (unsigned i = 0; i < pool->count && pool->running < pool->jobs; i++) {
-		struct check *check = &pool->checks[i];
+	for (unsigned late = 0; late < 2; late++) {
+		for (unsigned i = 0; i < pool->count && pool->running < pool->jobs; i++) {
+			struct check *check = &pool->checks[i];
 
-		if (check->state != CHECK_WAITING)
-			continue;
-		check->began = now();
-		if (check->litmus == NULL)
-			check->state = CHECK_DONE;
-		else if (is_shared(check))
-			start_shared(pool, check, 0);
-		else
-			start_worker(pool, check, 0, 0);
-		if (check->state == CHECK_RUNNING && !check->running)
-			check->state = CHECK_DONE;
+			if (check->state == CHECK_WAITING &&
+			    (late || (check->litmus && !is_shareable(check))))
+				start(pool, check);
+		}
 	}
 }
 

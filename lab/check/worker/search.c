@@ -297,7 +297,10 @@ static void run_engine(struct run *run, const struct engine_config *config)
 	struct engine_counts counts;
 
 	machine_forget_orders();
-	run->cpu_from = run->minimising ? run->cpu_from : cpu_time();
+	if (!run->minimising) {
+		run->cpu_from = cpu_time();
+		run->cpu = run->cpu_told = 0;
+	}
 	engine_run(run->engine, config, &counts);
 	if (run->minimising)
 		return;

@@ -109,8 +109,8 @@ struct run {
 	int complete_bound;  /* -1: none */
 	double began, told;
 	bool is_heard; /* progress is told */
-	double cpu;    /* seconds of it that the last search took, and that were not told */
-	double cpu_from;
+	double cpu;    /* seconds of it that the last search took; 0: it still goes on */
+	double cpu_from, cpu_told;
 	/* shared with others: */
 	/* Of a mistake in the file; does not return. NULL: as a line for the command, see result.c. */
 	void (*complain)(const struct run *run, struct litmus_place at, const char *text);
