@@ -17,7 +17,7 @@ struct object {
 };
 
 static struct {
-	struct clock *message, *pure; /* the same without what interrupts have added: WEAK */
+	struct clock *message, *pure; /* the same without what interrupts have added */
 	uint32_t messages, room, pure_room;
 	struct object *object;
 	uint32_t objects, object_room;
@@ -53,10 +53,8 @@ static uint32_t new_message(const struct clock *clock, const struct clock *pure)
 
 	clocks.message = memory_grow(clocks.message, &clocks.room, message, sizeof(*clocks.message));
 	clocks.message[message] = *clock;
-	if (memory.config.model == MEMORY_WEAK) {
-		clocks.pure = memory_grow(clocks.pure, &clocks.pure_room, message, sizeof(*clocks.pure));
-		clocks.pure[message] = *pure;
-	}
+	clocks.pure = memory_grow(clocks.pure, &clocks.pure_room, message, sizeof(*clocks.pure));
+	clocks.pure[message] = *pure;
 	return message;
 }
 
@@ -82,17 +80,11 @@ static void join(struct clock *clock, const struct clock *other)
 			clock->at[t] = other->at[t];
 }
 
-static bool is_weak(void)
-{
-	return memory.config.model == MEMORY_WEAK;
-}
-
 static void learn(struct thread_memory *thread, const struct clock *other, const struct clock *pure)
 {
 	join(&thread->now, other);
+	join(&thread->pure, pure);
 	thread->fences = NONE;
-	if (is_weak())
-		join(&thread->pure, pure);
 }
 
 uint32_t clock_publish(void)
@@ -117,10 +109,9 @@ uint32_t clock_merge(uint32_t a, uint32_t b)
 		return b;
 	if (!b)
 		return a;
-	uint32_t merged = new_message(&clocks.message[a], is_weak() ? &clocks.pure[a] : NULL);
+	uint32_t merged = new_message(&clocks.message[a], &clocks.pure[a]);
 	join(&clocks.message[merged], &clocks.message[b]);
-	if (is_weak())
-		join(&clocks.pure[merged], &clocks.pure[b]);
+	join(&clocks.pure[merged], &clocks.pure[b]);
 	return merged;
 }
 
@@ -141,12 +132,11 @@ void clock_take(int order, uint32_t message)
 	if (!message)
 		return;
 	if (acquires(order)) {
-		learn(thread, &clocks.message[message], is_weak() ? &clocks.pure[message] : NULL);
+		learn(thread, &clocks.message[message], &clocks.pure[message]);
 		return;
 	}
 	join(&thread->acquired, &clocks.message[message]);
-	if (is_weak())
-		join(&thread->pure_acquired, &clocks.pure[message]);
+	join(&thread->pure_acquired, &clocks.pure[message]);
 	thread->has_acquired = true;
 }
 

@@ -129,12 +129,13 @@ static void new_node(struct engine *engine, thread_set ready)
 	struct node *node = &engine->node[depth];
 
 	node->enabled = ready;
-	node->todo = node->done = node->sleep = node->drowsy = 0;
+	node->todo = node->done = node->sleep = node->drowsy = node->places = 0;
 	node->previous = depth ? engine->event[depth - 1].thread : ENGINE_THREADS;
 	node->choices = engine->choice_count;
 	node->choice_count = 0;
 	node->pool = engine->pool_count;
 	node->seen = (struct footprint){ engine->pool_count, 0 };
+	node->seen_place = false;
 	node->wakeup = node->taken = NULL;
 }
 
@@ -370,7 +371,7 @@ void engine_seen(void)
 {
 	struct engine *engine = engine_now;
 	struct node *node = &engine->node[engine->depth - 1];
-	thread_set others = node->enabled & ~node->sleep & ~ONLY(engine_thread);
+	thread_set others = node->enabled & ~node->sleep & ~node->done & ~ONLY(engine_thread);
 
 	if (!(node->todo & others))
 		node->todo |= others & -others;
@@ -427,6 +428,12 @@ void engine_interrupt_leave(void)
 	struct thread *thread = &engine->thread[engine_thread];
 	thread->block = NO_STEP;
 	engine->held &= ~ONLY(thread->interrupts);
+}
+
+void engine_ordered_by_interrupt(uint32_t step)
+{
+	if (engine_now)
+		explore_interrupt(engine_now, step);
 }
 
 /* ---- an execution ----------------------------------------------------------------------------------- */

@@ -87,7 +87,7 @@ struct engine_config {
 	 * depth; without: no frontier.
 	 */
 	unsigned frontier;
-	unsigned shard, shards;			     /* claim every shards-th from shard on; shards 0: all */
+	unsigned shard, shards; /* claim every shards-th from shard on; shards 0: all */
 	/* Instead of that: asked once for each. @path is a hash of the steps that lead there. */
 	bool (*claim)(void *data, uint64_t leaf, uint64_t path);
 	void (*finished)(void *data, uint64_t leaf); /* a claimed one is explored; may be NULL */
@@ -260,5 +260,12 @@ void engine_abandon(void);
 void engine_interrupts(unsigned handler, unsigned main);
 void engine_interrupt_enter(void);
 void engine_interrupt_leave(void);
+
+/*
+ * What the running thread does comes after what was done in step @step, or soon after it; but it would not if
+ * an interrupt between the two had come earlier among the steps of the thread that it interrupts. That is
+ * tried.
+ */
+void engine_ordered_by_interrupt(uint32_t step);
 
 #endif

@@ -34,7 +34,12 @@
 
 /* ---- conflicts -------------------------------------------------------------------------------------- */
 
-enum relation { INDEPENDENT, RACE, ORDER };
+/*
+ * A RACE is an order too: who was first is part of the trace. Where stores are kept it is not: a load before
+ * a store, or one behind it that reads an older one, is the same trace; but the load could have read the
+ * store.
+ */
+enum relation { INDEPENDENT, RACE, OVERTAKEN, ORDER };
 
 /*
  * One of them of a location that keeps its stores. Others take part in it as READ and WRITE, in both orders.
@@ -52,7 +57,7 @@ static enum relation history_relation(unsigned earlier, unsigned later)
 								      : INDEPENDENT;
 	if (later == TOUCH_LOOK || earlier == TOUCH_PUT)
 		return INDEPENDENT;
-	return RACE; /* LOOK or SWAP, then PUT or SWAP */
+	return OVERTAKEN; /* LOOK or SWAP, then PUT or SWAP */
 }
 
 /* What @earlier is to @later, of two threads. */
@@ -355,11 +360,24 @@ static enum relation relation_of(const struct engine *engine, const struct touch
 	return relation(earlier->mode, later->mode);
 }
 
+/* What a step has met. */
+struct met {
+	struct candidates races, locks, overtaken;
+	uint16_t order[ENGINE_THREADS];	 /* what it comes after, races aside */
+	uint16_t source[ENGINE_THREADS]; /* what it comes after because of the stores that it reads */
+	uint32_t read;			 /* the step that made the one, NO_STEP */
+};
+
+/* The location of a store that is kept, or of one in a buffer: no address. */
+static bool is_store(uintptr_t location)
+{
+	return location >> 63;
+}
+
 /*
  * Link the touch behind those of its location, and collect what it meets there, back to what covers the rest.
  */
-static void meet(struct engine *engine, uint32_t mine, uint16_t *order, struct candidates *races,
-		 struct candidates *locks)
+static void meet(struct engine *engine, uint32_t mine, struct met *met)
 {
 	struct touch *touch = &engine->touch[mine];
 	struct location *location = explore_location(engine, touch);
@@ -368,29 +386,36 @@ static void meet(struct engine *engine, uint32_t mine, uint16_t *order, struct c
 	touch->before = location->last;
 	touch->linked = true;
 	location->last = mine;
-	bool covered = false; /* by a SWAP, but for what meets us because we are one CPU */
 	for (uint32_t i = touch->before; i != NO_TOUCH; i = engine->touch[i].before) {
 		struct touch *other = &engine->touch[i];
-		struct event *event = &engine->event[other->event];
+		struct candidate candidate = { other->event, mine, i };
 
-		if (covered && !is_one_cpu(engine, event->thread, engine->event[touch->event].thread))
-			continue;
-		enum relation is = relation_of(engine, other, touch);
-		/*
-		 * What it finds behind the store it would not find before: then the store does not sleep on
-		 * when the other comes first.
-		 */
-		if (is == RACE && other->mode >= TOUCH_PUT && touch->mode < TOUCH_LOOK)
-			other->mode = TOUCH_WRITE;
-		if (is == ORDER)
-			join(order, event->clock);
-		else if (is == RACE)
-			add_candidate(is_lock ? locks : races, (struct candidate){ other->event, mine, i });
+		switch (relation_of(engine, other, touch)) {
+		case RACE:
+			/*
+			 * What it finds behind a store that is kept it would not find before: then the store
+			 * does not sleep on when the other comes first.
+			 */
+			other->is_write |= other->mode >= TOUCH_PUT && touch->mode < TOUCH_LOOK;
+			add_candidate(is_lock ? &met->locks : &met->races, candidate);
+			break;
+		case OVERTAKEN:
+			add_candidate(&met->overtaken, candidate);
+			break;
+		case ORDER:
+			if (!is_store(touch->location)) {
+				join(met->order, engine->event[other->event].clock);
+				break;
+			}
+			join(met->source, engine->event[other->event].clock);
+			met->read = other->event;
+			break;
+		default:
+			break;
+		}
 		/* What came before it, and would meet us, it has met itself. */
 		if (other->mode == TOUCH_WRITE || other->mode == TOUCH_ACQUIRE)
 			break;
-		covered |= other->mode == TOUCH_SWAP &&
-			   (touch->mode == TOUCH_SWAP || touch->mode == TOUCH_PUT);
 	}
 }
 
@@ -429,54 +454,121 @@ static void find_interrupt(struct engine *engine, uint32_t d, uint32_t s)
 	}
 }
 
+/* Does a step of the interrupt that begins with @k come after @m? */
+static bool interrupt_is_after(const struct engine *engine, uint32_t k, uint32_t m)
+{
+	for (uint32_t i = k; i < engine->depth - 1; i++)
+		if (engine->event[i].interrupt == k && event_before(&engine->event[m], &engine->event[i]))
+			return true;
+	return false;
+}
+
+/* What @thread knows of step @step, interrupt @k of it knows too. From which step on would it not need to? */
+static void try_interrupt_earlier(struct engine *engine, unsigned thread, uint32_t step, uint32_t k)
+{
+	uint32_t m = step;
+
+	while (m < k && (engine->event[m].thread != thread || interrupt_is_after(engine, k, m) ||
+			 (m > step && !event_before(&engine->event[step], &engine->event[m]))))
+		m++;
+	if (m == k)
+		return;
+	engine->node[m].seen_place = true;
+	if (engine->config.search == SEARCH_SOURCE)
+		add_source(engine, m, k);
+	else
+		add_reversal(engine, m, k);
+}
+
+/*
+ *	P0				P1				P1's interrupt
+ *					m: reads x, unprotected
+ *					...
+ *	waits for it						k: acknowledges
+ *	writes to x
+ *
+ * In the order k, m there is a race, though the two do not conflict. What P1 knows may also be of somebody
+ * else, who reads x and tells P1.
+ */
+void explore_interrupt(struct engine *engine, uint32_t step)
+{
+	if (engine->config.search > SEARCH_OPTIMAL || engine->replaying)
+		return;
+	for (uint32_t k = step + 1; k + 1 < engine->depth; k++)
+		if (engine->event[k].interrupt == k)
+			try_interrupt_earlier(engine, engine->thread[engine->event[k].thread].interrupts,
+					      step, k);
+}
+
+/*
+ * First what is immediate, by the order before this step; then the order; then what follows from each. The
+ * latest come first: they order what is before them.
+ */
+static void find_immediate(struct engine *engine, struct candidates *list, uint16_t *cover, bool *immediate)
+{
+	sort(list);
+	for (unsigned i = 0; i < list->count; i++) {
+		struct event *event = &engine->event[list->at[i].step];
+
+		immediate[i] = !covers(cover, event);
+		join(cover, event->clock);
+	}
+}
+
+/*
+ * What could have been overtaken by this step, unless that comes after it anyway: but not because it reads
+ * it.
+ */
+static void add_overtaken(struct engine *engine, const struct met *met, uint32_t s)
+{
+	for (unsigned i = 0; i < met->overtaken.count; i++) {
+		const struct candidate *candidate = &met->overtaken.at[i];
+		const struct event *event = &engine->event[candidate->step];
+
+		if (covers(met->order, event) || (candidate->step != met->read && covers(met->source, event)))
+			continue;
+		add_race(engine, candidate, s);
+	}
+}
+
 /* The order of step @s, and its races. */
 void explore_step_done(struct engine *engine, uint32_t s)
 {
 	struct event *event = &engine->event[s];
 	struct thread *thread = &engine->thread[event->thread];
-	static struct candidates races, locks; /* large */
-	static bool immediate[CANDIDATES * 2];
-	uint16_t order[ENGINE_THREADS], cover[ENGINE_THREADS];
+	static struct met met; /* large */
+	static bool immediate[2][CANDIDATES];
+	uint16_t cover[ENGINE_THREADS];
 
 	if (engine->config.search > SEARCH_OPTIMAL)
 		return;
-	races.count = locks.count = 0;
+	met.races.count = met.locks.count = met.overtaken.count = 0;
+	met.read = NO_STEP;
+	memset(met.source, 0, sizeof(met.source));
 	if (thread->last == NO_STEP)
 		memset(event->clock, 0, sizeof(event->clock));
 	else
 		memcpy(event->clock, engine->event[thread->last].clock, sizeof(event->clock));
-	memcpy(order, event->clock, sizeof(order));
+	memcpy(met.order, event->clock, sizeof(met.order));
 	for (uint32_t i = 0; i < event->touch_count; i++)
-		meet(engine, event->touches + i, order, &races, &locks);
-	sort(&races);
-	sort(&locks);
+		meet(engine, event->touches + i, &met);
 
-	/*
-	 * First what is immediate, by the order before this step; then the order; then what follows from
-	 * each.
-	 */
-	memcpy(cover, order, sizeof(cover));
-	for (unsigned i = 0; i < races.count; i++) {
-		immediate[i] = !covers(cover, &engine->event[races.at[i].step]);
-		join(cover, engine->event[races.at[i].step].clock);
-	}
-	uint16_t before[ENGINE_THREADS];
-	memcpy(before, event->clock, sizeof(before));
-	for (unsigned i = 0; i < locks.count; i++) {
-		immediate[races.count + i] = !covers(before, &engine->event[locks.at[i].step]);
-		join(before, engine->event[locks.at[i].step].clock);
-	}
+	memcpy(cover, met.order, sizeof(cover));
+	join(cover, met.source);
+	find_immediate(engine, &met.races, cover, immediate[0]);
+	/* Locks by the order of the thread alone: whoever gave it back has taken it first. */
+	find_immediate(engine, &met.locks, event->clock, immediate[1]);
 	join(event->clock, cover);
-	join(event->clock, before);
 	event->clock[event->thread] = event->local + 1;
-	for (unsigned i = 0; i < races.count; i++) {
-		if (immediate[i])
-			add_race(engine, &races.at[i], s);
-		find_interrupt(engine, races.at[i].step, s);
+	for (unsigned i = 0; i < met.races.count; i++) {
+		if (immediate[0][i])
+			add_race(engine, &met.races.at[i], s);
+		find_interrupt(engine, met.races.at[i].step, s);
 	}
-	for (unsigned i = 0; i < locks.count; i++)
-		if (immediate[races.count + i])
-			add_race(engine, &locks.at[i], s);
+	for (unsigned i = 0; i < met.locks.count; i++)
+		if (immediate[1][i])
+			add_race(engine, &met.locks.at[i], s);
+	add_overtaken(engine, &met, s);
 }
 
 /* ---- the tree --------------------------------------------------------------------------------------- */
@@ -486,7 +578,7 @@ void explore_fall_asleep(struct engine *engine, uint32_t depth)
 {
 	struct node *node = &engine->node[depth];
 
-	node->sleep = node->drowsy = 0;
+	node->sleep = node->drowsy = node->places = 0;
 	if (!depth)
 		return;
 	struct node *before = &engine->node[depth - 1];
@@ -496,12 +588,14 @@ void explore_fall_asleep(struct engine *engine, uint32_t depth)
 		unsigned t = (unsigned)__builtin_ctz(rest);
 		struct footprint footprint = before->asleep[t];
 		bool is_drowsy = before->drowsy & ~before->done & ONLY(t);
+		bool one_cpu = is_one_cpu(engine, t, event->thread);
 		enum waking waking = wakes(&engine->pool[footprint.first], footprint.count,
-					   &engine->touch[event->touches], event->touch_count,
-					   is_one_cpu(engine, t, event->thread));
+					   &engine->touch[event->touches], event->touch_count, one_cpu);
 
-		if (waking == AWAKE || (waking == DROWSY && engine->config.search != SEARCH_SOURCE))
+		if (waking == AWAKE || (waking == DROWSY && engine->config.search != SEARCH_SOURCE) ||
+		    (one_cpu && before->places & ONLY(t)))
 			continue;
+		node->places |= before->places & ONLY(t);
 		if (waking == DROWSY || is_drowsy)
 			node->drowsy |= ONLY(t);
 		else
@@ -511,26 +605,38 @@ void explore_fall_asleep(struct engine *engine, uint32_t depth)
 	}
 }
 
+/*
+ * What is found out in one part of the search, those who explore other parts do not know: above the frontier
+ * nothing may depend on it.
+ */
+static bool is_above_frontier(const struct engine *engine, const struct node *node)
+{
+	return (uint32_t)(node - engine->node) < engine->config.frontier;
+}
+
+static void add_to_footprint(struct engine *engine, struct node *node, struct touch touch)
+{
+	uint32_t k = node->seen.first, end = node->seen.first + node->seen.count;
+
+	if (touch.is_write || (touch.mode >= TOUCH_PUT && is_above_frontier(engine, node)))
+		touch.mode = TOUCH_WRITE;
+	while (k < end && (engine->pool[k].location != touch.location || engine->pool[k].mode != touch.mode))
+		k++;
+	if (k < end)
+		return;
+	engine->pool = search_grow(engine->pool, &engine->pool_room, engine->pool_count,
+				   sizeof(*engine->pool));
+	engine->pool[engine->pool_count++] = touch;
+	node->seen.count++;
+}
+
 /* What the step taken at @depth touched joins what its other choices touched. */
 void explore_note_footprint(struct engine *engine, uint32_t depth)
 {
-	struct node *node = &engine->node[depth];
 	const struct event *event = &engine->event[depth];
 
-	for (uint32_t i = 0; i < event->touch_count; i++) {
-		const struct touch *touch = &engine->touch[event->touches + i];
-		uint32_t k = node->seen.first, end = node->seen.first + node->seen.count;
-
-		while (k < end &&
-		       (engine->pool[k].location != touch->location || engine->pool[k].mode != touch->mode))
-			k++;
-		if (k < end)
-			continue;
-		engine->pool = search_grow(engine->pool, &engine->pool_room, engine->pool_count,
-					   sizeof(*engine->pool));
-		engine->pool[engine->pool_count++] = *touch;
-		node->seen.count++;
-	}
+	for (uint32_t i = 0; i < event->touch_count; i++)
+		add_to_footprint(engine, &engine->node[depth], engine->touch[event->touches + i]);
 }
 
 /* Another choice of the step taken at @depth, if one is left: as an odometer turns. */
@@ -555,10 +661,20 @@ bool explore_next_choice(struct engine *engine, uint32_t depth)
 void explore_tried(struct engine *engine, uint32_t depth)
 {
 	struct node *node = &engine->node[depth];
+	struct footprint before = node->asleep[node->chosen];
 
+	/*
+	 * Of who was drowsy, what it did with stores of before is not done again, but part of what it may do.
+	 */
+	for (uint32_t i = 0; (node->drowsy & ONLY(node->chosen)) && i < before.count; i++)
+		add_to_footprint(engine, node, engine->pool[before.first + i]);
 	node->asleep[node->chosen] = node->seen;
 	node->done |= ONLY(node->chosen);
+	node->places &= ~ONLY(node->chosen);
+	if (node->seen_place || is_above_frontier(engine, node))
+		node->places |= ONLY(node->chosen);
 	node->seen = (struct footprint){ engine->pool_count, 0 };
+	node->seen_place = false;
 }
 
 /* The next execution branches off at @depth. */

@@ -105,8 +105,8 @@ struct thread_state {
 	uint32_t relaxed_at;   /* step of the last one */
 	uintptr_t look[LOOKS]; /* while it waits so: what it had looked at */
 	unsigned looks;
-	uint32_t changed; /* a bit for each of these that was changed since */
-	const char *blocked;  /* what for, for reports; NULL */
+	uint32_t changed;    /* a bit for each of these that was changed since */
+	const char *blocked; /* what for, for reports; NULL */
 	uintptr_t blocked_on;
 	int call;				       /* of machine_call_begin(), -1: none */
 	struct quire_rcu *callbacks, **callbacks_last; /* handed in by this thread, oldest first */

@@ -35,6 +35,7 @@ struct record {
 	uint32_t epoch;
 	uint8_t mask; /* bytes; 0: none */
 	uint8_t kind, thread;
+	uint16_t step; /* the first one of its epoch that made such an access */
 	const void *code;
 };
 
@@ -72,7 +73,7 @@ struct thread_memory {
 	 */
 	struct clock beside;
 	bool is_interrupted;
-	struct clock pure, pure_acquired; /* WEAK: now and acquired without what interrupts have added */
+	struct clock pure, pure_acquired; /* now and acquired without what interrupts have added */
 	uint32_t fences;   /* WEAK: weak_order.c, the seq_cst fences that come before; NONE: to be computed */
 	uint64_t stores;   /* made, in this execution */
 	uint32_t buffered; /* TSO: in the store buffer now */

@@ -10,6 +10,9 @@
  *
  *	atomic with atomic is no race; plain reads are none; everything else is, if unordered
  *
+ * Where two are ordered, but only because an interrupt came when it did (its handler sees what its CPU has
+ * seen, and tells others), the search is told to have it come elsewhere.
+ *
  * The common case, the same thread once more in the same epoch, is two comparisons.
  *
  * Rules:   CHK-5.
@@ -98,11 +101,15 @@ static uint8_t meet(uintptr_t word, const struct record *old, const struct recor
 
 	if (!common)
 		return old->mask;
-	bool ordered = old->thread == new->thread ||
-		       clock_covers(&memory.thread[new->thread].now, old->thread, old->epoch);
-	if (!ordered && conflict(old->kind, new->kind))
+	if (clock_pure_covers(new->thread, old->thread, old->epoch))
+		return replaces(new->kind, old->kind) ? old->mask & ~common : old->mask;
+	if (!conflict(old->kind, new->kind))
+		return old->mask;
+	if (clock_covers(&memory.thread[new->thread].now, old->thread, old->epoch))
+		engine_ordered_by_interrupt(old->step);
+	else
 		report(first_common(word, old->mask, new->mask), old, new);
-	return ordered && replaces(new->kind, old->kind) ? old->mask & ~common : old->mask;
+	return old->mask;
 }
 
 /* The same thread, in the same epoch: nothing can have changed. */
@@ -151,7 +158,12 @@ static void check_word(uintptr_t word, const struct record *new)
 void race_check(uintptr_t address, size_t bytes, enum race_kind kind, const void *code)
 {
 	unsigned self = engine_self();
-	struct record new = { NONE, memory.thread[self].now.at[self], 0, (uint8_t)kind, (uint8_t)self, code };
+	struct record new = { .more = NONE,
+			      .epoch = memory.thread[self].now.at[self],
+			      .kind = (uint8_t)kind,
+			      .thread = (uint8_t)self,
+			      .step = (uint16_t)engine_step_now(),
+			      .code = code };
 	uintptr_t end = address + bytes;
 
 	for (uintptr_t word = address & ~(uintptr_t)(WORD - 1); word < end; word += WORD) {

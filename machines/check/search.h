@@ -33,7 +33,8 @@ struct touch {
 	uint32_t slot;	 /* of the location table */
 	uint16_t event;
 	uint8_t mode;
-	bool linked; /* in its location's list */
+	bool linked;   /* in its location's list */
+	bool is_write; /* a PUT or SWAP that turned out to be felt as a WRITE */
 };
 
 /*
@@ -65,11 +66,14 @@ struct node {
 	thread_set done;   /* tried */
 	thread_set sleep;  /* asleep on arrival: whatever they lead to was seen elsewhere */
 	thread_set drowsy; /* whatever they lead to but with stores made since step since[] */
+	/* Of these, whose step is to be tried before and after what its CPU's other half does. */
+	thread_set places;
 	uint8_t chosen;
 	uint8_t previous; /* the thread of the step before, ENGINE_THREADS: none */
 	uint16_t preemptions;
 	uint32_t choices, choice_count, choice_used; /* of the step tried now, in the choice pool */
 	struct footprint seen;			     /* by the step tried now, over its choices so far */
+	bool seen_place;			     /* where it comes matters: see places */
 	uint32_t pool; /* footprints from here on belong to this node or later ones */
 	struct footprint asleep[ENGINE_THREADS]; /* of threads in sleep, drowsy or done */
 	uint16_t since[ENGINE_THREADS];
@@ -191,6 +195,7 @@ bool explore_next_choice(struct engine *engine, uint32_t depth);
 void explore_tried(struct engine *engine, uint32_t depth);
 void explore_branch(struct engine *engine, uint32_t depth);
 void explore_begin(struct engine *engine); /* an empty tree */
+void explore_interrupt(struct engine *engine, uint32_t step);
 void explore_ended(struct engine *engine); /* an execution has ended: counts, and whoever listens */
 void explore_destroy(struct engine *engine);
 

@@ -314,9 +314,8 @@ static uintptr_t location_of(const struct store *store)
 }
 
 /*
- * It comes after the store that it reads. Where the two also conflict at the location itself, this is known,
- * and must not be said again: they would pass for ordered by something else, and not be tried the other way
- * round.
+ * It comes after the store that it reads. Where the two meet in both orders anyway, this is known, and must
+ * not be said again: they would pass for ordered by something else, and not be tried the other way round.
  */
 static void read_from(const struct place *place, uint32_t at, enum touch_mode mode)
 {
@@ -324,7 +323,7 @@ static void read_from(const struct place *place, uint32_t at, enum touch_mode mo
 
 	if (!store->number || mode == TOUCH_READ || mode == TOUCH_WRITE)
 		return;
-	if (mode != TOUCH_SWAP || !(store->is_rmw || is_walked(place->address)))
+	if (mode != TOUCH_SWAP || !is_walked(place->address))
 		engine_touch(location_of(store), TOUCH_AWAIT);
 }
 

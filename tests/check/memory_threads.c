@@ -200,6 +200,36 @@ void interrupting_thread(unsigned thread)
 	seen[2] = load(2);
 }
 
+/*
+ * A thread looks at plain data of another, who then asks for an interrupt of it, and changes the data: ordered
+ * if the interrupt comes behind, and a race if it comes before.
+ */
+void unprotected_thread(unsigned thread)
+{
+	if (thread) {
+		test_interrupt();
+		run_arena[0].plain = 1;
+		return;
+	}
+	seen[1] = load(1);
+	seen[0] = run_arena[0].plain;
+	seen[2] = load(2);
+}
+
+/* The same, but it is a third who looks, and tells the one that is interrupted. */
+void unprotected_other_thread(unsigned thread)
+{
+	if (thread == 1) {
+		test_interrupt();
+		run_arena[0].plain = 1;
+	} else if (thread == 2) {
+		seen[0] = run_arena[0].plain;
+		publish(1);
+	} else {
+		seen[1] = is_published(1);
+	}
+}
+
 /* Two locks, a word in each section; a third thread looks at both. */
 void publish_thread(unsigned thread)
 {

@@ -24,6 +24,8 @@ void spinning_thread(unsigned thread);
 void interrupted_thread(unsigned thread);
 void handle(void);
 void interrupting_thread(unsigned thread);
+void unprotected_thread(unsigned thread);
+void unprotected_other_thread(unsigned thread);
 
 void test_interrupt(void); /* thread 0; returns when its handler has run */
 

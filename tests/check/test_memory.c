@@ -340,16 +340,19 @@ void test_interrupt(void)
 	memory_acquire(9);
 }
 
+static unsigned threads_with_sender;
+static void (*with_sender)(unsigned thread);
+
 static void prepare_sender(void)
 {
-	engine_interrupts(2, 0);
+	engine_interrupts(threads_with_sender, 0);
 	is_asked = has_run = false;
 }
 
 static void with_sender_thread(unsigned thread)
 {
-	if (thread < 2) {
-		interrupting_thread(thread);
+	if (thread < threads_with_sender) {
+		with_sender(thread);
 		return;
 	}
 	engine_begin(HARDWARE + 3, is_interrupted, NULL);
@@ -371,6 +374,10 @@ static void with_sender_thread(unsigned thread)
 static void chk_4_interrupts_between_stores(void **state)
 {
 	(void)state;
+	threads_with_sender = 2;
+	with_sender = interrupting_thread;
+	threads_with_sender = 2;
+	with_sender = interrupting_thread;
 	ALL_MODELS(model)
 	{
 		struct run this = { .model = model,
@@ -387,6 +394,35 @@ static void chk_4_interrupts_between_stores(void **state)
 	}
 }
 
+/*
+ * CHK-5: what is ordered only where an interrupt happened to come is a race all the same, and found.
+ */
+static void expect_race_around_interrupt(void (*threads)(unsigned thread), unsigned count)
+{
+	threads_with_sender = count;
+	with_sender = threads;
+	ALL_MODELS(model)
+	{
+		struct run this = { .model = model,
+				    .threads = count + 1,
+				    .handlers = 1,
+				    .prepare = prepare_sender,
+				    .thread = with_sender_thread,
+				    .may_stop = true };
+		struct run_result result = run(&this);
+
+		if (strncmp(result.violation, "data race", 9))
+			fail_msg("expected a race, found: \"%s\"", result.violation);
+	}
+}
+
+static void chk_5_race_around_an_interrupt(void **state)
+{
+	(void)state;
+	expect_race_around_interrupt(unprotected_thread, 2);
+	expect_race_around_interrupt(unprotected_other_thread, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -399,6 +435,7 @@ int main(void)
 		cmocka_unit_test(chk_3_waiting_loops_end),
 		cmocka_unit_test(chk_4_interrupts),
 		cmocka_unit_test(chk_4_interrupts_between_stores),
+		cmocka_unit_test(chk_5_race_around_an_interrupt),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
