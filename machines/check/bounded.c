@@ -18,7 +18,7 @@ static void learn(struct engine *engine)
 {
 	for (uint32_t i = 0; i < engine->touches; i++) {
 		struct touch *touch = &engine->touch[i];
-		struct location *location = explore_location(engine, touch);
+		struct location *location = conflicts_location(engine, touch);
 		unsigned thread = engine->event[touch->event].thread;
 
 		if (location->hot)
@@ -44,7 +44,7 @@ static bool is_hot(struct engine *engine, const struct node *node)
 	for (uint32_t i = 0; i < node->seen.count; i++) {
 		struct touch touch = engine->pool[node->seen.first + i];
 
-		if (explore_location(engine, &touch)->hot)
+		if (conflicts_location(engine, &touch)->hot)
 			return true;
 	}
 	return false;
@@ -94,7 +94,7 @@ bool bounded_next(struct engine *engine)
 			explore_branch(engine, depth);
 			return true;
 		}
-		explore_truncate(engine, depth);
+		conflicts_truncate(engine, depth);
 		engine->pool_count = node->pool;
 	}
 	if (!engine->found_hot)

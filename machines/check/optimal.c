@@ -202,7 +202,7 @@ bool optimal_next(struct engine *engine)
 			explore_branch(engine, depth);
 			return true;
 		}
-		explore_truncate(engine, depth);
+		conflicts_truncate(engine, depth);
 		engine->pool_count = node->pool;
 	}
 	return false;
