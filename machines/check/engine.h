@@ -91,6 +91,7 @@ struct engine_config {
 	/* Instead of that: asked once for each. @path is a hash of the steps that lead there. */
 	bool (*claim)(void *data, uint64_t leaf, uint64_t path);
 	void (*finished)(void *data, uint64_t leaf); /* a claimed one is explored; may be NULL */
+	bool (*is_over)(void *data); /* asked now and then: nobody needs the rest; may be NULL */
 	void *claim_data;
 	bool stop_at_violation; /* the first one ends the search */
 	unsigned spacing; /* steps between two states that are kept (engine_program.image); 0: sensible */

@@ -675,8 +675,10 @@ static bool is_enough(struct engine *engine)
 		return true;
 	if (config->stop_at_violation && engine->counts.violations)
 		return true;
-	return config->seconds > 0 && (engine->runs & 63) == 0 &&
-	       engine_time() - engine->began > config->seconds;
+	if (engine->runs & 63)
+		return false;
+	return (config->seconds > 0 && engine_time() - engine->began > config->seconds) ||
+	       (config->is_over && config->is_over(config->claim_data));
 }
 
 void explore_begin(struct engine *engine)

@@ -133,7 +133,7 @@ static void finish(void *data)
 	run->has_ended = true;
 	if (run->options.again || !ends_find(run, &run->end, &run->holds))
 		go_through_end(run);
-	if (contradicts(run) && !run->minimising && run->holding + run->failing >= PATIENCE) {
+	if (contradicts(run) && !run->minimising && (run->share || run->holding + run->failing >= PATIENCE)) {
 		run->out_of_patience = true;
 		engine_violation("%s", run->litmus->condition_text);
 	}
@@ -374,6 +374,8 @@ static void search_complete(struct run *run)
 	if (run->options.at_most && (!config.executions || run->options.at_most < config.executions))
 		config.executions = run->options.at_most;
 	run_engine(run, &config);
+	if (run->share)
+		share_ended(run);
 	if (run->stopped && strcmp(run->stopped, "executions") == 0 &&
 	    config.executions == run->options.at_most)
 		run->stopped = "share";
