@@ -23,7 +23,11 @@ scripts/build.sh release || exit 1
 part "differential fuzzing" build/quire fuzz --ops 10000000 --seed "${QUIRE_SOAK_SEED:-1}" --findings 20
 part "planted errors" python3 tests/planted/planted.py
 part "litmus files, every safeguard on and off" build/quire check --zoo --strict litmus
+part "litmus files, the weak model" build/quire check --zoo --model weak --seconds 900 litmus
+part "what is too large for more than few preemptions" build/quire check --bound 3 --seconds 3600 \
+	litmus/invalidate-vs-dontneed.litmus litmus/unregister-vs-truncate.litmus
 part "random concurrent programs" build/quire fuzz --check --seconds 600
+part "random concurrent programs, the weak model" build/quire fuzz --check --model weak --seconds 600
 part "mutations of the core's concurrency" python3 tests/mutation/mutation.py
 for trace in traces/*.trace; do
 	for cpus in 1 2 4 16; do

@@ -8,8 +8,8 @@
  * killed was at is lost and nothing else. The result at the end (result.c) is then what is left: a part that
  * was not finished.
  *
- * A violation in one part ends the search of those behind it. Those before it are searched to their end, and one
- * that is found there counts: so which it is does not depend on who was first.
+ * A violation in one part ends the search of those behind it. Those before it are searched to their end, and
+ * one that is found there counts: so which it is does not depend on who was first.
  *
  * Where numbers come from is a matter of whom the work is shared with: memory that a command shares with its
  * workers (claims.h), or another computer's (mpi.c).
