@@ -29,6 +29,10 @@ part "what is too large for more than few preemptions" build/quire check --bound
 part "random concurrent programs" build/quire fuzz --check --seconds 600
 part "random concurrent programs, the weak model" build/quire fuzz --check --model weak --seconds 600
 part "mutations of the core's concurrency" python3 tests/mutation/mutation.py
+if command -v mpicc >/dev/null; then
+	part "searches by the processes of an MPI job" sh -c 'cmake --preset release -B build/mpi -DQUIRE_MPI=ON >/dev/null &&
+		cmake --build build/mpi -j "$(nproc)" >/dev/null && ctest --test-dir build/mpi -R cli.mpi --output-on-failure'
+fi
 for trace in traces/*.trace; do
 	for cpus in 1 2 4 16; do
 		part "replay" build/quire replay --cpus $cpus "$trace"
