@@ -537,6 +537,7 @@ void engine_destroy(struct engine *engine)
 	free(engine->location);
 	free(engine->race);
 	free(engine->hot);
+	free(engine->around);
 	free(engine->step);
 	free(engine->schedule);
 	free(engine);

@@ -152,15 +152,35 @@ static unsigned works_for(const struct engine *engine, uint32_t s)
 	return event->begun == NO_STEP ? event->thread : engine->event[event->begun].thread;
 }
 
+/*
+ * Step @d is part of an interrupt, and what is to come before it needs the CPU that this holds off: a step of
+ * its own, or one that leads to it.
+ */
+static bool is_held_back(const struct engine *engine, uint32_t d, uint32_t s)
+{
+	unsigned main = engine->thread[engine->event[d].thread].interrupts;
+
+	if (engine->event[d].interrupt == NO_STEP)
+		return false;
+	if (main == works_for(engine, s))
+		return true;
+	for (uint32_t k = d + 1; k < s; k++)
+		if (engine->event[k].thread == main && event_before(&engine->event[k], &engine->event[s]) &&
+		    !event_before(&engine->event[d], &engine->event[k]))
+			return true;
+	return false;
+}
+
 static void add_race(struct engine *engine, const struct candidate *race, uint32_t s)
 {
 	const struct event *earlier = &engine->event[race->step];
 	uint32_t j = race->step;
 
 	note_hot(engine, race);
-	if (earlier->interrupt != NO_STEP &&
-	    engine->thread[earlier->thread].interrupts == works_for(engine, s))
+	if (is_held_back(engine, j, s)) {
 		j = earlier->interrupt;
+		engine->node[j].seen_place = true; /* its first step does not show the conflict */
+	}
 	if (engine->config.search != SEARCH_OPTIMAL) {
 		add_source(engine, j, s);
 		return;
@@ -262,21 +282,22 @@ static void find_interrupt(struct engine *engine, uint32_t d, uint32_t s)
 	}
 }
 
-/* Does a step of the interrupt that begins with @k come after @m? */
-static bool interrupt_is_after(const struct engine *engine, uint32_t k, uint32_t m)
+/* Does a step of the interrupt that begins with @k come after @m? @s is the last step. */
+static bool interrupt_is_after(const struct engine *engine, uint32_t k, uint32_t m, uint32_t s)
 {
-	for (uint32_t i = k; i < engine->depth - 1; i++)
+	for (uint32_t i = k; i <= s; i++)
 		if (engine->event[i].interrupt == k && event_before(&engine->event[m], &engine->event[i]))
 			return true;
 	return false;
 }
 
-/* What @thread knows of step @step, interrupt @k of it knows too. From which step on would it not need to? */
-static void try_interrupt_earlier(struct engine *engine, unsigned thread, uint32_t step, uint32_t k)
+/* What @thread knows of @step, interrupt @k of it knows too. From which step on would it not need to? */
+static void try_interrupt_earlier(struct engine *engine, unsigned thread, uint32_t step, uint32_t k,
+				  uint32_t s)
 {
 	uint32_t m = step;
 
-	while (m < k && (engine->event[m].thread != thread || interrupt_is_after(engine, k, m) ||
+	while (m < k && (engine->event[m].thread != thread || interrupt_is_after(engine, k, m, s) ||
 			 (m > step && !event_before(&engine->event[step], &engine->event[m]))))
 		m++;
 	if (m == k)
@@ -296,16 +317,29 @@ static void try_interrupt_earlier(struct engine *engine, unsigned thread, uint32
  *	writes to x
  *
  * In the order k, m there is a race, though the two do not conflict. What P1 knows may also be of somebody
- * else, who reads x and tells P1.
+ * else, who reads x and tells P1; and who writes may be the interrupt itself. Known of step @s, which is over.
  */
+static void try_interrupts_earlier(struct engine *engine, uint32_t step, uint32_t s)
+{
+	for (uint32_t k = step + 1; k <= s; k++) {
+		unsigned main = engine->thread[engine->event[k].thread].interrupts;
+
+		if (engine->event[k].interrupt == k)
+			try_interrupt_earlier(engine, main, step, k, s);
+	}
+}
+
 void explore_interrupt(struct engine *engine, uint32_t step)
 {
-	if (engine->config.search > SEARCH_OPTIMAL || engine->replaying)
+	/* Of a step that is only gone through once more all is known. */
+	if (engine->replaying || engine->depth <= engine->known)
 		return;
-	for (uint32_t k = step + 1; k + 1 < engine->depth; k++)
-		if (engine->event[k].interrupt == k)
-			try_interrupt_earlier(engine, engine->thread[engine->event[k].thread].interrupts,
-					      step, k);
+	for (uint32_t i = 0; i < engine->arounds; i++)
+		if (engine->around[i] == step)
+			return;
+	engine->around = search_grow(engine->around, &engine->around_room, engine->arounds,
+				     sizeof(*engine->around));
+	engine->around[engine->arounds++] = (uint16_t)step;
 }
 
 /*
@@ -348,6 +382,8 @@ void explore_step_done(struct engine *engine, uint32_t s)
 	static bool immediate[2][CANDIDATES];
 	uint16_t cover[ENGINE_THREADS];
 
+	if (engine->config.search == SEARCH_BOUNDED)
+		bounded_step_done(engine, s);
 	if (engine->config.search > SEARCH_OPTIMAL)
 		return;
 	met.races.count = met.locks.count = met.overtaken.count = 0;
@@ -377,6 +413,9 @@ void explore_step_done(struct engine *engine, uint32_t s)
 		if (immediate[1][i])
 			add_race(engine, &met.locks.at[i], s);
 	add_overtaken(engine, &met, s);
+	for (uint32_t i = 0; i < engine->arounds; i++)
+		try_interrupts_earlier(engine, engine->around[i], s);
+	engine->arounds = 0;
 }
 
 /* ---- the tree --------------------------------------------------------------------------------------- */
@@ -689,6 +728,8 @@ void explore_begin(struct engine *engine)
 	if (engine->location)
 		memset(engine->location, 0, (engine->location_mask + 1ul) * sizeof(*engine->location));
 	engine->locations = 0;
+	engine->arounds = 0;
+	engine->entangled = 0;
 }
 
 void engine_run(struct engine *engine, const struct engine_config *config, struct engine_counts *counts)

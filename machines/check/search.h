@@ -154,6 +154,10 @@ struct engine {
 	uint16_t (*race)[2]; /* SEARCH_OPTIMAL: races of this execution */
 	uint32_t races, race_room;
 	bool found_hot;
+	/* Steps with accesses that come before one of the step under way only because of an interrupt. */
+	uint16_t *around;
+	uint32_t arounds, around_room;
+	thread_set entangled; /* SEARCH_BOUNDED: whose interrupts hide orders of plain accesses */
 	uint64_t random;
 	uint64_t priority[ENGINE_THREADS]; /* random searches */
 	uint32_t change[64], changes;	   /* PCT: steps at which priorities change */
@@ -220,6 +224,7 @@ bool optimal_next(struct engine *engine);
 void optimal_destroy(struct engine *engine);
 
 /* bounded.c */
+void bounded_step_done(struct engine *engine, uint32_t step);
 bool bounded_next(struct engine *engine);
 
 /* milestone.c */
