@@ -238,7 +238,9 @@ static void start_shared(struct pool *pool, struct check *check, unsigned fronti
 static void start(struct pool *pool, struct check *check)
 {
 	check->began = now();
-	if (check->litmus == NULL)
+	if (check->litmus && check->options->shards && !is_shareable(check))
+		give_up(check, "1:1: a bounded search is not shared: no --shard");
+	if (check->litmus == NULL || check->mistake)
 		check->state = CHECK_DONE;
 	else if (is_shared(check))
 		start_shared(pool, check, 0);

@@ -417,6 +417,7 @@ void engine_interrupt_enter(void)
 	thread->block = (uint16_t)(engine->depth - 1);
 	engine->event[engine->depth - 1].interrupt = thread->block;
 	engine->held |= ONLY(thread->interrupts);
+	engine->counts.interrupted = true;
 }
 
 void engine_interrupt_leave(void)

@@ -317,7 +317,8 @@ static void try_interrupt_earlier(struct engine *engine, unsigned thread, uint32
  *	writes to x
  *
  * In the order k, m there is a race, though the two do not conflict. What P1 knows may also be of somebody
- * else, who reads x and tells P1; and who writes may be the interrupt itself. Known of step @s, which is over.
+ * else, who reads x and tells P1; and who writes may be the interrupt itself. Known of step @s, which is
+ * over.
  */
 static void try_interrupts_earlier(struct engine *engine, uint32_t step, uint32_t s)
 {

@@ -99,6 +99,7 @@ expect 1 "$quire" fuzz --check --without munmap-flush --programs 400 --seed 11 -
 number=$(sed -n 's/^Program \([0-9]*\): stale.*/\1/p' out)
 [ -n "$number" ] || complain "no stale translation: $(head -n 5 out)"
 says out 'VIOLATION'
+says out ' at core/'
 grep -v ^Time out >first
 expect 1 "$quire" fuzz --check --without munmap-flush --programs 400 --seed 11 --out found --jobs 1
 grep -v ^Time out >second

@@ -149,6 +149,7 @@ static int report(const struct run *run, json_t *result)
 		options.model = litmus_model_name(run->options.model);
 	for (unsigned i = 0; i < run->options.without_count; i++)
 		options.without[options.without_count++] = run->options.without[i];
+	steps_prepare(json_object_get(result, "witness"));
 	report_full(stdout, &check);
 	fflush(stdout);
 	return verdict_of(&check).verdict == VERDICT_FAILS ? EXIT_VIOLATED : EXIT_HELD;
