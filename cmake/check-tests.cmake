@@ -43,7 +43,8 @@ foreach(source ${tests})
 	endif()
 endforeach()
 
-# Tests of the check machine, in miniature: tests/check/machine/test_X.c, whose columns are in X_threads.c.
+# Tests of the check machine, in miniature: tests/check/machine/test_X.c, whose columns are in X_threads.c, and what
+# else there is to it in X.c.
 file(GLOB tests CONFIGURE_DEPENDS ${directory}/machine/test_*.c)
 foreach(source ${tests})
 	string(REGEX REPLACE "^.*/test_([^/]*)\\.c$" "\\1" base ${source})
@@ -54,8 +55,10 @@ foreach(source ${tests})
 	target_link_libraries(${name}_threads PRIVATE quire_flags_host quire_instrumented)
 	target_compile_definitions(${name}_threads PRIVATE ${definitions})
 	quire_redirect(${name}_threads ${PROJECT_BINARY_DIR}/${name}_threads.o)
-	add_executable(${name} ${source} ${directory}/machine/scene.c ${PROJECT_BINARY_DIR}/${name}_threads.o
-		${PROJECT_BINARY_DIR}/quire_core_mini.o $<TARGET_OBJECTS:quire_checker_mini>)
+	file(GLOB own CONFIGURE_DEPENDS ${directory}/machine/${base}.c)
+	add_executable(${name} ${source} ${own} ${directory}/machine/scene.c
+		${PROJECT_BINARY_DIR}/${name}_threads.o ${PROJECT_BINARY_DIR}/quire_core_mini.o
+		$<TARGET_OBJECTS:quire_checker_mini>)
 	target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR})
 	target_compile_definitions(${name} PRIVATE ${definitions})
 	target_link_libraries(${name} PRIVATE quire_flags_host quire_engine PkgConfig::cmocka)

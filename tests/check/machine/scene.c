@@ -73,7 +73,7 @@ static void finish(void *data)
 {
 	struct quire_file *file = current->file ? current->file() : NULL;
 
-	if (!current->without_accounts)
+	if (!current->without_accounts && !current->is_bare)
 		machine_finish(data, &scene_mm, 1, &file, 1);
 }
 
@@ -89,7 +89,8 @@ static void describe_wait(void *data, unsigned number, char *out, size_t room)
 
 static void ended(void *data, const char *violation)
 {
-	(void)data;
+	if (current->ended)
+		current->ended(data, violation);
 	result.outcomes |= 1ul << (violation ? SCENE_FINDINGS : finding % SCENE_FINDINGS);
 	if (!violation)
 		result.found[finding % SCENE_FINDINGS]++;
@@ -100,15 +101,19 @@ static void ended(void *data, const char *violation)
 struct scene_result scene_run(const struct scene *scene, enum engine_search how)
 {
 	struct machine_config config = scene->config;
-	struct engine_config search = { .search = how, .seconds = 60, .stop_at_violation = scene->may_stop };
+	struct engine_config search = scene->limits;
 
+	search.search = how;
+	search.seconds = 60;
+	search.stop_at_violation = scene->may_stop;
 	current = scene;
 	memset(&result, 0, sizeof(result));
 	config.cpus = columns_of(scene);
 	config.frames = config.frames ? config.frames : 64;
 	machine_forget_orders();
 	assert_int_equal(machine_create(&config, &scene_machine), 0);
-	usual_setup(config.cpus);
+	if (!scene->is_bare)
+		usual_setup(config.cpus);
 	if (scene->setup)
 		scene->setup();
 	machine_freeze(scene_machine);
@@ -122,7 +127,7 @@ struct scene_result scene_run(const struct scene *scene, enum engine_search how)
 					  .describe_wait = describe_wait };
 	struct engine *engine = engine_create(&program);
 	assert_non_null(engine);
-	engine_on_execution(engine, ended, NULL);
+	engine_on_execution(engine, ended, engine);
 	engine_run(engine, &search, &result.counts);
 	if (getenv("SCENE_VERBOSE")) {
 		struct engine_hot hot[8];

@@ -1,0 +1,404 @@
+/*
+ * test_programs.c - random programs over the machine's port: what is sampled, a complete search must find.
+ *
+ * Brute force is no judge here: with interrupts, locks and waits the smallest programs have millions of
+ * schedules. But random ones are taken without any notion of what conflicts with what. So each outcome and
+ * each violation that some of them show and a complete search does not is one that the search, or what the
+ * machine tells it, has lost. The same for the search with few preemptions and those samples that have no
+ * more; and what is found under a stronger memory model must be found under a weaker one.
+ *
+ * Programs are written as programs.h says.
+ *
+ *	QUIRE_PROGRAM='P0 ipi1 P1 ld0 H1 st0'	this one alone
+ *	QUIRE_SEED, QUIRE_PROGRAMS		others; so many
+ *	QUIRE_SOAK=1				more of them, and more samples of each
+ */
+#include "programs.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char *const model_name[] = { "sc", "tso", "weak" };
+
+/* ---- what searches find ----------------------------------------------------------------------------- */
+
+enum { OUTCOMES = 2000, BOUND = 2 };
+
+/* What each part has read, and what memory holds at the end. */
+struct outcome {
+	uint64_t seen[PARTS], atomic[PROGRAM_PLACES], plain[PROGRAM_PLACES];
+};
+
+enum violation { RACE, DEADLOCK, OTHER, VIOLATIONS };
+
+struct findings {
+	struct engine_counts counts;
+	unsigned outcomes;
+	struct outcome outcome[OUTCOMES];
+	char violation[VIOLATIONS][512]; /* the first of each kind; "" */
+};
+
+/* Of the search under way: all of it, and what has no more than BOUND preemptions. */
+static struct findings *found, *found_bounded;
+
+static struct outcome outcome_now(void)
+{
+	struct outcome now = { 0 };
+
+	for (unsigned part = 0; part < PARTS; part++)
+		now.seen[part] = program_state->part[part].seen;
+	for (unsigned i = 0; i < PROGRAM_PLACES; i++) {
+		now.atomic[i] = atomic_load_explicit(&program_state->atomic[i], memory_order_relaxed);
+		now.plain[i] = program_state->plain[i];
+	}
+	return now;
+}
+
+static bool has_outcome(const struct findings *findings, const struct outcome *outcome)
+{
+	for (unsigned i = 0; i < findings->outcomes; i++)
+		if (!memcmp(&findings->outcome[i], outcome, sizeof(*outcome)))
+			return true;
+	return false;
+}
+
+static void note(struct findings *to, const char *violation)
+{
+	if (violation) {
+		enum violation kind = strstr(violation, "data race")  ? RACE
+				      : strstr(violation, "deadlock") ? DEADLOCK
+								      : OTHER;
+		if (!to->violation[kind][0])
+			snprintf(to->violation[kind], sizeof(to->violation[kind]), "%s", violation);
+		return;
+	}
+	struct outcome now = outcome_now();
+	if (has_outcome(to, &now))
+		return;
+	if (to->outcomes == OUTCOMES)
+		fail_msg("%s: more than %d outcomes", program_text(&program), OUTCOMES);
+	to->outcome[to->outcomes++] = now;
+}
+
+static void ended(struct engine *engine, const char *violation)
+{
+	note(found, violation);
+	if (found_bounded && engine_preemptions(engine) <= BOUND)
+		note(found_bounded, violation);
+}
+
+static bool needs_grace(void)
+{
+	for (unsigned column = 0; column < program.cpus; column++)
+		if (program_has(&program, column, OP_CALL) || program_has(&program, column, OP_BARRIER))
+			return true;
+	return false;
+}
+
+/* Searches the program that is @program now. @few may be NULL: what few preemptions suffice for. */
+static void search(enum engine_search how, enum memory_model model, struct engine_config limits,
+		   struct findings *all, struct findings *few)
+{
+	struct scene scene = { .config = { .model = model, .rcu_agent = needs_grace() },
+			       .setup = setup_program,
+			       .ended = ended,
+			       .limits = limits,
+			       .is_bare = true };
+
+	memcpy(scene.column, program_column, program.cpus * sizeof(scene.column[0]));
+	found = all;
+	found_bounded = few;
+	*all = (struct findings){ 0 };
+	if (few)
+		*few = (struct findings){ 0 };
+	all->counts = scene_run(&scene, how).counts;
+}
+
+/* ---- comparisons ------------------------------------------------------------------------------------ */
+
+static struct findings complete, stronger, bounded, samples, samples_few;
+
+static const char *outcome_text(const struct outcome *outcome)
+{
+	static char text[256];
+	size_t used = 0;
+
+	for (unsigned part = 0; part < PARTS; part++)
+		if (program.ops[part])
+			used += (size_t)snprintf(text + used, sizeof(text) - used, "%c%u read %lu, ",
+						 "PHC"[part / PROGRAM_CPUS], part % PROGRAM_CPUS,
+						 outcome->seen[part]);
+	snprintf(text + used, sizeof(text) - used, "in the end atomics %lu %lu, plain %lu %lu",
+		 outcome->atomic[0], outcome->atomic[1], outcome->plain[0], outcome->plain[1]);
+	return text;
+}
+
+/* Something of @some that @all has not, or NULL. Where there is a race, all else is anybody's guess. */
+static const char *difference(const struct findings *all, const struct findings *some)
+{
+	if (all->violation[RACE][0])
+		return NULL;
+	for (unsigned kind = 0; kind < VIOLATIONS; kind++)
+		if (some->violation[kind][0] && !all->violation[kind][0])
+			return some->violation[kind];
+	for (unsigned i = 0; i < some->outcomes; i++)
+		if (!has_outcome(all, &some->outcome[i]))
+			return outcome_text(&some->outcome[i]);
+	return NULL;
+}
+
+struct verdict {
+	const char *what; /* is wrong; NULL: nothing */
+	const char *text; /* a violation or an outcome */
+};
+
+/* Searches @program in all ways. Nothing is wrong with what takes too long: @complete says so. */
+static struct verdict judge(enum memory_model model)
+{
+	bool is_soak = getenv("QUIRE_SOAK");
+	struct engine_config limits = { .executions = is_soak ? 100000 : 3000, .bound = BOUND };
+	struct engine_config sampling = { .executions = 1500, .seed = 7 };
+	const char *text;
+
+	search(SEARCH_SOURCE, model, limits, &complete, NULL);
+	/* These programs cannot do worse than to race and to wait in vain. */
+	if (complete.violation[OTHER][0])
+		return (struct verdict){ "a violation is found", complete.violation[OTHER] };
+	if (!complete.counts.complete)
+		return (struct verdict){ 0 };
+	/* What has few executions shows soon what it has. */
+	if (!is_soak && 200 + 4 * complete.counts.executions < sampling.executions)
+		sampling.executions = 200 + 4 * complete.counts.executions;
+	search(SEARCH_POS, model, sampling, &samples, &samples_few);
+	text = difference(&complete, &samples);
+	if (text)
+		return (struct verdict){ "a complete search misses", text };
+	if (model > MEMORY_SC) {
+		search(SEARCH_SOURCE, model - 1, limits, &stronger, NULL);
+		text = stronger.violation[OTHER][0] ? NULL : difference(&complete, &stronger);
+	}
+	if (text)
+		return (struct verdict){ "a complete search misses what a stronger model allows", text };
+	search(SEARCH_BOUNDED, model, limits, &bounded, NULL);
+	text = bounded.counts.complete ? difference(&bounded, &samples_few) : NULL;
+	if (text)
+		return (struct verdict){ "a search with two preemptions misses", text };
+	return (struct verdict){ 0 };
+}
+
+/* One operation less, and still wrong? */
+static bool shrink_once(enum memory_model model)
+{
+	struct program whole = program;
+
+	for (unsigned part = 0; part < PARTS; part++)
+		for (unsigned i = 0; i < whole.ops[part]; i++) {
+			if (op_is_end(&whole.op[part][i]))
+				continue;
+			program = program_without(&whole, part, i);
+			if (judge(model).what)
+				return true;
+		}
+	program = whole;
+	return false;
+}
+
+static struct {
+	uint64_t programs, racing, too_large, outcomes, executions, samples, bounded;
+} totals[3];
+
+static unsigned wrong; /* in the test under way, which goes on: another program may say it more shortly */
+
+static void report(enum memory_model model)
+{
+	struct program whole = program;
+
+	while (shrink_once(model))
+		;
+	struct verdict verdict = judge(model);
+	print_error("under %s, %s: %s\nQUIRE_PROGRAM='%s' repeats it\n", model_name[model], verdict.what,
+		    verdict.text, program_text(&program));
+	program = whole;
+	wrong++;
+}
+
+/* Returns the outcomes of @program under @model; 0 when that takes too long, or something is wrong. */
+static unsigned compare(enum memory_model model)
+{
+	if (judge(model).what) {
+		report(model);
+		return 0;
+	}
+	if (!complete.counts.complete) {
+		totals[model].too_large++;
+		return 0;
+	}
+	totals[model].programs++;
+	totals[model].racing += complete.violation[RACE][0] != 0;
+	totals[model].outcomes += complete.outcomes;
+	totals[model].executions += complete.counts.executions;
+	totals[model].samples += samples.counts.executions;
+	totals[model].bounded += bounded.counts.complete;
+	return complete.outcomes;
+}
+
+/* ---- tests ------------------------------------------------------------------------------------------ */
+
+static uint64_t from_environment(const char *name, uint64_t otherwise)
+{
+	const char *text = getenv(name);
+
+	return text ? strtoul(text, NULL, 10) : otherwise;
+}
+
+/* CHK-2, CHK-3: what a complete search leaves out is nowhere to be found. */
+static void chk_2_random_programs(void **state)
+{
+	uint64_t programs = from_environment("QUIRE_PROGRAMS", getenv("QUIRE_SOAK") ? 4000 : 600);
+
+	(void)state;
+	wrong = 0;
+	memset(totals, 0, sizeof(totals));
+	for (uint64_t i = 0; i < programs; i++) {
+		program = program_random(from_environment("QUIRE_SEED", 1) + i);
+		for (enum memory_model model = MEMORY_SC; model <= MEMORY_WEAK; model++)
+			compare(model);
+	}
+	for (enum memory_model model = MEMORY_SC; model <= MEMORY_WEAK; model++)
+		print_message("%-4s %lu programs (%lu race, %lu too large), %lu outcomes in %lu executions; "
+			      "%lu samples, %lu bounded\n",
+			      model_name[model], totals[model].programs, totals[model].racing,
+			      totals[model].too_large, totals[model].outcomes, totals[model].executions,
+			      totals[model].samples, totals[model].bounded);
+	assert_int_equal(wrong, 0);
+	/* Most of them say something. */
+	assert_true(totals[MEMORY_WEAK].programs - totals[MEMORY_WEAK].racing >= programs / 2);
+}
+
+/* The one of QUIRE_PROGRAM. */
+static void chk_2_given_program(void **state)
+{
+	(void)state;
+	program = program_read(getenv("QUIRE_PROGRAM"));
+	for (enum memory_model model = MEMORY_SC; model <= MEMORY_WEAK; model++) {
+		unsigned outcomes = compare(model);
+
+		print_message("%-4s %s: %u outcomes%s%s\n", model_name[model], program_text(&program),
+			      outcomes, complete.violation[RACE][0] ? ", races" : "",
+			      complete.violation[DEADLOCK][0] ? ", deadlocks" : "");
+	}
+	assert_int_equal(wrong, 0);
+}
+
+enum { SC = 1 << MEMORY_SC, TSO = 1 << MEMORY_TSO, WEAK = 1 << MEMORY_WEAK, EVERY = SC | TSO | WEAK };
+
+/* Programs that a search once missed something of, and how many outcomes they have. */
+static const struct {
+	const char *text;
+	unsigned models, outcomes;
+} known[] = {
+	/* That P1 is interrupted is to come before ld1, which waits for P1, which the interrupt holds off. */
+	{ "P0 ipi1 ld1 P1 ipi0 H0 st1", EVERY, 2 },
+	/* Two send to one CPU. Whose interrupt comes first is a choice only where both have been sent. */
+	{ "P0 ipi1 P1 P2 st1 ipi1 H1 ld1", EVERY, 2 },
+	/* One sends twice, and is interrupted before, between and behind. */
+	{ "P0 ipi1 ipi1 P1 ipi0 H0 st0 H1 ld0", EVERY, 3 },
+	/* A store in a buffer against one of two interrupts that are under way at a time. */
+	{ "P0 ipi1 P1 ipi0 P2 st1 H0 add1 H1 ld1", TSO, 6 },
+	/* P2 is interrupted before it has seen add1 by way of P1, or after. */
+	{ "P0 ipi2 P1 add1 P2 ipi1 H1 ld1 H2 ld1", WEAK, 4 },
+	/* The interrupt reads what its own CPU wrote, and tells somebody whom that CPU tells too. */
+	{ "P0 ipi1 P1 add1 ipi0 H0 ld0 H1 ld1 st0", WEAK, 4 },
+	/* The same, where the CPU reads what the interrupt wrote. */
+	{ "P0 ipi1 P1 ld1 ipi0 H0 ld0 H1 st1 st0", WEAK, 4 },
+};
+
+static void chk_2_what_was_missed(void **state)
+{
+	(void)state;
+	wrong = 0;
+	for (unsigned i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		program = program_read(known[i].text);
+		for (enum memory_model model = MEMORY_SC; model <= MEMORY_WEAK; model++) {
+			if (!(known[i].models >> model & 1))
+				continue;
+			unsigned outcomes = compare(model);
+			if (outcomes == known[i].outcomes)
+				continue;
+			print_error("%s under %s: %u outcomes, not %u\n", known[i].text, model_name[model],
+				    outcomes, known[i].outcomes);
+			wrong++;
+		}
+	}
+	assert_int_equal(wrong, 0);
+}
+
+static void must_race(enum engine_search how, unsigned bound)
+{
+	static struct findings findings;
+
+	for (enum memory_model model = MEMORY_SC; model <= MEMORY_WEAK; model++) {
+		search(how, model, (struct engine_config){ .bound = bound }, &findings, NULL);
+		assert_true(findings.counts.complete);
+		if (!findings.violation[RACE][0])
+			fail_msg("%s under %s: no race found by %s", program_text(&program),
+				 model_name[model],
+				 how == SEARCH_SOURCE ? "a complete search" : "one with one preemption");
+	}
+}
+
+/*
+ * CHK-5: what a handler does before its first atomic is no step of its own, and races with its CPU all the
+ * same. (What a column does before its first step is done before anything can interrupt it.)
+ */
+static void chk_5_plain_access_first_in_a_handler(void **state)
+{
+	static const char *const racing[] = {
+		"P0 ipi1 P1 ld1 wr0 H1 rd0",
+		"P0 ipi1 P1 ld1 rd0 H1 wr0",
+		"P0 ipi1 P1 ld1 wr0 H1 wr0 ld1",
+		"P0 ipi1 P1 ld1 wr0 ld1 H1 rd0 st0",
+		/* To be interrupted before ld1, which nobody else knows of, is what matters here. */
+		"P0 wait0 ipi1 P1 set0 ld1 wr0 H1 rd0",
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(racing) / sizeof(racing[0]); i++) {
+		program = program_read(racing[i]);
+		must_race(SEARCH_SOURCE, 0);
+		must_race(SEARCH_BOUNDED, 1);
+	}
+}
+
+/* What is printed can be given back. */
+static void chk_2_notation(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 1000; i++) {
+		struct program made = program_random(i), again = program_read(program_text(&made));
+
+		assert_memory_equal(&made, &again, sizeof(made));
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(chk_2_notation),
+		cmocka_unit_test(chk_2_what_was_missed),
+		cmocka_unit_test(chk_5_plain_access_first_in_a_handler),
+		cmocka_unit_test(chk_2_random_programs),
+	};
+	const struct CMUnitTest given[] = { cmocka_unit_test(chk_2_given_program) };
+
+	if (getenv("QUIRE_PROGRAM"))
+		return cmocka_run_group_tests(given, NULL, NULL);
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
