@@ -316,6 +316,20 @@ static const struct {
 	{ "P0 ipi1 P1 add1 ipi0 H0 ld0 H1 ld1 st0", WEAK, 4 },
 	/* The same, where the CPU reads what the interrupt wrote. */
 	{ "P0 ipi1 P1 ld1 ipi0 H0 ld0 H1 st1 st0", WEAK, 4 },
+	/* A store in a buffer, whose CPU is interrupted, and something else that comes the other way. */
+	{ "P0 st0 P1 ipi0 P2 ld0 H0 ld0", EVERY, 4 },
+	{ "P0 st0 P1 lock0 unlock0 ld1 P2 ipi0 st1 H0 ld0", EVERY, 4 },
+	/* P0 is interrupted first, and its own change of the word is the last. */
+	{ "P0 swap0 P1 ipi0 swap0 H0 add0", EVERY, 3 },
+	{ "P0 add0 P1 ipi0 swap0 H0 st0", EVERY, 3 },
+	/* The same, seen by way of another interrupt. */
+	{ "P0 P1 add1 P2 ipi1 ipi0 H0 swap1 H1 add1", EVERY, 2 },
+	/* Two are interrupted at a time: ld0 between the one's add0 and the other's swap0. */
+	{ "P0 ld0 P1 P2 ipi01 H0 swap0 H1 add0 ld0", EVERY, 9 },
+	/* The callback comes before H1, and H0 after st1. */
+	{ "P0 ipi1 st1 P1 call ipi0 H0 st1 H1 ld0 C add0", EVERY, 6 },
+	/* Who waits for callbacks has stored what he had stored. */
+	{ "P0 st1 barrier P1", EVERY, 1 },
 };
 
 static void chk_2_what_was_missed(void **state)
@@ -365,6 +379,8 @@ static void chk_5_plain_access_first_in_a_handler(void **state)
 		"P0 ipi1 P1 ld1 wr0 ld1 H1 rd0 st0",
 		/* To be interrupted before ld1, which nobody else knows of, is what matters here. */
 		"P0 wait0 ipi1 P1 set0 ld1 wr0 H1 rd0",
+		/* P2 and P1 may be in order by the interrupt of P0. */
+		"P0 rd1 set0 P1 ipi0 P2 ipi1 H1 wr1",
 	};
 
 	(void)state;
