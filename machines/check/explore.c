@@ -91,6 +91,17 @@ static void note_hot(struct engine *engine, const struct candidate *race)
 	engine->hot[i].races++;
 }
 
+/* Of a handler and of whom it interrupts: which is first matters, though they may conflict in nothing. */
+static bool is_interrupt_between(const struct engine *engine, uint32_t q, uint32_t k)
+{
+	const struct event *a = &engine->event[q], *b = &engine->event[k];
+
+	return conflicts_one_cpu(engine, a->thread, b->thread) &&
+	       (engine->node[q].seen_place || engine->node[k].seen_place ||
+		footprints_conflict(&engine->touch[a->touches], a->touch_count, &engine->touch[b->touches],
+				    b->touch_count));
+}
+
 /*
  * The initials of v: the steps after @j that do not come after it, then step @s. A thread's first step in v
  * is one when no other thread's step in v comes before it.
@@ -99,6 +110,7 @@ static thread_set initials(struct engine *engine, uint32_t j, uint32_t s)
 {
 	thread_set seen = 0, found = 0;
 	uint16_t first[ENGINE_THREADS];
+	uint32_t at[ENGINE_THREADS];
 
 	for (uint32_t k = j + 1; k <= s; k++) {
 		const struct event *event = &engine->event[k];
@@ -111,10 +123,11 @@ static thread_set initials(struct engine *engine, uint32_t j, uint32_t s)
 		for (thread_set rest = seen; rest && is_first; rest &= rest - 1) {
 			unsigned t = (unsigned)__builtin_ctz(rest);
 
-			is_first = event->clock[t] <= first[t];
+			is_first = event->clock[t] <= first[t] && !is_interrupt_between(engine, at[t], k);
 		}
 		seen |= ONLY(event->thread);
 		first[event->thread] = event->local;
+		at[event->thread] = k;
 		if (is_first)
 			found |= ONLY(event->thread);
 	}

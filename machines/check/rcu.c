@@ -189,9 +189,9 @@ void grace_agent(struct machine *machine)
 	}
 }
 
-static bool is_idle(void *argument)
+static bool is_idle(void *thread)
 {
-	return rcu_is_idle(argument);
+	return rcu_is_idle(machine_now) && is_drained(thread);
 }
 
 void quire_port_rcu_barrier(struct quire_cpu **cpu)
@@ -206,7 +206,7 @@ void quire_port_rcu_barrier(struct quire_cpu **cpu)
 	}
 	block_on("RCU callbacks", 0);
 	engine_at(__builtin_return_address(0), place(PLACE_CALLBACKS, 0));
-	engine_begin(STEP_SLEEP, is_idle, machine);
+	engine_begin(STEP_SLEEP, is_idle, here());
 	block_on(NULL, 0);
 	engine_touch(place(PLACE_CALLBACKS, 0), TOUCH_READ);
 	engine_touch(place(PLACE_GRACE, 1), TOUCH_AWAIT);
