@@ -1,0 +1,16 @@
+/*
+ * calls.h - what the system calls are, for the table and the files that do them.
+ */
+#ifndef METAL_CALLS_H
+#define METAL_CALLS_H
+
+#include "fs.h"
+#include "user.h"
+
+typedef int64_t call_function(const uint64_t *a, struct trap_frame *frame);
+
+#define CALL(number, name) call_function call_##name;
+#include "calls.def"
+#undef CALL
+
+#endif

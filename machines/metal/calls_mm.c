@@ -1,0 +1,148 @@
+/*
+ * calls_mm.c - the calls on memory: the core's, with descriptors turned into files.
+ */
+#include "calls.h"
+
+#define CPU_AND_MM                                    \
+	struct quire_cpu *cpu = here();               \
+	struct quire_mm *mm = current()->process->mm; \
+	(void)frame
+
+static uint32_t access_of(const struct open_file *file)
+{
+	unsigned access = file->flags & OPEN_ACCESS;
+
+	return (access != OPEN_WRITE_ONLY ? QUIRE_FILE_READ : 0u) | (access ? QUIRE_FILE_WRITE : 0u);
+}
+
+int64_t call_mmap(const uint64_t *a, struct trap_frame *frame)
+{
+	CPU_AND_MM;
+	struct quire_mmap map = {
+		.addr = a[0],
+		.length = a[1],
+		.prot = (uint32_t)a[2],
+		.flags = (uint32_t)a[3],
+		.offset = a[5],
+	};
+	struct open_file *file = NULL;
+
+	if (a[5] % QUIRE_PAGE_SIZE)
+		return -QUIRE_EINVAL;
+	if (!(map.flags & QUIRE_MAP_ANONYMOUS)) {
+		file = fd_get(a[4]);
+		if (!file)
+			return -QUIRE_EBADF;
+		if (!file->node || !file->node->file) {
+			bool zero = file->node && file->node->device == DEVICE_ZERO;
+
+			open_put(file);
+			if (!zero)
+				return -QUIRE_ENODEV;
+			map.flags |= QUIRE_MAP_ANONYMOUS;
+			return quire_mmap(&cpu, mm, &map);
+		}
+		map.file = file->node->file;
+		map.access = access_of(file);
+		map.opened = file->number;
+	}
+	int64_t result = quire_mmap(&cpu, mm, &map);
+	if (file)
+		open_put(file);
+	return result;
+}
+
+int64_t call_munmap(const uint64_t *a, struct trap_frame *frame)
+{
+	CPU_AND_MM;
+	return quire_munmap(&cpu, mm, a[0], a[1]);
+}
+
+int64_t call_mprotect(const uint64_t *a, struct trap_frame *frame)
+{
+	CPU_AND_MM;
+	return quire_mprotect(&cpu, mm, a[0], a[1], (uint32_t)a[2]);
+}
+
+int64_t call_mremap(const uint64_t *a, struct trap_frame *frame)
+{
+	CPU_AND_MM;
+	return quire_mremap(&cpu, mm, a[0], a[1], a[2], (uint32_t)a[3], a[4]);
+}
+
+int64_t call_madvise(const uint64_t *a, struct trap_frame *frame)
+{
+	CPU_AND_MM;
+	return quire_madvise(&cpu, mm, a[0], a[1], (int)a[2]);
+}
+
+int64_t call_msync(const uint64_t *a, struct trap_frame *frame)
+{
+	CPU_AND_MM;
+	return quire_msync(&cpu, mm, a[0], a[1], (uint32_t)a[2]);
+}
+
+int64_t call_mlock(const uint64_t *a, struct trap_frame *frame)
+{
+	CPU_AND_MM;
+	return quire_mlock(&cpu, mm, a[0], a[1], 0);
+}
+
+int64_t call_mlock2(const uint64_t *a, struct trap_frame *frame)
+{
+	CPU_AND_MM;
+	return quire_mlock(&cpu, mm, a[0], a[1], (uint32_t)a[2]);
+}
+
+int64_t call_munlock(const uint64_t *a, struct trap_frame *frame)
+{
+	CPU_AND_MM;
+	return quire_munlock(&cpu, mm, a[0], a[1]);
+}
+
+int64_t call_mlockall(const uint64_t *a, struct trap_frame *frame)
+{
+	CPU_AND_MM;
+	return quire_mlockall(&cpu, mm, (uint32_t)a[0]);
+}
+
+int64_t call_munlockall(const uint64_t *a, struct trap_frame *frame)
+{
+	CPU_AND_MM;
+	(void)a;
+	return quire_munlockall(&cpu, mm);
+}
+
+int64_t call_brk(const uint64_t *a, struct trap_frame *frame)
+{
+	CPU_AND_MM;
+	return (int64_t)quire_brk(&cpu, mm, a[0]);
+}
+
+#define MINCORE_PAGES 4096
+
+int64_t call_mincore(const uint64_t *a, struct trap_frame *frame)
+{
+	CPU_AND_MM;
+	uint64_t pages = (a[1] + QUIRE_PAGE_SIZE - 1) / QUIRE_PAGE_SIZE;
+	int64_t result = 0;
+
+	if (a[0] % QUIRE_PAGE_SIZE)
+		return -QUIRE_EINVAL;
+	if (a[0] >= QUIRE_USER_END || a[1] > QUIRE_USER_END - a[0])
+		return -QUIRE_ENOMEM;
+	uint8_t *vec = kernel_alloc(MINCORE_PAGES);
+	if (!vec)
+		return -QUIRE_ENOMEM;
+	for (uint64_t done = 0; done < pages && !result;) {
+		uint64_t part = pages - done < MINCORE_PAGES ? pages - done : MINCORE_PAGES;
+
+		result = quire_mincore(&cpu, mm, a[0] + done * QUIRE_PAGE_SIZE, part * QUIRE_PAGE_SIZE, vec);
+		if (!result)
+			result = copy_out(a[2] + done, vec, part);
+		cpu = here();
+		done += part;
+	}
+	kernel_free(vec, MINCORE_PAGES);
+	return result;
+}

@@ -1,0 +1,268 @@
+/*
+ * console.c - the serial line, formatted printing, and the report to who started the machine.
+ *
+ * Two ways out: the console, COM1, is the program's, and what the kernel has to say to a reader; the report, port
+ * 0xe9, is lines for `quire boot`: the exit status above all (docs/metal.md).
+ *
+ * What was typed is taken in at every tick of the first CPU. A line is handed out when it is complete; ^D ends
+ * the input, as on a terminal. There is no interrupt: a tick is soon enough for who types.
+ *
+ * Order:   the output lock and the input lock are leaves.
+ */
+#include "metal.h"
+
+#include "task.h"
+#include "x86.h"
+
+#define COM1 0x3f8
+#define REPORT_PORT 0xe9
+
+static struct quire_spin output_lock, input_lock;
+static _Atomic bool broken; /* the machine stops: whoever has something to say says it */
+
+void console_start(void)
+{
+	out8(COM1 + 1, 0);
+	out8(COM1 + 3, 0x80);
+	out8(COM1, 1); /* 115200 baud */
+	out8(COM1 + 1, 0);
+	out8(COM1 + 3, 3); /* 8N1 */
+	out8(COM1 + 2, 7); /* FIFO */
+}
+
+void console_break_lock(void)
+{
+	atomic_store_explicit(&broken, true, memory_order_relaxed);
+}
+
+static void put(char byte)
+{
+	while (!(in8(COM1 + 5) & 0x20))
+		pause_cpu();
+	out8(COM1, (uint8_t)byte);
+}
+
+static bool output_begin(void)
+{
+	if (atomic_load_explicit(&broken, memory_order_relaxed))
+		return false;
+	quire_spin_lock(NULL, &output_lock);
+	return true;
+}
+
+void console_write(const char *text, size_t bytes)
+{
+	bool locked = output_begin();
+
+	for (size_t i = 0; i < bytes; i++)
+		put(text[i]);
+	if (locked)
+		quire_spin_unlock(NULL, &output_lock);
+}
+
+/* ---- formatting ----------------------------------------------------------------------------------------- */
+
+struct text {
+	char *to;
+	size_t room, length;
+};
+
+static void add(struct text *text, char byte)
+{
+	if (text->length + 1 < text->room)
+		text->to[text->length++] = byte;
+}
+
+static void add_number(struct text *text, uint64_t number, unsigned base, unsigned width, char fill)
+{
+	char digits[20];
+	unsigned count = 0;
+
+	do {
+		digits[count++] = "0123456789abcdef"[number % base];
+		number /= base;
+	} while (number);
+	for (; width > count; width--)
+		add(text, fill);
+	while (count)
+		add(text, digits[--count]);
+}
+
+static void add_string(struct text *text, const char *string, unsigned width)
+{
+	size_t length = strlen(string);
+
+	while (*string)
+		add(text, *string++);
+	for (; width > length; width--)
+		add(text, ' ');
+}
+
+/* %s %c %d %u %x %p, l and ll, a width, and 0 before it. */
+static size_t format_text(char *to, size_t room, const char *format, va_list args)
+{
+	struct text text = { to, room, 0 };
+
+	for (; *format; format++) {
+		unsigned width = 0, longs = 0;
+		char fill = ' ';
+
+		if (*format != '%') {
+			add(&text, *format);
+			continue;
+		}
+		if (*++format == '0')
+			fill = '0';
+		for (; *format >= '0' && *format <= '9'; format++)
+			width = width * 10 + (unsigned)(*format - '0');
+		for (; *format == 'l'; format++)
+			longs++;
+		if (*format == 's') {
+			add_string(&text, va_arg(args, const char *), width);
+		} else if (*format == 'c') {
+			add(&text, (char)va_arg(args, int));
+		} else if (*format == 'd') {
+			int64_t number = longs ? va_arg(args, int64_t) : va_arg(args, int);
+
+			if (number < 0)
+				add(&text, '-');
+			add_number(&text, number < 0 ? -(uint64_t)number : (uint64_t)number, 10, width, fill);
+		} else if (*format == 'p') {
+			add_number(&text, (uintptr_t)va_arg(args, void *), 16, 16, '0');
+		} else if (*format == 'u' || *format == 'x') {
+			uint64_t number = longs ? va_arg(args, uint64_t) : va_arg(args, unsigned);
+
+			add_number(&text, number, *format == 'u' ? 10 : 16, width, fill);
+		} else {
+			add(&text, *format);
+		}
+	}
+	if (room)
+		to[text.length] = '\0';
+	return text.length;
+}
+
+size_t kformat(char *to, size_t room, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	size_t length = format_text(to, room, format, args);
+	va_end(args);
+	return length;
+}
+
+void kprintf(const char *format, ...)
+{
+	char text[256];
+	va_list args;
+
+	va_start(args, format);
+	size_t length = format_text(text, sizeof(text), format, args);
+	va_end(args);
+	console_write(text, length);
+}
+
+void report(const char *format, ...)
+{
+	char text[256];
+	va_list args;
+
+	va_start(args, format);
+	size_t length = format_text(text, sizeof(text), format, args);
+	va_end(args);
+	bool locked = output_begin();
+	for (size_t i = 0; i < length; i++)
+		out8(REPORT_PORT, (uint8_t)text[i]);
+	if (locked)
+		quire_spin_unlock(NULL, &output_lock);
+}
+
+/* ---- input ---------------------------------------------------------------------------------------------- */
+
+#define INPUT_BYTES 4096 /* a power of two */
+#define END_OF_INPUT 4	 /* ^D */
+
+/* All under input_lock but the event. */
+static char input[INPUT_BYTES];
+static uint32_t input_first, input_line, input_last; /* handed out, complete, typed: up to here */
+static bool input_echoed;
+static _Atomic uint32_t input_event; /* moves when a line is complete */
+
+void console_typed_by_hand(void)
+{
+	input_echoed = true;
+}
+
+static void take_in(char byte)
+{
+	if (byte == '\r' && input_echoed)
+		byte = '\n';
+	if (input_echoed && (byte == 0x7f || byte == '\b')) {
+		if (input_last != input_line) {
+			input_last--;
+			console_write("\b \b", 3);
+		}
+		return;
+	}
+	if (input_last - input_first == INPUT_BYTES)
+		return;
+	input[input_last++ % INPUT_BYTES] = byte;
+	if (input_echoed && byte != END_OF_INPUT)
+		console_write(&byte, 1);
+	if (byte == '\n' || byte == END_OF_INPUT || input_last - input_first == INPUT_BYTES)
+		input_line = input_last;
+}
+
+void console_poll(void)
+{
+	bool complete = false;
+
+	/* Left in the device when there is no room here: who sends then waits. */
+	quire_spin_lock(NULL, &input_lock);
+	while (input_last - input_first < INPUT_BYTES && (in8(COM1 + 5) & 1)) {
+		take_in((char)in8(COM1));
+		complete |= input_line != input_first;
+	}
+	quire_spin_unlock(NULL, &input_lock);
+	if (complete) {
+		atomic_fetch_add_explicit(&input_event, 1, memory_order_release);
+		waits_wake(&input_event, ~0u);
+	}
+}
+
+bool console_has_input(void)
+{
+	quire_spin_lock(NULL, &input_lock);
+	bool has = input_line != input_first;
+	quire_spin_unlock(NULL, &input_lock);
+	return has;
+}
+
+size_t console_read(char *to, size_t bytes)
+{
+	for (;;) {
+		uint32_t seen = atomic_load_explicit(&input_event, memory_order_acquire);
+		size_t done = 0;
+		bool end = false;
+
+		quire_spin_lock(NULL, &input_lock);
+		while (done < bytes && input_first != input_line && !end) {
+			char byte = input[input_first % INPUT_BYTES];
+
+			/* An end after part of a line hands that out, and is an end only at the next look. */
+			if (byte == END_OF_INPUT && done)
+				break;
+			input_first++;
+			end = byte == END_OF_INPUT;
+			if (!end)
+				to[done++] = byte;
+			if (byte == '\n')
+				break;
+		}
+		quire_spin_unlock(NULL, &input_lock);
+		if (done || end || !bytes || task_is_killed())
+			return done;
+		task_wait(&input_event, seen, 0);
+	}
+}
