@@ -41,6 +41,7 @@ struct ipi {
 	void (*handler)(struct quire_cpu *cpu, void *argument);
 	void *argument;
 	_Atomic uint32_t pending; /* targets that have not run it yet */
+	_Atomic bool sleeps;	  /* the sender has halted, and is to be interrupted when they have */
 };
 
 /* Tasks that are ready, and the CPU that they last ran on. */

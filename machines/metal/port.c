@@ -27,6 +27,7 @@
 #include "task.h"
 #include "x86.h"
 
+#define SPINS 100
 #define HANG_SECONDS 10 /* no wait under a spin lock's conditions takes so long */
 
 /* ---- memory --------------------------------------------------------------------------------------------- */
@@ -102,12 +103,40 @@ void ipi_serve(struct metal_cpu *me)
 	uint64_t senders = atomic_exchange_explicit(&me->from, 0, memory_order_acquire);
 
 	for (; senders; senders &= senders - 1) {
-		struct ipi *ipi = &metal_cpus[__builtin_ctzll(senders)]->ipi;
+		struct metal_cpu *sender = metal_cpus[__builtin_ctzll(senders)];
+		struct ipi *ipi = &sender->ipi;
 
 		ipi->handler(me->cpu, ipi->argument);
-		/* Release pairs with the acquire in quire_port_ipi(); from here on the request may be another. */
-		atomic_fetch_sub_explicit(&ipi->pending, 1, memory_order_release);
+		/* Release pairs with the acquire in quire_port_ipi(); after the last the request may be another. */
+		if (atomic_fetch_sub_explicit(&ipi->pending, 1, memory_order_seq_cst) == 1 &&
+		    atomic_load_explicit(&ipi->sleeps, memory_order_seq_cst))
+			apic_send(sender, VECTOR_WAKE);
 	}
+}
+
+/*
+ * A turn of waiting for the targets. Where CPUs are threads of a busy host, a target may not be running at all, and
+ * spinning keeps it from that; so a wait that is not short is a halt. Interrupts are on meanwhile, under whatever
+ * locks the core holds: what they do takes the machine's own locks only, and none of those is held here.
+ *
+ *	sender					the last target
+ *	sleeps = true				pending = 0
+ *	FULL FENCE				(a full fence)
+ *	pending still? halt			sleeps? interrupt the sender
+ */
+static void ipi_wait(struct metal_cpu *me, unsigned turn)
+{
+	if (turn < SPINS) {
+		quire_port_relax(me->cpu);
+		return;
+	}
+	atomic_store_explicit(&me->ipi.sleeps, true, memory_order_seq_cst);
+	quire_port_fence();
+	ipi_serve(me);
+	if (atomic_load_explicit(&me->ipi.pending, memory_order_acquire))
+		wait_for_interrupt();
+	atomic_store_explicit(&me->ipi.sleeps, false, memory_order_relaxed);
+	quire_port_relax(me->cpu);
 }
 
 void quire_port_ipi(struct quire_cpu *cpu, const struct quire_cpu_mask *targets,
@@ -130,8 +159,8 @@ void quire_port_ipi(struct quire_cpu *cpu, const struct quire_cpu_mask *targets,
 		apic_send(target, VECTOR_IPI);
 	}
 	/* Acquire pairs with the release in ipi_serve(). */
-	while (atomic_load_explicit(&me->ipi.pending, memory_order_acquire))
-		quire_port_relax(cpu);
+	for (unsigned turn = 0; atomic_load_explicit(&me->ipi.pending, memory_order_acquire); turn++)
+		ipi_wait(me, turn);
 }
 
 /* ---- the MMU -------------------------------------------------------------------------------------------- */
