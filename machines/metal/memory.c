@@ -136,6 +136,22 @@ bool boot_option(const char *name)
 	return false;
 }
 
+uint64_t boot_number(const char *name)
+{
+	size_t length = strlen(name);
+
+	for (const char *at = boot_info.options; *at; at++) {
+		uint64_t number = 0;
+
+		if ((at != boot_info.options && at[-1] != ' ') || memcmp(at, name, length) != 0)
+			continue;
+		for (at += length; *at >= '0' && *at <= '9'; at++)
+			number = number * 10 + (uint64_t)(*at - '0');
+		return number;
+	}
+	return 0;
+}
+
 static void read_start_info(const struct pvh_start_info *info)
 {
 	const struct pvh_memory *map = direct(info->memory_map);

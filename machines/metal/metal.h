@@ -77,7 +77,8 @@ struct metal_cpu {
 	unsigned asid;				/* of @root, as the core calls it */
 	bool resched;				/* the tick, or somebody else, wants another task to run */
 	uint64_t ticks;
-	uint64_t spin_since; /* TSC at the first turn of the wait that it is in; 0: in none */
+	_Atomic uint64_t ticked; /* time_monotonic() of the last tick */
+	uint64_t spin_since;	 /* TSC at the first turn of the wait that it is in; 0: in none */
 	struct run_queue queue;
 	struct rcu_cpu rcu;
 	struct ipi ipi;
@@ -159,10 +160,11 @@ struct boot_info {
 extern struct boot_info boot_info;
 
 void memory_start(uint32_t start_info);
-void memory_reserve(void);	    /* takes what is not ours to use from the core's frames */
-uint64_t memory_frames_kept(void);  /* how many that are */
-bool boot_option(const char *name); /* is it among the options? */
-void *kernel_alloc(size_t bytes);   /* zeroed, aligned to 64 bytes; NULL */
+void memory_reserve(void);		/* takes what is not ours to use from the core's frames */
+uint64_t memory_frames_kept(void);	/* how many that are */
+bool boot_option(const char *name);	/* is it among the options? */
+uint64_t boot_number(const char *name); /* of an option like "limit="; 0: it is not there */
+void *kernel_alloc(size_t bytes);	/* zeroed, aligned to 64 bytes; NULL */
 void kernel_free(void *object, size_t bytes);
 uint64_t kernel_heap_used(void);
 
@@ -182,6 +184,7 @@ void apic_end(void);
 unsigned apic_here(void);
 
 #define TICKS_PER_SECOND 100
+#define HANG_SECONDS 20 /* nothing in the kernel takes so long */
 
 void time_start(void);
 uint64_t time_monotonic(void); /* ns */

@@ -28,7 +28,6 @@
 #include "x86.h"
 
 #define SPINS 100
-#define HANG_SECONDS 10 /* no wait under a spin lock's conditions takes so long */
 
 /* ---- memory --------------------------------------------------------------------------------------------- */
 

@@ -390,12 +390,38 @@ static void run_timers(void)
 	quire_spin_unlock(here(), &timers_lock);
 }
 
+/*
+ * The watchdog. A run has its limit; and a CPU that takes no ticks is in the kernel, or nowhere, for so long that it
+ * will not come back. (One that spins there notices by itself: quire_port_relax().) The time is generous: CPUs that
+ * are threads of a busy host may get nothing for seconds.
+ */
+static void watch(struct metal_cpu *me)
+{
+	static uint64_t limit = ~0ull;
+	uint64_t now = time_monotonic();
+
+	atomic_store_explicit(&me->ticked, now, memory_order_relaxed);
+	if (limit == ~0ull)
+		limit = boot_number("limit=") * 1000000000;
+	if (limit && now > limit)
+		trap_stop_all("the run takes longer than its limit");
+	for (unsigned id = 0; id < metal_cpu_count; id++) {
+		struct metal_cpu *other = metal_cpus[id];
+		uint64_t ticked = atomic_load_explicit(&other->ticked, memory_order_relaxed);
+
+		if (atomic_load_explicit(&other->online, memory_order_relaxed) && ticked && now > ticked &&
+		    now - ticked > HANG_SECONDS * 1000000000ull)
+			trap_stop_all("a CPU takes no interrupts any more");
+	}
+}
+
 void sched_tick(void)
 {
 	struct metal_cpu *me = this_cpu();
 
 	me->ticks++;
 	me->resched = true;
+	watch(me);
 	if (me->id == 0) {
 		console_poll();
 		run_timers();
