@@ -27,7 +27,7 @@ struct boot_report {
 	char why[200]; /* it stopped */
 };
 
-/* ---- archive.c ------------------------------------------------------------------------------------------ */
+/* ---- archive.c ------------------------------------------------------------------------------------- */
 
 struct archive {
 	FILE *file;
@@ -41,12 +41,12 @@ void archive_add_file(struct archive *archive, const char *path, const char *nam
 void archive_add_tree(struct archive *archive, const char *root);
 void archive_end(struct archive *archive);
 
-/* ---- qemu.c --------------------------------------------------------------------------------------------- */
+/* ---- qemu.c ---------------------------------------------------------------------------------------- */
 
 /* Returns QEMU's wait status, or -1 when it could not be started (said). */
 int qemu_run(const struct boot_options *options, const char *kernel, const char *archive, const char *report);
 
-/* ---- report.c ------------------------------------------------------------------------------------------- */
+/* ---- report.c -------------------------------------------------------------------------------------- */
 
 /* Read the kernel's report; with --stats print what it counted to standard error. */
 void report_read(const char *path, const struct boot_options *options, struct boot_report *out);

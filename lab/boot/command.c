@@ -108,7 +108,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	}
 }
 
-/* ---- the files ------------------------------------------------------------------------------------------ */
+/* ---- the files ------------------------------------------------------------------------------------- */
 
 /* Arguments, an empty string, the environment. */
 static void add_strings(struct archive *archive, char **program)
@@ -167,7 +167,7 @@ static bool pack(const struct boot_options *options, const char *path)
 	return !archive.failed;
 }
 
-/* ---- the run -------------------------------------------------------------------------------------------- */
+/* ---- the run --------------------------------------------------------------------------------------- */
 
 static bool find_kernel(char *out)
 {

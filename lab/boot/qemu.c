@@ -4,8 +4,8 @@
  * A terminal is QEMU's directly, which makes it raw; the kernel then echoes. Anything else is passed on by a
  * process of its own, which adds a ^D at its end: a serial line knows no end of a file.
  *
- * The kernel ends a run that takes too long, and tells what every CPU was doing (option limit=). If it cannot even
- * do that, we end QEMU a little later.
+ * The kernel ends a run that takes too long, and tells what every CPU was doing (option limit=). If it
+ * cannot even do that, we end QEMU a little later.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -97,13 +98,17 @@ static void command_line(struct words *words, const struct boot_options *options
 	words->word[words->count] = NULL;
 }
 
-/* Standard input, and then its end. Does not return. */
-static void pass_on(int to)
+/* Standard input, and then its end, once the kernel has told that it listens. Does not return. */
+static void pass_on(int to, const char *report)
 {
+	struct timespec nap = { 0, 2000000 };
 	char buffer[4096], end = 4;
+	struct stat told;
 	ssize_t got;
 
 	signal(SIGPIPE, SIG_DFL);
+	while (stat(report, &told) < 0 || !told.st_size)
+		nanosleep(&nap, NULL);
 	while ((got = read(STDIN_FILENO, buffer, sizeof(buffer))) > 0)
 		for (ssize_t done = 0, put; done < got; done += put)
 			if ((put = write(to, buffer + done, (size_t)(got - done))) < 0)
@@ -115,7 +120,7 @@ static void pass_on(int to)
 		pause();
 }
 
-static pid_t start_input(int *from)
+static pid_t start_input(int *from, const char *report)
 {
 	int ends[2];
 
@@ -127,7 +132,7 @@ static pid_t start_input(int *from)
 	pid_t pid = fork();
 	if (pid == 0) {
 		close(ends[0]);
-		pass_on(ends[1]);
+		pass_on(ends[1], report);
 	}
 	close(ends[1]);
 	*from = ends[0];
@@ -187,7 +192,7 @@ int qemu_run(const struct boot_options *options, const char *kernel, const char 
 
 	command_line(&words, options, kernel, archive, report);
 	fflush(NULL);
-	pid_t feeder = start_input(&input);
+	pid_t feeder = start_input(&input, report);
 	pid_t qemu = feeder < 0 ? -1 : start_qemu(&words, input);
 	if (qemu > 0)
 		status = wait_for(qemu, options->limit + GRACE_SECONDS);

@@ -1,8 +1,9 @@
 /*
  * apic.c - the CPUs there are, how they are started, and interrupts between them.
  *
- * ACPI's MADT lists the local APICs. Without one there is a single CPU. The others are started one after the other,
- * by INIT and STARTUP, on AP_PAGE (boot.S), with the stack and the struct that the boot CPU has laid out.
+ * ACPI's MADT lists the local APICs. Without one there is a single CPU. The others are started one after the
+ * other, by INIT and STARTUP, on AP_PAGE (boot.S), with the stack and the struct that the boot CPU has laid
+ * out.
  */
 #include "task.h"
 #include "x86.h"
@@ -34,6 +35,7 @@ struct acpi_table {
 };
 
 static volatile uint32_t *apic;
+static uint32_t io_apic; /* physical; 0: there is none */
 
 static volatile uint32_t *reg(unsigned at)
 {
@@ -45,7 +47,7 @@ unsigned apic_here(void)
 	return *reg(APIC_ID) >> 24;
 }
 
-/* ---- finding -------------------------------------------------------------------------------------------- */
+/* ---- finding --------------------------------------------------------------------------------------- */
 
 static void add_cpu(unsigned apic_id)
 {
@@ -69,6 +71,8 @@ static void read_madt(const struct acpi_table *madt)
 	for (; at + 2 <= end && at[1] >= 2; at += at[1])
 		if (at[0] == 0 && at[1] >= 8 && (at[4] & 1)) /* a local APIC, enabled */
 			add_cpu(at[3]);
+		else if (at[0] == 1 && at[1] >= 12)
+			memcpy(&io_apic, at + 4, 4);
 }
 
 static const struct acpi_table *table_at(uint64_t physical)
@@ -109,7 +113,7 @@ void apic_find(void)
 	}
 }
 
-/* ---- this CPU's ----------------------------------------------------------------------------------------- */
+/* ---- this CPU's ------------------------------------------------------------------------------------ */
 
 void apic_start(void)
 {
@@ -117,6 +121,18 @@ void apic_start(void)
 	*reg(APIC_TIMER_DIVIDE) = DIVIDE_BY_16;
 	*reg(APIC_TIMER) = TIMER_PERIODIC | VECTOR_TICK;
 	*reg(APIC_TIMER_START) = time_timer_count();
+}
+
+void apic_route(unsigned line, unsigned vector)
+{
+	volatile uint32_t *io = direct(io_apic);
+
+	if (!io_apic)
+		return;
+	io[0] = 0x11 + 2 * line;
+	io[4] = metal_cpus[0]->apic_id << 24;
+	io[0] = 0x10 + 2 * line;
+	io[4] = vector;
 }
 
 void apic_end(void)
@@ -143,7 +159,7 @@ void apic_send_nmi_to_others(void)
 		command(0, COMMAND_TO_OTHERS | COMMAND_NMI);
 }
 
-/* ---- the others ----------------------------------------------------------------------------------------- */
+/* ---- the others ------------------------------------------------------------------------------------ */
 
 extern char ap_begin[], ap_end[];
 

@@ -1,9 +1,9 @@
 /*
  * boot.S - the first instructions of every CPU, up to C in the upper half.
  *
- * The boot CPU comes from the PVH entry: 32-bit protected mode, no paging, EBX the physical address of the start
- * info. The others come from a STARTUP IPI in real mode, at a page below 1 MiB into which the boot CPU has copied
- * ap_begin to ap_end. Both meet in enter_long, with EBX 0 for the latter.
+ * The boot CPU comes from the PVH entry: 32-bit protected mode, no paging, EBX the physical address of the
+ * start info. The others come from a STARTUP IPI in real mode, at a page below 1 MiB into which the boot CPU
+ * has copied ap_begin to ap_end. Both meet in enter_long, with EBX 0 for the latter.
  *
  *	boot_pml4	0	identity, 1 GiB: for the steps between here and the upper half, and never loaded again
  *			256	all of the first 4 GiB: the direct map, not executable

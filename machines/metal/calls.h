@@ -7,7 +7,8 @@
 #include "fs.h"
 #include "user.h"
 
-typedef int64_t call_function(const uint64_t *a, struct trap_frame *frame);
+/* @a: the six arguments. The registers that the program will have are in task_frame(current()). */
+typedef int64_t call_function(const uint64_t *a);
 
 #define CALL(number, name) call_function call_##name;
 #include "calls.def"

@@ -3,10 +3,9 @@
  */
 #include "calls.h"
 
-#define CPU_AND_MM                                    \
-	struct quire_cpu *cpu = here();               \
-	struct quire_mm *mm = current()->process->mm; \
-	(void)frame
+#define CPU_AND_MM                      \
+	struct quire_cpu *cpu = here(); \
+	struct quire_mm *mm = current()->process->mm
 
 static uint32_t access_of(const struct open_file *file)
 {
@@ -15,7 +14,7 @@ static uint32_t access_of(const struct open_file *file)
 	return (access != OPEN_WRITE_ONLY ? QUIRE_FILE_READ : 0u) | (access ? QUIRE_FILE_WRITE : 0u);
 }
 
-int64_t call_mmap(const uint64_t *a, struct trap_frame *frame)
+int64_t call_mmap(const uint64_t *a)
 {
 	CPU_AND_MM;
 	struct quire_mmap map = {
@@ -52,68 +51,68 @@ int64_t call_mmap(const uint64_t *a, struct trap_frame *frame)
 	return result;
 }
 
-int64_t call_munmap(const uint64_t *a, struct trap_frame *frame)
+int64_t call_munmap(const uint64_t *a)
 {
 	CPU_AND_MM;
 	return quire_munmap(&cpu, mm, a[0], a[1]);
 }
 
-int64_t call_mprotect(const uint64_t *a, struct trap_frame *frame)
+int64_t call_mprotect(const uint64_t *a)
 {
 	CPU_AND_MM;
 	return quire_mprotect(&cpu, mm, a[0], a[1], (uint32_t)a[2]);
 }
 
-int64_t call_mremap(const uint64_t *a, struct trap_frame *frame)
+int64_t call_mremap(const uint64_t *a)
 {
 	CPU_AND_MM;
 	return quire_mremap(&cpu, mm, a[0], a[1], a[2], (uint32_t)a[3], a[4]);
 }
 
-int64_t call_madvise(const uint64_t *a, struct trap_frame *frame)
+int64_t call_madvise(const uint64_t *a)
 {
 	CPU_AND_MM;
 	return quire_madvise(&cpu, mm, a[0], a[1], (int)a[2]);
 }
 
-int64_t call_msync(const uint64_t *a, struct trap_frame *frame)
+int64_t call_msync(const uint64_t *a)
 {
 	CPU_AND_MM;
 	return quire_msync(&cpu, mm, a[0], a[1], (uint32_t)a[2]);
 }
 
-int64_t call_mlock(const uint64_t *a, struct trap_frame *frame)
+int64_t call_mlock(const uint64_t *a)
 {
 	CPU_AND_MM;
 	return quire_mlock(&cpu, mm, a[0], a[1], 0);
 }
 
-int64_t call_mlock2(const uint64_t *a, struct trap_frame *frame)
+int64_t call_mlock2(const uint64_t *a)
 {
 	CPU_AND_MM;
 	return quire_mlock(&cpu, mm, a[0], a[1], (uint32_t)a[2]);
 }
 
-int64_t call_munlock(const uint64_t *a, struct trap_frame *frame)
+int64_t call_munlock(const uint64_t *a)
 {
 	CPU_AND_MM;
 	return quire_munlock(&cpu, mm, a[0], a[1]);
 }
 
-int64_t call_mlockall(const uint64_t *a, struct trap_frame *frame)
+int64_t call_mlockall(const uint64_t *a)
 {
 	CPU_AND_MM;
 	return quire_mlockall(&cpu, mm, (uint32_t)a[0]);
 }
 
-int64_t call_munlockall(const uint64_t *a, struct trap_frame *frame)
+int64_t call_munlockall(const uint64_t *a)
 {
 	CPU_AND_MM;
 	(void)a;
 	return quire_munlockall(&cpu, mm);
 }
 
-int64_t call_brk(const uint64_t *a, struct trap_frame *frame)
+int64_t call_brk(const uint64_t *a)
 {
 	CPU_AND_MM;
 	return (int64_t)quire_brk(&cpu, mm, a[0]);
@@ -121,7 +120,7 @@ int64_t call_brk(const uint64_t *a, struct trap_frame *frame)
 
 #define MINCORE_PAGES 4096
 
-int64_t call_mincore(const uint64_t *a, struct trap_frame *frame)
+int64_t call_mincore(const uint64_t *a)
 {
 	CPU_AND_MM;
 	uint64_t pages = (a[1] + QUIRE_PAGE_SIZE - 1) / QUIRE_PAGE_SIZE;

@@ -4,53 +4,50 @@
 #include "calls.h"
 #include "x86.h"
 
-/* ---- processes and threads ------------------------------------------------------------------------------ */
+/* ---- processes and threads ------------------------------------------------------------------------- */
 
 #define CLONE_SETTLS 0x80000u
 #define CLONE_VM_VFORK 0x4100u
 
-int64_t call_clone(const uint64_t *a, struct trap_frame *frame)
+int64_t call_clone(const uint64_t *a)
 {
 	struct clone clone = { a[0], a[1], a[2], a[3], a[4] };
 
 	if ((a[0] & CLONE_SETTLS) && a[4] >= QUIRE_USER_END)
 		return -QUIRE_EPERM;
-	return process_clone(&clone, frame);
+	return process_clone(&clone, task_frame(current()));
 }
 
-int64_t call_fork(const uint64_t *a, struct trap_frame *frame)
+int64_t call_fork(const uint64_t *a)
 {
 	struct clone clone = { 0 };
 
 	(void)a;
-	return process_clone(&clone, frame);
+	return process_clone(&clone, task_frame(current()));
 }
 
-int64_t call_vfork(const uint64_t *a, struct trap_frame *frame)
+int64_t call_vfork(const uint64_t *a)
 {
 	struct clone clone = { .flags = CLONE_VM_VFORK };
 
 	(void)a;
-	return process_clone(&clone, frame);
+	return process_clone(&clone, task_frame(current()));
 }
 
-int64_t call_exit(const uint64_t *a, struct trap_frame *frame)
+int64_t call_exit(const uint64_t *a)
 {
-	(void)frame;
 	if (current()->process->tasks == 1)
 		process_exit((int)(a[0] & 0xff) << 8);
 	task_exit();
 }
 
-int64_t call_exit_group(const uint64_t *a, struct trap_frame *frame)
+int64_t call_exit_group(const uint64_t *a)
 {
-	(void)frame;
 	process_exit((int)(a[0] & 0xff) << 8);
 }
 
-int64_t call_wait4(const uint64_t *a, struct trap_frame *frame)
+int64_t call_wait4(const uint64_t *a)
 {
-	(void)frame;
 	return process_wait((int)a[0], a[1], (unsigned)a[2], a[3]);
 }
 
@@ -97,20 +94,20 @@ int64_t process_exec(quire_vaddr path, quire_vaddr arguments, quire_vaddr enviro
 	return err;
 }
 
-int64_t call_execve(const uint64_t *a, struct trap_frame *frame)
+int64_t call_execve(const uint64_t *a)
 {
-	return process_exec(a[0], a[1], a[2], frame);
+	return process_exec(a[0], a[1], a[2], task_frame(current()));
 }
 
-int64_t call_getpid(const uint64_t *a, struct trap_frame *frame)
+int64_t call_getpid(const uint64_t *a)
 {
-	(void)a, (void)frame;
+	(void)a;
 	return current()->process->pid;
 }
 
-int64_t call_getppid(const uint64_t *a, struct trap_frame *frame)
+int64_t call_getppid(const uint64_t *a)
 {
-	(void)a, (void)frame;
+	(void)a;
 	quire_spin_lock(here(), &process_lock);
 	struct process *parent = current()->process->parent;
 	int64_t pid = parent ? parent->pid : 0;
@@ -118,92 +115,87 @@ int64_t call_getppid(const uint64_t *a, struct trap_frame *frame)
 	return pid;
 }
 
-int64_t call_gettid(const uint64_t *a, struct trap_frame *frame)
+int64_t call_gettid(const uint64_t *a)
 {
-	(void)a, (void)frame;
+	(void)a;
 	return current()->tid;
 }
 
-int64_t call_getpgrp(const uint64_t *a, struct trap_frame *frame)
+int64_t call_getpgrp(const uint64_t *a)
 {
-	(void)a, (void)frame;
+	(void)a;
 	return process_group_of(0);
 }
 
-int64_t call_getpgid(const uint64_t *a, struct trap_frame *frame)
+int64_t call_getpgid(const uint64_t *a)
 {
-	(void)frame;
 	return process_group_of((int)a[0]);
 }
 
-int64_t call_setpgid(const uint64_t *a, struct trap_frame *frame)
+int64_t call_setpgid(const uint64_t *a)
 {
-	(void)frame;
 	return process_set_group((int)a[0], (int)a[1]);
 }
 
-int64_t call_setsid(const uint64_t *a, struct trap_frame *frame)
+int64_t call_setsid(const uint64_t *a)
 {
-	(void)a, (void)frame;
+	(void)a;
 	process_set_group(0, 0);
 	return current()->process->pid;
 }
 
 /* Everybody is root. */
-int64_t call_getuid(const uint64_t *a, struct trap_frame *frame)
+int64_t call_getuid(const uint64_t *a)
 {
-	(void)a, (void)frame;
+	(void)a;
 	return 0;
 }
 
-int64_t call_getgid(const uint64_t *a, struct trap_frame *frame)
+int64_t call_getgid(const uint64_t *a)
 {
-	(void)a, (void)frame;
+	(void)a;
 	return 0;
 }
 
-int64_t call_geteuid(const uint64_t *a, struct trap_frame *frame)
+int64_t call_geteuid(const uint64_t *a)
 {
-	(void)a, (void)frame;
+	(void)a;
 	return 0;
 }
 
-int64_t call_getegid(const uint64_t *a, struct trap_frame *frame)
+int64_t call_getegid(const uint64_t *a)
 {
-	(void)a, (void)frame;
+	(void)a;
 	return 0;
 }
 
-int64_t call_umask(const uint64_t *a, struct trap_frame *frame)
+int64_t call_umask(const uint64_t *a)
 {
 	struct process *process = current()->process;
 	uint32_t was = process->umask;
 
-	(void)frame;
 	process->umask = a[0] & 0777;
 	return was;
 }
 
-int64_t call_set_tid_address(const uint64_t *a, struct trap_frame *frame)
+int64_t call_set_tid_address(const uint64_t *a)
 {
-	(void)frame;
 	current()->clear_tid = a[0];
 	return current()->tid;
 }
 
 /* Locks held at the end of a thread are not given back. */
-int64_t call_set_robust_list(const uint64_t *a, struct trap_frame *frame)
+int64_t call_set_robust_list(const uint64_t *a)
 {
-	(void)a, (void)frame;
+	(void)a;
 	return 0;
 }
 
-int64_t call_arch_prctl(const uint64_t *a, struct trap_frame *frame)
+int64_t call_arch_prctl(const uint64_t *a)
 {
 	enum { SET_FS = 0x1002, GET_FS = 0x1003 };
 	uint64_t base = current()->fs_base;
 
-	(void)frame;
 	if (a[0] == GET_FS)
 		return copy_out(a[1], &base, sizeof(base));
 	if (a[0] != SET_FS)
@@ -214,81 +206,73 @@ int64_t call_arch_prctl(const uint64_t *a, struct trap_frame *frame)
 	return 0;
 }
 
-int64_t call_futex(const uint64_t *a, struct trap_frame *frame)
+int64_t call_futex(const uint64_t *a)
 {
-	(void)frame;
 	return futex_call(a[0], (unsigned)a[1], (uint32_t)a[2], a[3], a[4], (uint32_t)a[5]);
 }
 
-int64_t call_sched_yield(const uint64_t *a, struct trap_frame *frame)
+int64_t call_sched_yield(const uint64_t *a)
 {
-	(void)a, (void)frame;
+	(void)a;
 	sched_yield_cpu();
 	return 0;
 }
 
-int64_t call_sched_getaffinity(const uint64_t *a, struct trap_frame *frame)
+int64_t call_sched_getaffinity(const uint64_t *a)
 {
 	uint64_t mask = (1ull << metal_cpu_count) - 1;
 
-	(void)frame;
 	if (a[1] < sizeof(mask))
 		return -QUIRE_EINVAL;
 	return copy_out(a[2], &mask, sizeof(mask)) ? -QUIRE_EFAULT : (int64_t)sizeof(mask);
 }
 
-/* ---- signals -------------------------------------------------------------------------------------------- */
+/* ---- signals --------------------------------------------------------------------------------------- */
 
-int64_t call_kill(const uint64_t *a, struct trap_frame *frame)
+int64_t call_kill(const uint64_t *a)
 {
-	(void)frame;
 	return process_kill((int)a[0], 0, (unsigned)a[1]);
 }
 
-int64_t call_tkill(const uint64_t *a, struct trap_frame *frame)
+int64_t call_tkill(const uint64_t *a)
 {
-	(void)frame;
 	return (int)a[0] > 0 ? process_kill(-1, (int)a[0], (unsigned)a[1]) : -QUIRE_EINVAL;
 }
 
-int64_t call_tgkill(const uint64_t *a, struct trap_frame *frame)
+int64_t call_tgkill(const uint64_t *a)
 {
-	(void)frame;
 	return (int)a[0] > 0 && (int)a[1] > 0 ? process_kill((int)a[0], (int)a[1], (unsigned)a[2])
 					      : -QUIRE_EINVAL;
 }
 
-int64_t call_rt_sigaction(const uint64_t *a, struct trap_frame *frame)
+int64_t call_rt_sigaction(const uint64_t *a)
 {
-	(void)frame;
 	return a[3] == 8 ? signal_action((unsigned)a[0], a[1], a[2]) : -QUIRE_EINVAL;
 }
 
-int64_t call_rt_sigprocmask(const uint64_t *a, struct trap_frame *frame)
+int64_t call_rt_sigprocmask(const uint64_t *a)
 {
-	(void)frame;
 	return a[3] == 8 ? signal_mask((unsigned)a[0], a[1], a[2]) : -QUIRE_EINVAL;
 }
 
-int64_t call_rt_sigsuspend(const uint64_t *a, struct trap_frame *frame)
+int64_t call_rt_sigsuspend(const uint64_t *a)
 {
-	(void)frame;
 	return a[1] == 8 ? signal_suspend(a[0]) : -QUIRE_EINVAL;
 }
 
-int64_t call_rt_sigreturn(const uint64_t *a, struct trap_frame *frame)
+int64_t call_rt_sigreturn(const uint64_t *a)
 {
 	(void)a;
-	return signal_return(frame);
+	return signal_return(task_frame(current()));
 }
 
-int64_t call_sigaltstack(const uint64_t *a, struct trap_frame *frame)
+int64_t call_sigaltstack(const uint64_t *a)
 {
-	(void)a, (void)frame;
+	(void)a;
 	return 0;
 }
 
-/* ---- time ----------------------------------------------------------------------------------------------- */
+/* ---- time ------------------------------------------------------------------------------------------ */
 
 struct timespec {
 	int64_t seconds, ns;
@@ -304,38 +288,34 @@ static bool is_real(uint64_t clock)
 	return clock == 0 || clock == 5 || clock == 11;
 }
 
-int64_t call_clock_gettime(const uint64_t *a, struct trap_frame *frame)
+int64_t call_clock_gettime(const uint64_t *a)
 {
 	struct timespec now = split(is_real(a[0]) ? time_real() : time_monotonic());
 
-	(void)frame;
 	if (a[0] > 11)
 		return -QUIRE_EINVAL;
 	return copy_out(a[1], &now, sizeof(now));
 }
 
-int64_t call_clock_getres(const uint64_t *a, struct trap_frame *frame)
+int64_t call_clock_getres(const uint64_t *a)
 {
 	struct timespec one = { 0, 1 };
 
-	(void)frame;
 	return a[1] ? copy_out(a[1], &one, sizeof(one)) : 0;
 }
 
-int64_t call_gettimeofday(const uint64_t *a, struct trap_frame *frame)
+int64_t call_gettimeofday(const uint64_t *a)
 {
 	struct timespec now = split(time_real());
 
-	(void)frame;
 	now.ns /= 1000;
 	return a[0] ? copy_out(a[0], &now, sizeof(now)) : 0;
 }
 
-int64_t call_time(const uint64_t *a, struct trap_frame *frame)
+int64_t call_time(const uint64_t *a)
 {
 	int64_t now = split(time_real()).seconds;
 
-	(void)frame;
 	return a[0] && copy_out(a[0], &now, sizeof(now)) ? -QUIRE_EFAULT : now;
 }
 
@@ -364,30 +344,27 @@ static int64_t sleep(uint64_t clock, bool until, quire_vaddr request, quire_vadd
 	return 0;
 }
 
-int64_t call_nanosleep(const uint64_t *a, struct trap_frame *frame)
+int64_t call_nanosleep(const uint64_t *a)
 {
-	(void)frame;
 	return sleep(1, false, a[0], a[1]);
 }
 
-int64_t call_clock_nanosleep(const uint64_t *a, struct trap_frame *frame)
+int64_t call_clock_nanosleep(const uint64_t *a)
 {
-	(void)frame;
 	return a[0] > 11 ? -QUIRE_EINVAL : sleep(a[0], (a[1] & 1) != 0, a[2], a[3]);
 }
 
-/* ---- the system ----------------------------------------------------------------------------------------- */
+/* ---- the system ------------------------------------------------------------------------------------ */
 
-int64_t call_uname(const uint64_t *a, struct trap_frame *frame)
+int64_t call_uname(const uint64_t *a)
 {
 	static const char names[6][65] = { "Linux",	   "quire",  "6.18.0-quire",
 					   "#1 SMP Quire", "x86_64", "(none)" };
 
-	(void)frame;
 	return copy_out(a[0], names, sizeof(names));
 }
 
-int64_t call_sysinfo(const uint64_t *a, struct trap_frame *frame)
+int64_t call_sysinfo(const uint64_t *a)
 {
 	struct quire_stats stats;
 	struct {
@@ -397,7 +374,6 @@ int64_t call_sysinfo(const uint64_t *a, struct trap_frame *frame)
 		uint32_t unit, pad2;
 	} info = { .uptime = time_monotonic() / 1000000000, .unit = 1 };
 
-	(void)frame;
 	quire_stats_read(metal_quire, &stats);
 	info.total = stats.frames_total * QUIRE_PAGE_SIZE;
 	info.free = stats.frames_free * QUIRE_PAGE_SIZE;
@@ -448,14 +424,12 @@ static int64_t limit(uint64_t resource, quire_vaddr new, quire_vaddr old)
 	return old && copy_out(old, was, sizeof(was)) ? -QUIRE_EFAULT : 0;
 }
 
-int64_t call_getrlimit(const uint64_t *a, struct trap_frame *frame)
+int64_t call_getrlimit(const uint64_t *a)
 {
-	(void)frame;
 	return limit(a[0], 0, a[1]);
 }
 
-int64_t call_prlimit64(const uint64_t *a, struct trap_frame *frame)
+int64_t call_prlimit64(const uint64_t *a)
 {
-	(void)frame;
 	return a[0] && (int)a[0] != current()->process->pid ? -QUIRE_EPERM : limit(a[1], a[2], a[3]);
 }

@@ -1,11 +1,12 @@
 /*
  * console.c - the serial line, formatted printing, and the report to who started the machine.
  *
- * Two ways out: the console, COM1, is the program's, and what the kernel has to say to a reader; the report, port
- * 0xe9, is lines for `quire boot`: the exit status above all (docs/metal.md).
+ * Two ways out: the console, COM1, is the program's, and what the kernel has to say to a reader; the report,
+ * port 0xe9, is lines for `quire boot`: the exit status above all (docs/metal.md).
  *
- * What was typed is taken in at every tick of the first CPU. A line is handed out when it is complete; ^D ends
- * the input, as on a terminal. There is no interrupt: a tick is soon enough for who types.
+ * What was typed is taken in by interrupts, and at every tick of the first CPU, if there was no room before.
+ * A line is handed out when it is complete; ^D ends the input: as on a terminal, or for good when it is
+ * none.
  *
  * Order:   the output lock and the input lock are leaves.
  */
@@ -28,6 +29,13 @@ void console_start(void)
 	out8(COM1 + 1, 0);
 	out8(COM1 + 3, 3); /* 8N1 */
 	out8(COM1 + 2, 7); /* FIFO */
+}
+
+void console_listen(void)
+{
+	apic_route(4, VECTOR_SERIAL);
+	out8(COM1 + 4, 8); /* lets interrupts through */
+	out8(COM1 + 1, 1); /* for every byte that comes */
 }
 
 void console_break_lock(void)
@@ -60,7 +68,7 @@ void console_write(const char *text, size_t bytes)
 		quire_spin_unlock(NULL, &output_lock);
 }
 
-/* ---- formatting ----------------------------------------------------------------------------------------- */
+/* ---- formatting ------------------------------------------------------------------------------------ */
 
 struct text {
 	char *to;
@@ -178,7 +186,7 @@ void report(const char *format, ...)
 		quire_spin_unlock(NULL, &output_lock);
 }
 
-/* ---- input ---------------------------------------------------------------------------------------------- */
+/* ---- input ----------------------------------------------------------------------------------------- */
 
 #define INPUT_BYTES 4096 /* a power of two */
 #define END_OF_INPUT 4	 /* ^D */
@@ -186,7 +194,7 @@ void report(const char *format, ...)
 /* All under input_lock but the event. */
 static char input[INPUT_BYTES];
 static uint32_t input_first, input_line, input_last; /* handed out, complete, typed: up to here */
-static bool input_echoed;
+static bool input_echoed, input_ended;
 static _Atomic uint32_t input_event; /* moves when a line is complete */
 
 void console_typed_by_hand(void)
@@ -234,7 +242,7 @@ void console_poll(void)
 bool console_has_input(void)
 {
 	quire_spin_lock(NULL, &input_lock);
-	bool has = input_line != input_first;
+	bool has = input_line != input_first || input_ended;
 	quire_spin_unlock(NULL, &input_lock);
 	return has;
 }
@@ -244,9 +252,9 @@ size_t console_read(char *to, size_t bytes)
 	for (;;) {
 		uint32_t seen = atomic_load_explicit(&input_event, memory_order_acquire);
 		size_t done = 0;
-		bool end = false;
 
 		quire_spin_lock(NULL, &input_lock);
+		bool end = input_ended;
 		while (done < bytes && input_first != input_line && !end) {
 			char byte = input[input_first % INPUT_BYTES];
 
@@ -255,6 +263,7 @@ size_t console_read(char *to, size_t bytes)
 				break;
 			input_first++;
 			end = byte == END_OF_INPUT;
+			input_ended = end && !input_echoed;
 			if (!end)
 				to[done++] = byte;
 			if (byte == '\n')

@@ -1,9 +1,10 @@
 /*
  * entry.S - into the kernel and back: traps, interrupts, SYSCALL; and from one task's stack to another's.
  *
- * There is one frame for all of them, struct trap_frame, and one way back, IRETQ, whose checks make a bad return
- * address the program's fault. The kernel runs with interrupts off; so GS is the kernel's here, always, but for the
- * instructions before a SWAPGS, where nothing can come but a non-maskable interrupt, which therefore does without.
+ * There is one frame for all of them, struct trap_frame, and one way back, IRETQ, whose checks make a bad
+ * return address the program's fault. The kernel runs with interrupts off; so GS is the kernel's here,
+ * always, but for the instructions before a SWAPGS, where nothing can come but a non-maskable interrupt,
+ * which therefore does without.
  */
 #include "layout.h"
 

@@ -1,8 +1,8 @@
 /*
  * exec.c - a program from its file: a static ELF executable, position-independent or not.
  *
- * Segments are private mappings of the file; what of them the file does not have is anonymous memory, and the rest
- * of the last page is zeroed. The stack grows by itself.
+ * Segments are private mappings of the file; what of them the file does not have is anonymous memory, and
+ * the rest of the last page is zeroed. The stack grows by itself.
  *
  *	0x400000 or 0x555555554000	the program, then its break
  *	up to MMAP_BASE			mmap, downwards
@@ -190,7 +190,7 @@ static int map_all(struct program *program)
 	return map(program, &stack);
 }
 
-/* ---- the stack ------------------------------------------------------------------------------------------ */
+/* ---- the stack ------------------------------------------------------------------------------------- */
 
 static uint64_t segments_at(const struct program *program)
 {
@@ -216,7 +216,7 @@ static uint64_t *point_to(uint64_t *to, const struct strings *strings, uint64_t 
 }
 
 /*
- *	rsp -> argc, argv..., 0, envp..., 0, auxiliary vector, 0, 0 | random, platform, path, argv, envp: the bytes
+ *	rsp -> argc, argv..., 0, envp..., 0, auxiliary vector, 0, 0 | random, platform, path, argv, envp
  */
 static int build_stack(struct program *program, const char *path, const struct strings *arguments,
 		       const struct strings *environment)
@@ -281,7 +281,7 @@ static int build_stack(struct program *program, const char *path, const struct s
 	return err;
 }
 
-/* ---- the change ----------------------------------------------------------------------------------------- */
+/* ---- the change ------------------------------------------------------------------------------------ */
 
 static int find_program(const char *path, struct node **out)
 {

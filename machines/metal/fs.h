@@ -83,7 +83,7 @@ struct open_file {
 	uint64_t number; /* of this opening */
 };
 
-/* ---- tree.c: all but tree_start() and node_put() do not sleep -------------------------------------------- */
+/* ---- tree.c: all but tree_start() and node_put() do not sleep -------------------------------------- */
 
 void tree_start(void); /* unpacks the archive */
 void tree_end(void);   /* drops every page, so that the frames can be counted */
@@ -93,8 +93,8 @@ extern size_t tree_boot_bytes;
 enum { LOOK_FOLLOW = 1, LOOK_PARENT = 2 };
 
 /*
- * Find @path, from @from on if it is relative. With LOOK_PARENT the directory that it is or would be in, and its
- * last component in @name. The node comes with a reference. Returns 0 or -errno.
+ * Find @path, from @from on if it is relative. With LOOK_PARENT the directory that it is or would be in, and
+ * its last component in @name. The node comes with a reference. Returns 0 or -errno.
  */
 int tree_look(struct node *from, const char *path, unsigned how, struct node **out, char *name);
 struct node *node_get(struct node *node);
@@ -108,7 +108,7 @@ size_t tree_path(struct node *node, char *to, size_t room); /* its length; 0: do
 bool tree_entry(struct node *directory, uint64_t index, char *name, struct node *copy);
 struct node *tree_root(void);
 
-/* ---- open.c --------------------------------------------------------------------------------------------- */
+/* ---- open.c ---------------------------------------------------------------------------------------- */
 
 struct open_file *open_node(struct node *node,
 			    uint32_t flags); /* takes over the reference; NULL: no memory */

@@ -1,8 +1,8 @@
 /*
  * futex.c - the calls on which a C library builds its locks, and joins its threads.
  *
- * The word is the program's, and looking at it may fault and sleep, which a bucket's lock does not allow. So the
- * waiter goes into the table first, looks then, and leaves again if the word has changed:
+ * The word is the program's, and looking at it may fault and sleep, which a bucket's lock does not allow. So
+ * the waiter goes into the table first, looks then, and leaves again if the word has changed:
  *
  *	waiter					waker
  *	into the table				the program changes the word
@@ -10,9 +10,11 @@
  *	*word == value? else out again		takes waiters out, wakes them
  *	sleep until taken out
  *
- * Either the waiter sees the change or the waker sees the waiter. One that was taken out while it looked was woken.
+ * Either the waiter sees the change or the waker sees the waiter. One that was taken out while it looked was
+ * woken.
  *
- * A futex is known by address space and address; one in memory that processes share wakes only its own process.
+ * A futex is known by address space and address; one in memory that processes share wakes only its own
+ * process.
  *
  * Order:   a bucket's lock is outside those of the scheduler. Requeueing takes two, the lower one first.
  */

@@ -1,8 +1,9 @@
 /*
  * main.c - the order in which the machine begins, and how it ends.
  *
- * Power-off: the status goes out by the report, for its number may be too large for the debug-exit device, which
- * ends QEMU then. Without one, the keyboard controller resets the machine, and QEMU ends by -no-reboot.
+ * Power-off: the status goes out by the report, for its number may be too large for the debug-exit device,
+ * which ends QEMU then. Without one, the keyboard controller resets the machine, and QEMU ends by
+ * -no-reboot.
  */
 #include "process.h"
 #include "fs.h"
@@ -26,6 +27,7 @@ _Noreturn void metal_main(uint32_t start_info);
 void metal_main(uint32_t start_info)
 {
 	console_start();
+	report("started\n"); /* what is sent before would be lost */
 	memory_start(start_info);
 	struct metal_cpu *boot = metal_cpus[0];
 	cpu_start_traps(boot);
@@ -37,6 +39,7 @@ void metal_main(uint32_t start_info)
 	time_start();
 	apic_start();
 	apic_start_others();
+	console_listen();
 	if (boot_option("terminal"))
 		console_typed_by_hand();
 	tree_start();

@@ -5,13 +5,14 @@
  *	|  core	  |  reserved	  |  core			|  heap	   |	      |		|
  *
  * A page-table entry holds a physical frame number, so the core's frame 0 is physical page 0, and its memory
- * begins there: with pages in it that are not memory (the BIOS, video) or are not free (the kernel, the page on
- * which the other CPUs begin). The core takes a range without holes; what it must not use is taken from it at
- * boot, through its own door: memory_reserve() reads a file whose store looks where each page lies and leaves its
- * content alone, until every reserved frame is a page of that file. The others are punched out again.
+ * begins there: with pages in it that are not memory (the BIOS, video) or are not free (the kernel, the page
+ * on which the other CPUs begin). The core takes a range without holes; what it must not use is taken from
+ * it at boot, through its own door: memory_reserve() reads a file whose store looks where each page lies and
+ * leaves its content alone, until every reserved frame is a page of that file. The others are punched out
+ * again.
  *
- * The heap is for small objects, the core's and the kernel's: blocks of a few sizes, each with a list of its free
- * ones; a size's list is filled from the heap's end, and what was one size once stays so.
+ * The heap is for small objects, the core's and the kernel's: blocks of a few sizes, each with a list of its
+ * free ones; a size's list is filled from the heap's end, and what was one size once stays so.
  *
  * Order:   the heap's lock is a leaf; any context.
  * Errors:  allocation returns NULL. Too little memory to begin with is a panic.
@@ -44,7 +45,7 @@ unsigned metal_cpu_count;
 
 extern char kernel_end[];
 
-/* ---- the heap ------------------------------------------------------------------------------------------- */
+/* ---- the heap -------------------------------------------------------------------------------------- */
 
 #define SIZES 22 /* 64, 96, 128, 192, ... */
 #define LARGEST_PIECE (64ul << 10)
@@ -116,7 +117,7 @@ uint64_t kernel_heap_used(void)
 	return heap_used;
 }
 
-/* ---- the start ------------------------------------------------------------------------------------------ */
+/* ---- the start ------------------------------------------------------------------------------------- */
 
 bool boot_option(const char *name)
 {
@@ -208,7 +209,7 @@ void memory_start(uint32_t start_info)
 		kernel_panic("there is too little memory");
 }
 
-/* ---- frames that are not to be used --------------------------------------------------------------------- */
+/* ---- frames that are not to be used ---------------------------------------------------------------- */
 
 #define LOOKED_AT 4096 /* pages of that file */
 
@@ -239,8 +240,8 @@ uint64_t memory_frames_kept(void)
 }
 
 /*
- * The allocator hands out low frames first, so this ends soon; but all it rests on is that every frame comes in
- * the end, if nobody gives any back.
+ * The allocator hands out low frames first, so this ends soon; but all it rests on is that every frame comes
+ * in the end, if nobody gives any back.
  */
 void memory_reserve(void)
 {

@@ -1,12 +1,13 @@
 /*
  * metal.h - the machine's inside: its CPUs, what they run, and how they reach each other.
  *
- * The kernel is not preempted and runs with interrupts off; a program runs with them on. So between two calls
- * that sleep a task stays on its CPU, as the core wants it, and a CPU's own data need no lock. What other CPUs
- * want of this one (IPIs) is served at every turn of every wait, on the way back to the program, and when idle.
+ * The kernel is not preempted and runs with interrupts off; a program runs with them on. So between two
+ * calls that sleep a task stays on its CPU, as the core wants it, and a CPU's own data need no lock. What
+ * other CPUs want of this one (IPIs) is served at every turn of every wait, on the way back to the program,
+ * and when idle.
  *
- * Locks are the core's spin locks, whose every turn of waiting serves IPIs. They are leaves, but for what is said
- * at each; none is held while the core is called.
+ * Locks are the core's spin locks, whose every turn of waiting serves IPIs. They are leaves, but for what is
+ * said at each; none is held while the core is called.
  */
 #ifndef METAL_METAL_H
 #define METAL_METAL_H
@@ -124,7 +125,7 @@ static inline uint64_t physical_of(const void *address)
 	return at >= KERNEL_BASE ? at - KERNEL_BASE : at - DIRECT_BASE;
 }
 
-/* ---- string.c ------------------------------------------------------------------------------------------- */
+/* ---- string.c -------------------------------------------------------------------------------------- */
 
 void *memcpy(void *to, const void *from, size_t bytes);
 void *memmove(void *to, const void *from, size_t bytes);
@@ -134,9 +135,10 @@ size_t strlen(const char *text);
 int strcmp(const char *a, const char *b);
 size_t copy_string(char *to, const char *from, size_t room); /* cut to fit; its length */
 
-/* ---- console.c ------------------------------------------------------------------------------------------ */
+/* ---- console.c ------------------------------------------------------------------------------------- */
 
 void console_start(void);
+void console_listen(void);
 void console_write(const char *text, size_t bytes);
 size_t console_read(char *to, size_t bytes); /* what is there of a line; SLEEPS while there is nothing */
 bool console_has_input(void);
@@ -148,7 +150,7 @@ __attribute__((format(printf, 1, 2))) void kprintf(const char *format, ...);
 __attribute__((format(printf, 1, 2))) void report(const char *format, ...); /* to who started the machine */
 __attribute__((format(printf, 3, 4))) size_t kformat(char *to, size_t room, const char *format, ...);
 
-/* ---- memory.c ------------------------------------------------------------------------------------------- */
+/* ---- memory.c -------------------------------------------------------------------------------------- */
 
 struct boot_info {
 	char options[256];
@@ -168,9 +170,9 @@ void *kernel_alloc(size_t bytes);	/* zeroed, aligned to 64 bytes; NULL */
 void kernel_free(void *object, size_t bytes);
 uint64_t kernel_heap_used(void);
 
-/* ---- trap.c, apic.c, time.c ------------------------------------------------------------------------------ */
+/* ---- trap.c, apic.c, time.c ------------------------------------------------------------------------ */
 
-enum { VECTOR_TICK = 32, VECTOR_IPI, VECTOR_WAKE, VECTOR_SPURIOUS = 63, VECTORS = 64 };
+enum { VECTOR_TICK = 32, VECTOR_IPI, VECTOR_WAKE, VECTOR_SERIAL, VECTOR_SPURIOUS = 63, VECTORS = 64 };
 
 void cpu_start_traps(struct metal_cpu *cpu); /* GDT, IDT, TSS, SYSCALL; from then on this_cpu() works */
 void trap_stop_all(const char *why);	     /* every CPU tells what it was doing, and halts */
@@ -178,6 +180,7 @@ void trap_stop_all(const char *why);	     /* every CPU tells what it was doing, 
 void apic_find(void);  /* fills metal_cpus */
 void apic_start(void); /* this CPU's */
 void apic_start_others(void);
+void apic_route(unsigned line, unsigned vector); /* a device's interrupts to the boot CPU */
 void apic_send(const struct metal_cpu *target, unsigned vector);
 void apic_send_nmi_to_others(void);
 void apic_end(void);
@@ -192,7 +195,7 @@ uint64_t time_real(void);      /* ns since 1970 */
 uint64_t time_of_tsc(uint64_t cycles);
 uint32_t time_timer_count(void); /* the local APIC's timer's, for a tick */
 
-/* ---- port.c, rcu.c -------------------------------------------------------------------------------------- */
+/* ---- port.c, rcu.c --------------------------------------------------------------------------------- */
 
 void ipi_serve(struct metal_cpu *me);
 void waits_wake(_Atomic uint32_t *word, unsigned most);
@@ -204,7 +207,7 @@ void rcu_idle_end(struct metal_cpu *me);
 bool rcu_work(struct metal_cpu *me); /* run what is due; false when nothing was */
 void rcu_wait_all(void);	     /* SLEEPS until nothing is handed in any more */
 
-/* ---- main.c --------------------------------------------------------------------------------------------- */
+/* ---- main.c ---------------------------------------------------------------------------------------- */
 
 _Noreturn void power_off(int status);
 _Noreturn void kernel_panic(const char *why);

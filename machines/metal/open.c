@@ -1,11 +1,11 @@
 /*
  * open.c - open files, descriptors, pipes; and moving bytes between them and a program.
  *
- * Every byte goes through a buffer of the kernel's and the core's copies, which check the program's address and
- * fault its pages in. The buffer is not on the stack, which is small.
+ * Every byte goes through a buffer of the kernel's and the core's copies, which check the program's address
+ * and fault its pages in. The buffer is not on the stack, which is small.
  *
- * Order:   a file's offset mutex sleeps, and is outside everything; the spin locks of pipes and descriptors are
- *          leaves.
+ * Order:   a file's offset mutex sleeps, and is outside everything; the spin locks of pipes and descriptors
+ *          are leaves.
  */
 #include "fs.h"
 #include "x86.h"
@@ -15,7 +15,7 @@
 
 static _Atomic uint64_t next_opening = 1;
 
-/* ---- open files ----------------------------------------------------------------------------------------- */
+/* ---- open files ------------------------------------------------------------------------------------ */
 
 static struct open_file *create(uint32_t flags)
 {
@@ -91,7 +91,7 @@ void open_put(struct open_file *file)
 	kernel_free(file, sizeof(*file));
 }
 
-/* ---- pipes ---------------------------------------------------------------------------------------------- */
+/* ---- pipes ----------------------------------------------------------------------------------------- */
 
 int pipe_create(struct open_file **reader, struct open_file **writer)
 {
@@ -190,7 +190,7 @@ static int64_t pipe_write(struct open_file *file, const char *from, size_t bytes
 	return (int64_t)done;
 }
 
-/* ---- reading and writing -------------------------------------------------------------------------------- */
+/* ---- reading and writing --------------------------------------------------------------------------- */
 
 static void random_bytes(char *to, size_t bytes)
 {
@@ -355,7 +355,7 @@ bool open_ready(struct open_file *file, bool to_write)
 	return ready;
 }
 
-/* ---- descriptors ---------------------------------------------------------------------------------------- */
+/* ---- descriptors ----------------------------------------------------------------------------------- */
 
 static void mark(struct process *process, unsigned fd, bool close_on_exec)
 {

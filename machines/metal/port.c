@@ -1,13 +1,14 @@
 /*
  * port.c - what the core asks of a machine: port.h, but for RCU (rcu.c) and the heap (memory.c).
  *
- * The MMU's side. A root is loaded by a write of CR3, and every such write forgets what the CPU has cached, but
- * for the kernel's own global entries: PCIDs are not used. So there is never anything cached under a tag that is
- * not the loaded one, and a flush of one is done already. INVLPG forgets the page, and all upper-level entries.
+ * The MMU's side. A root is loaded by a write of CR3, and every such write forgets what the CPU has cached,
+ * but for the kernel's own global entries: PCIDs are not used. So there is never anything cached under a tag
+ * that is not the loaded one, and a flush of one is done already. INVLPG forgets the page, and all
+ * upper-level entries.
  *
- * The kernel's half. Before a root is loaded its two upper entries that are the kernel's are written. They are the
- * same in all roots and never change, so that to write them again does no harm; the core looks only at entries
- * that it counts, and counts none of these.
+ * The kernel's half. Before a root is loaded its two upper entries that are the kernel's are written. They
+ * are the same in all roots and never change, so that to write them again does no harm; the core looks only
+ * at entries that it counts, and counts none of these.
  *
  * IPIs. A sender has one request at a time, in its own struct; a target has a bit per sender. So nothing is
  * allocated and nothing can overflow.
@@ -18,8 +19,8 @@
  *	interrupt				handler(target, argument)
  *	pending == 0 ?		(acquire) <--	pending-- (release)
  *
- * A target in the kernel takes no interrupt, and looks at `from` whenever it waits; the interrupt stays pending and
- * finds nothing to do. A CPU that has not started, or has stopped for good, is not asked.
+ * A target in the kernel takes no interrupt, and looks at `from` whenever it waits; the interrupt stays
+ * pending and finds nothing to do. A CPU that has not started, or has stopped for good, is not asked.
  *
  * Order:   takes no lock but waits' buckets; called under any of the core's.
  * Rules:   BASE-2, BASE-3.
@@ -29,7 +30,7 @@
 
 #define SPINS 100
 
-/* ---- memory --------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------------- */
 
 void *quire_port_alloc(struct quire_cpu *cpu, size_t bytes)
 {
@@ -53,11 +54,11 @@ void quire_port_zero(void *to, size_t bytes)
 	memset(to, 0, bytes);
 }
 
-/* ---- waiting -------------------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------------- */
 
 /*
- * The watchdog's part in the kernel. spin_since is cleared whenever the CPU runs a program, or another task: who
- * waits in one stretch for so long waits for something that will not come.
+ * The watchdog's part in the kernel. spin_since is cleared whenever the CPU runs a program, or another task:
+ * who waits in one stretch for so long waits for something that will not come.
  */
 void quire_port_relax(struct quire_cpu *cpu)
 {
@@ -91,7 +92,7 @@ void quire_port_wake_all(struct quire_cpu *cpu, _Atomic uint32_t *word)
 	waits_wake(word, ~0u);
 }
 
-/* ---- other CPUs ----------------------------------------------------------------------------------------- */
+/* ---- other CPUs ------------------------------------------------------------------------------------ */
 
 void ipi_serve(struct metal_cpu *me)
 {
@@ -106,7 +107,7 @@ void ipi_serve(struct metal_cpu *me)
 		struct ipi *ipi = &sender->ipi;
 
 		ipi->handler(me->cpu, ipi->argument);
-		/* Release pairs with the acquire in quire_port_ipi(); after the last the request may be another. */
+		/* Pairs with the acquire in quire_port_ipi(); after the last the request may be another. */
 		if (atomic_fetch_sub_explicit(&ipi->pending, 1, memory_order_seq_cst) == 1 &&
 		    atomic_load_explicit(&ipi->sleeps, memory_order_seq_cst))
 			apic_send(sender, VECTOR_WAKE);
@@ -114,9 +115,10 @@ void ipi_serve(struct metal_cpu *me)
 }
 
 /*
- * A turn of waiting for the targets. Where CPUs are threads of a busy host, a target may not be running at all, and
- * spinning keeps it from that; so a wait that is not short is a halt. Interrupts are on meanwhile, under whatever
- * locks the core holds: what they do takes the machine's own locks only, and none of those is held here.
+ * A turn of waiting for the targets. Where CPUs are threads of a busy host, a target may not be running at
+ * all, and spinning keeps it from that; so a wait that is not short is a halt. Interrupts are on meanwhile,
+ * under whatever locks the core holds: what they do takes the machine's own locks only, and none of those is
+ * held here.
  *
  *	sender					the last target
  *	sleeps = true				pending = 0
@@ -162,7 +164,7 @@ void quire_port_ipi(struct quire_cpu *cpu, const struct quire_cpu_mask *targets,
 		ipi_wait(me, turn);
 }
 
-/* ---- the MMU -------------------------------------------------------------------------------------------- */
+/* ---- the MMU --------------------------------------------------------------------------------------- */
 
 extern uint64_t boot_pml4[];
 
@@ -197,7 +199,7 @@ void quire_port_tlb_flush_asid(struct quire_cpu *cpu, unsigned asid)
 		write_cr3(me->root);
 }
 
-/* ---- failure -------------------------------------------------------------------------------------------- */
+/* ---- failure --------------------------------------------------------------------------------------- */
 
 _Noreturn void quire_port_panic(const char *file, int line, const char *condition)
 {

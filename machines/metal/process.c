@@ -1,12 +1,12 @@
 /*
  * process.c - processes: the first one, fork and threads, the end, and waiting for it.
  *
- * A process ends in two steps. Somebody says so (exit_group, a signal, no memory): `dying`, and every task of it
- * is woken; each then ends on its way back to user mode, and the last one lets go of what they shared. Until its
- * parent has asked for its status, a process is a zombie: a struct in the list.
+ * A process ends in two steps. Somebody says so (exit_group, a signal, no memory): `dying`, and every task
+ * of it is woken; each then ends on its way back to user mode, and the last one lets go of what they shared.
+ * Until its parent has asked for its status, a process is a zombie: a struct in the list.
  *
- * When the first process ends, so do all others, and then the machine: its frames are counted, for that is the
- * proof that the core lost none.
+ * When the first process ends, so do all others, and then the machine: its frames are counted, for that is
+ * the proof that the core lost none.
  *
  * Order:   process_lock is a spin lock, outside the buckets' and the run queues'.
  */
@@ -61,7 +61,7 @@ struct task *task_find(int tid)
 	return NULL;
 }
 
-/* ---- beginning ------------------------------------------------------------------------------------------ */
+/* ---- beginning ------------------------------------------------------------------------------------- */
 
 /* A task of @process, or of a new one that is a copy of @process but for its address space. */
 static struct task *make_task(struct process *process, bool thread)
@@ -194,7 +194,7 @@ int64_t process_clone(const struct clone *clone, const struct trap_frame *frame)
 	return tid;
 }
 
-/* ---- the first ------------------------------------------------------------------------------------------ */
+/* ---- the first ------------------------------------------------------------------------------------- */
 
 /* The boot strings: arguments, an empty one, the environment. */
 static void split(struct strings *arguments, struct strings *environment)
@@ -263,7 +263,7 @@ void process_start_first(void)
 	task_start(task, run_first);
 }
 
-/* ---- ending --------------------------------------------------------------------------------------------- */
+/* ---- ending ---------------------------------------------------------------------------------------- */
 
 /* Under process_lock: let every task of @process end. */
 void process_begin_end(struct process *process, int status)
@@ -482,7 +482,7 @@ void task_exit(void)
 	task_end();
 }
 
-/* ---- waiting -------------------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------------- */
 
 static bool is_meant(const struct process *child, int64_t pid)
 {
@@ -530,7 +530,7 @@ int64_t process_wait(int64_t pid, quire_vaddr status, unsigned options, quire_va
 	}
 }
 
-/* ---- looking -------------------------------------------------------------------------------------------- */
+/* ---- looking --------------------------------------------------------------------------------------- */
 
 static struct process *process_find(int64_t pid)
 {
@@ -603,7 +603,7 @@ void processes_print(void)
 			task->cpu->id, task->calls, (void *)task->waits_for);
 }
 
-/* ---- back to the program -------------------------------------------------------------------------------- */
+/* ---- back to the program --------------------------------------------------------------------------- */
 
 void process_end_by(int signal)
 {

@@ -25,7 +25,7 @@ enum {
 
 extern struct quire_spin process_lock;
 
-/* ---- process.c ------------------------------------------------------------------------------------------ */
+/* ---- process.c ------------------------------------------------------------------------------------- */
 
 void process_start_first(void);
 _Noreturn void process_exit(int status); /* the whole process; status as wait4() tells it */
@@ -40,13 +40,13 @@ void process_begin_end(struct process *process, int status); /* under process_lo
 /* What is to be done before a program goes on: its end, signals, another task's turn. */
 void user_return(struct trap_frame *frame);
 
-/* ---- signal.c ------------------------------------------------------------------------------------------- */
+/* ---- signal.c -------------------------------------------------------------------------------------- */
 
 void signal_fault(struct trap_frame *frame, int signal, int code, quire_vaddr at);
 void signal_deliver(struct trap_frame *frame);
 void signal_send(struct task *task, int signal); /* under process_lock */
 
-/* ---- exec.c --------------------------------------------------------------------------------------------- */
+/* ---- exec.c ---------------------------------------------------------------------------------------- */
 
 struct strings { /* argv or envp, in kernel memory: one after the other, each with its end */
 	char *at;
@@ -55,13 +55,13 @@ struct strings { /* argv or envp, in kernel memory: one after the other, each wi
 };
 
 /*
- * Load @path into a new address space of the current process, and its start into @frame. What there was before
- * goes only when nothing can fail any more. Takes the strings' content, not the strings.
+ * Load @path into a new address space of the current process, and its start into @frame. What there was
+ * before goes only when nothing can fail any more. Takes the strings' content, not the strings.
  */
 int exec_load(const char *path, const struct strings *arguments, const struct strings *environment,
 	      struct trap_frame *frame);
 
-/* ---- syscall.c ------------------------------------------------------------------------------------------ */
+/* ---- syscall.c ------------------------------------------------------------------------------------- */
 
 void syscalls_report(void);
 

@@ -1,14 +1,15 @@
 /*
  * rcu.c - grace periods by quiescent states.
  *
- * A reader does not sleep, and the kernel is not preempted: so a CPU that switches tasks, takes a tick in user
- * mode, or is idle is in no read-side section, and whoever began one there has ended it. Each CPU notes, at such
- * moments, the number of the newest grace period asked for. One that all have seen, but for the idle ones, is over.
+ * A reader does not sleep, and the kernel is not preempted: so a CPU that switches tasks, takes a tick in
+ * user mode, or is idle is in no read-side section, and whoever began one there has ended it. Each CPU
+ * notes, at such moments, the number of the newest grace period asked for. One that all have seen, but for
+ * the idle ones, is over.
  *
  *	fresh --(nothing waits: ask for a grace period, n)--> waiting --(all have seen n)--> done(cpu, head)
  *
- * An idle CPU notes nothing, and is not waited for. The look at it, and its own way out of being idle, are store
- * buffering:
+ * An idle CPU notes nothing, and is not waited for. The look at it, and its own way out of being idle, are
+ * store buffering:
  *
  *	who waits for a grace period		a CPU that was idle
  *	what is to go is unlinked		idle = false
@@ -17,8 +18,8 @@
  *
  * Either we see it not idle, or it sees our unlinking.
  *
- * Order:   sections and rcu_call under any lock. Callbacks run under none: from the scheduler's idle loop, and on
- *          the way back to user mode after a tick.
+ * Order:   sections and rcu_call under any lock. Callbacks run under none: from the scheduler's idle loop, and
+ *          on the way back to user mode after a tick.
  * Errors:  none.
  */
 #include "task.h"
@@ -71,8 +72,8 @@ void quire_port_rcu_call(struct quire_cpu *cpu, struct quire_rcu *head)
 void rcu_quiescent(struct metal_cpu *me)
 {
 	/*
-	 * Release pairs with the acquire in is_over(): sections that ended here end before what follows there.
-	 * Acquire pairs with the asking: sections that begin later see what was unlinked before it.
+	 * Release pairs with the acquire in is_over(): sections that ended here end before what follows
+	 * there. Acquire pairs with the asking: sections that begin later see what was unlinked before it.
 	 */
 	uint64_t now = atomic_load_explicit(&newest, memory_order_acquire);
 

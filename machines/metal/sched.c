@@ -1,18 +1,18 @@
 /*
  * sched.c - tasks: which one a CPU runs, how it stops and goes on.
  *
- * Each CPU has a queue of tasks that are ready. A task that wakes goes into the queue of the CPU that it last ran
- * on, where it may still be on its way to sleep: its stack is in use until the CPU has switched to another. Only
- * that CPU takes such a task (and finds that it need not switch); others, which have nothing to do and look into
- * the queues of their neighbours, leave it alone.
+ * Each CPU has a queue of tasks that are ready. A task that wakes goes into the queue of the CPU that it
+ * last ran on, where it may still be on its way to sleep: its stack is in use until the CPU has switched to
+ * another. Only that CPU takes such a task (and finds that it need not switch); others, which have nothing
+ * to do and look into the queues of their neighbours, leave it alone.
  *
- *	RUNNING --> WAITING --(wake)--> READY, in a queue --> RUNNING		DEAD: freed by whoever runs next
+ *	RUNNING --> WAITING --(wake)--> READY, in a queue --> RUNNING	DEAD: freed by who runs next
  *
- * A task sleeps until a word changes, in a table hashed by the word's address. waits_wake() comes after the word's
- * change and looks under the bucket's lock; the sleeper looks at the word again under the same lock, when it is in
- * the table. So one of the two sees the other. Signals and time wake a task out of the table as well, for no
- * reason as far as the word is concerned; whoever takes it out of the bucket's list under the lock wakes it, and
- * nobody else.
+ * A task sleeps until a word changes, in a table hashed by the word's address. waits_wake() comes after the
+ * word's change and looks under the bucket's lock; the sleeper looks at the word again under the same lock,
+ * when it is in the table. So one of the two sees the other. Signals and time wake a task out of the table
+ * as well, for no reason as far as the word is concerned; whoever takes it out of the bucket's list under
+ * the lock wakes it, and nobody else.
  *
  * Order:   a bucket's lock or the timers', then a run queue's. Two queues' never.
  */
@@ -24,7 +24,7 @@
 void switch_stacks(uint64_t *save, uint64_t load);
 void task_begin(void);
 
-/* ---- queues --------------------------------------------------------------------------------------------- */
+/* ---- queues ---------------------------------------------------------------------------------------- */
 
 static void enqueue(struct metal_cpu *target, struct task *task)
 {
@@ -103,7 +103,7 @@ static void make_ready(struct task *task)
 	sched_kick(target);
 }
 
-/* ---- switching ------------------------------------------------------------------------------------------ */
+/* ---- switching ------------------------------------------------------------------------------------- */
 
 static void task_free(struct task *task)
 {
@@ -197,7 +197,7 @@ void task_note_fs_base(uint64_t base)
 	write_msr(MSR_FS_BASE, base);
 }
 
-/* ---- the idle task -------------------------------------------------------------------------------------- */
+/* ---- the idle task --------------------------------------------------------------------------------- */
 
 void sched_start(struct metal_cpu *me)
 {
@@ -240,7 +240,7 @@ void sched_idle(void)
 	}
 }
 
-/* ---- waiting -------------------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------------- */
 
 #define BUCKETS 64
 
@@ -320,8 +320,8 @@ static bool wait_for(_Atomic uint32_t *word, uint32_t seen, uint64_t deadline, e
 	}
 	quire_spin_unlock(here(), &bucket->lock);
 	/*
-	 * A signal, the end of the process or the deadline may have come before we were in the table. Full fence:
-	 * against kill and tick, which make their mark and then look for us.
+	 * A signal, the end of the process or the deadline may have come before we were in the table. Full
+	 * fence: against kill and tick, which make their mark and then look for us.
 	 */
 	quire_port_fence();
 	if (waits && ((may_end && task_has_signal()) || (deadline && time_monotonic() >= deadline)))
@@ -391,9 +391,9 @@ static void run_timers(void)
 }
 
 /*
- * The watchdog. A run has its limit; and a CPU that takes no ticks is in the kernel, or nowhere, for so long that it
- * will not come back. (One that spins there notices by itself: quire_port_relax().) The time is generous: CPUs that
- * are threads of a busy host may get nothing for seconds.
+ * The watchdog. A run has its limit; and a CPU that takes no ticks is in the kernel, or nowhere, for so long
+ * that it will not come back. (One that spins there notices by itself: quire_port_relax().) The time is
+ * generous: CPUs that are threads of a busy host may get nothing for seconds.
  */
 static void watch(struct metal_cpu *me)
 {
@@ -428,7 +428,7 @@ void sched_tick(void)
 	}
 }
 
-/* ---- tasks ---------------------------------------------------------------------------------------------- */
+/* ---- tasks ----------------------------------------------------------------------------------------- */
 
 struct task *task_create(const char *name)
 {
@@ -484,7 +484,7 @@ void task_end(void)
 	kernel_panic("a dead task runs");
 }
 
-/* ---- mutexes -------------------------------------------------------------------------------------------- */
+/* ---- mutexes --------------------------------------------------------------------------------------- */
 
 void mutex_lock(struct mutex *mutex)
 {

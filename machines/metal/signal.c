@@ -1,8 +1,9 @@
 /*
- * signal.c - signals: the default is the end of the program, or nothing; a handler runs on the program's stack.
+ * signal.c - signals: the default is the end of the program, or nothing; a handler runs on the program's
+ * stack.
  *
- * The frame that a handler finds, and rt_sigreturn() takes back, is Linux's. What comes back is the program's to
- * have changed: only what a program may have in its registers is taken from it.
+ * The frame that a handler finds, and rt_sigreturn() takes back, is Linux's. What comes back is the
+ * program's to have changed: only what a program may have in its registers is taken from it.
  *
  * A fault that nobody handles ends the program with a report: where, what was accessed, and why not.
  *
@@ -63,7 +64,7 @@ void signal_send(struct task *task, int signal)
 	task_wake(task);
 }
 
-/* ---- delivery ------------------------------------------------------------------------------------------- */
+/* ---- delivery -------------------------------------------------------------------------------------- */
 
 static const char *why(int signal, int code)
 {
@@ -220,7 +221,7 @@ void signal_deliver(struct trap_frame *frame)
 		process_end_by(SIGNAL_SEGV);
 }
 
-/* ---- calls ---------------------------------------------------------------------------------------------- */
+/* ---- calls ----------------------------------------------------------------------------------------- */
 
 #define FPU_MXCSR 24
 #define MXCSR_ALLOWED 0xffbfu

@@ -1,8 +1,8 @@
 /*
  * syscall.c - the table of calls, with Linux's numbers, and those that are not done, counted.
  *
- * A call takes its arguments as an array. Calls on memory are in calls_mm.c, on files in calls_file.c, the rest in
- * calls_task.c.
+ * A call takes its arguments as an array. Calls on memory are in calls_mm.c, on files in calls_path.c and
+ * calls_fd.c, the rest in calls_task.c.
  */
 #include "calls.h"
 
@@ -25,7 +25,7 @@ void system_call(struct trap_frame *frame)
 	frame->error = number; /* a restarted call needs it again */
 	current()->calls++;
 	if (number < CALLS && table[number]) {
-		frame->rax = (uint64_t)table[number](arguments, frame);
+		frame->rax = (uint64_t)table[number](arguments);
 	} else {
 		if (number < CALLS)
 			atomic_fetch_add_explicit(&unknown[number], 1, memory_order_relaxed);

@@ -19,7 +19,8 @@ struct signal_action { /* as the kernel's ABI has it */
 };
 
 /*
- * Locks:  P  process_lock	F  files_lock	A  atomic	O  its only task's, or at exec and exit the last one's
+ * Locks:  P  process_lock	F  files_lock	A  atomic
+ *         O  its only task's; at exec and exit the last one's
  */
 struct process {
 	struct process *parent, *next;	  /* P; next: of all processes */
@@ -64,7 +65,7 @@ struct task {
 	_Alignas(64) char fpu[512];
 };
 
-/* ---- sched.c -------------------------------------------------------------------------------------------- */
+/* ---- sched.c --------------------------------------------------------------------------------------- */
 
 void sched_start(struct metal_cpu *me); /* this flow of control becomes the CPU's idle task */
 _Noreturn void sched_idle(void);	/* that task's work, from then on */
@@ -81,8 +82,8 @@ void task_wake(struct task *task);
 void task_note_fs_base(uint64_t base);
 
 /*
- * SLEEPS until *word is not @seen, @deadline (time_monotonic(); 0: none) has passed, the task is to end or has a
- * signal, or for no reason at all. True: it was woken.
+ * SLEEPS until *word is not @seen, @deadline (time_monotonic(); 0: none) has passed, the task is to end or
+ * has a signal, or for no reason at all. True: it was woken.
  */
 bool task_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t deadline);
 void task_wait_patiently(_Atomic uint32_t *word, uint32_t seen,

@@ -1,6 +1,6 @@
 /*
- * time.c - clocks: the time-stamp counter and the local APIC's timer, both measured against the PIT; the date from
- * the CMOS clock.
+ * time.c - clocks: the time-stamp counter and the local APIC's timer, both measured against the PIT; the
+ * date from the CMOS clock.
  */
 #include "metal.h"
 

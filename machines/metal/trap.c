@@ -5,8 +5,8 @@
  * reaches a program's memory only through the core's copies, by way of the direct map, and SMAP is on where
  * there is one, so that it cannot do otherwise.
  *
- * Double faults and NMIs come on a stack of their own. The latter are sent by a CPU that stops the machine, to see
- * what the others are doing, interrupts off or on.
+ * Double faults and NMIs come on a stack of their own. The latter are sent by a CPU that stops the machine,
+ * to see what the others are doing, interrupts off or on.
  */
 #include "process.h"
 #include "task.h"
@@ -95,7 +95,7 @@ void cpu_start_traps(struct metal_cpu *cpu)
 	write_cr4(cr4);
 }
 
-/* ---- the end -------------------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------------- */
 
 static _Atomic uint32_t stopping, told;
 
@@ -211,7 +211,7 @@ static void kernel_fault(struct trap_frame *frame)
 	kernel_panic("a fault in the kernel");
 }
 
-/* ---- faults of programs --------------------------------------------------------------------------------- */
+/* ---- faults of programs ---------------------------------------------------------------------------- */
 
 static void page_fault(struct trap_frame *frame)
 {
@@ -271,6 +271,8 @@ static void interrupt(struct trap_frame *frame)
 		sched_tick();
 	else if (frame->vector == VECTOR_IPI)
 		ipi_serve(me);
+	else if (frame->vector == VECTOR_SERIAL)
+		console_poll();
 }
 
 void trap(struct trap_frame *frame);

@@ -1,8 +1,8 @@
 /*
  * tree.c - the file tree: unpacked from the boot archive (cpio, "newc"), kept in memory from then on.
  *
- * A regular file is a file of the core's with the page cache as its only copy. What the archive has of it is read
- * in page by page when it is touched; a file that shrinks forgets the rest of that.
+ * A regular file is a file of the core's with the page cache as its only copy. What the archive has of it is
+ * read in page by page when it is touched; a file that shrinks forgets the rest of that.
  *
  * Order:   tree_lock is a leaf. The store's calls come under the core's locks and take none.
  * Errors:  an archive that is damaged is a panic: there would be nothing to run.
@@ -16,7 +16,7 @@ static _Atomic uint64_t next_number = 1;
 const char *tree_boot_strings;
 size_t tree_boot_bytes;
 
-/* ---- the store ------------------------------------------------------------------------------------------ */
+/* ---- the store ------------------------------------------------------------------------------------- */
 
 static int store_read(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index, void *page)
 {
@@ -44,7 +44,7 @@ static int store_resize(struct quire_cpu **cpu, struct quire_file *file, void *d
 
 static const struct quire_store store = { .read = store_read, .resize = store_resize };
 
-/* ---- nodes ---------------------------------------------------------------------------------------------- */
+/* ---- nodes ----------------------------------------------------------------------------------------- */
 
 static void node_free(struct node *node)
 {
@@ -114,7 +114,7 @@ void node_put(struct node *node)
 	node_free(node);
 }
 
-/* ---- looking up: under tree_lock ------------------------------------------------------------------------- */
+/* ---- looking up: under tree_lock ------------------------------------------------------------------- */
 
 static struct node *child(struct node *directory, const char *name, size_t length)
 {
@@ -207,7 +207,7 @@ int tree_look(struct node *from, const char *path, unsigned how, struct node **o
 	return err;
 }
 
-/* ---- changing ------------------------------------------------------------------------------------------- */
+/* ---- changing -------------------------------------------------------------------------------------- */
 
 static void attach(struct node *directory, struct node *node)
 {
@@ -330,7 +330,7 @@ int tree_rename(struct node *from, const char *name, struct node *to, const char
 	return err;
 }
 
-/* ---- looking -------------------------------------------------------------------------------------------- */
+/* ---- looking --------------------------------------------------------------------------------------- */
 
 struct node *tree_root(void)
 {
@@ -387,7 +387,7 @@ bool tree_entry(struct node *directory, uint64_t index, char *name, struct node 
 	return node != NULL;
 }
 
-/* ---- the archive ---------------------------------------------------------------------------------------- */
+/* ---- the archive ----------------------------------------------------------------------------------- */
 
 #define HEADER_BYTES 110
 #define BOOT_STRINGS ".quire-boot" /* what to run: `quire boot` packs it */

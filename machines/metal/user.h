@@ -24,13 +24,13 @@ static inline int copy_out(quire_vaddr to, const void *from, size_t bytes)
 /* A string with its end; its length, -ENAMETOOLONG or -EFAULT. */
 int64_t copy_in_string(char *to, quire_vaddr from, size_t room);
 
-/* ---- futex.c -------------------------------------------------------------------------------------------- */
+/* ---- futex.c --------------------------------------------------------------------------------------- */
 
 int64_t futex_call(quire_vaddr at, unsigned operation, uint32_t value, quire_vaddr timeout, quire_vaddr other,
 		   uint32_t value3);
 void futex_wake_at(struct quire_mm *mm, quire_vaddr at, unsigned most);
 
-/* ---- process.c, signal.c: what the table of calls names ------------------------------------------------- */
+/* ---- process.c, signal.c: what the table of calls names -------------------------------------------- */
 
 struct clone {
 	uint64_t flags;

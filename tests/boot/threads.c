@@ -1,6 +1,7 @@
 /*
- * threads.c - a program for the metal machine: 8 threads that map, touch, protect, unmap and move memory, each
- * its own, beside a counter under a mutex, a barrier, and forks. Exits with 0 when every byte was right.
+ * threads.c - a program for the metal machine: 8 threads that map, touch, protect, unmap and move memory,
+ * each its own, beside a counter under a mutex, a barrier, and forks. Exits with 0 when every byte was
+ * right.
  *
  * BASE-1, BASE-3: nobody sees another's memory, and a store through a translation that was taken away faults.
  */
