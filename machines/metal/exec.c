@@ -310,7 +310,7 @@ static void take_over(struct program *program, struct trap_frame *frame)
 	for (unsigned i = 1; i <= SIGNALS; i++)
 		if (process->actions[i].handler > 1)
 			process->actions[i] = (struct signal_action){ 0 };
-	task->name = program->node->name;
+	tree_name(program->node, task->name, sizeof(task->name));
 	task->clear_tid = 0;
 	task_note_fs_base(0);
 	*frame = (struct trap_frame){

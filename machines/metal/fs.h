@@ -103,6 +103,7 @@ int tree_create(struct node *directory, const char *name, uint32_t mode, struct 
 int tree_link_symbolic(struct node *directory, const char *name, const char *to);
 int tree_remove(struct node *directory, const char *name, bool want_directory);
 int tree_rename(struct node *from, const char *name, struct node *to, const char *new_name);
+void tree_name(struct node *node, char *to, size_t room);   /* without its directory; cut to fit */
 size_t tree_path(struct node *node, char *to, size_t room); /* its length; 0: does not fit */
 /* The @index-th entry of a directory. False: there is none. */
 bool tree_entry(struct node *directory, uint64_t index, char *name, struct node *copy);

@@ -30,7 +30,6 @@ void metal_main(uint32_t start_info)
 	report("started\n"); /* what is sent before would be lost */
 	memory_start(start_info);
 	struct metal_cpu *boot = metal_cpus[0];
-	cpu_start_traps(boot);
 	sched_start(boot);
 	rcu_start(boot);
 	atomic_store_explicit(&boot->online, true, memory_order_release);

@@ -205,7 +205,10 @@ void memory_start(uint32_t start_info)
 	struct metal_cpu *boot = kernel_alloc(sizeof(*boot));
 	metal_cpus[0] = boot;
 	metal_cpu_count = 1;
-	if (!boot || quire_create(&config, boot, &metal_quire, &boot->cpu))
+	if (!boot)
+		kernel_panic("there is too little memory");
+	cpu_start_traps(boot);
+	if (quire_create(&config, boot, &metal_quire, &boot->cpu))
 		kernel_panic("there is too little memory");
 }
 

@@ -213,7 +213,15 @@ bool quire_port_is_here(struct quire_cpu *cpu)
 	return cpu->machine == this_cpu();
 }
 
+/* For the watchdog, which tells what everybody has. */
 void quire_port_lock_note(const void *lock, enum quire_lock_note note)
 {
-	(void)lock, (void)note;
+	struct task *task = metal_cpu_count && this_cpu() ? current() : NULL;
+
+	for (unsigned i = 0; task && i < HELD_LOCKS; i++) {
+		if (task->held[i] != (note == QUIRE_LOCK_GIVEN ? lock : NULL))
+			continue;
+		task->held[i] = note == QUIRE_LOCK_GIVEN ? NULL : lock;
+		return;
+	}
 }

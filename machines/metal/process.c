@@ -594,13 +594,18 @@ int64_t process_kill(int64_t pid, int64_t tid, unsigned signal)
 /* When the machine stops, whatever the lock says. */
 void processes_print(void)
 {
+	static const char *const states[] = { "ready", "running", "waiting", "dead" };
+
 	kprintf("process_lock %s; heap in use %lu bytes\n", process_lock.word ? "held" : "free",
 		kernel_heap_used());
-	for (struct task *task = tasks; task; task = task->all_next)
+	for (struct task *task = tasks; task; task = task->all_next) {
 		kprintf("  %s %d of %d: %s, CPU %u, %lu calls, waits for %p\n", task->name, task->tid,
-			task->process ? task->process->pid : 0,
-			(const char *[]){ "ready", "running", "waiting", "dead" }[task->state & 3],
-			task->cpu->id, task->calls, (void *)task->waits_for);
+			task->process->pid, states[task->state & 3], task->cpu->id, task->calls,
+			(void *)task->waits_for);
+		for (unsigned i = 0; i < HELD_LOCKS; i++)
+			if (task->held[i])
+				kprintf("    has the lock %p\n", task->held[i]);
+	}
 }
 
 /* ---- back to the program --------------------------------------------------------------------------- */

@@ -24,6 +24,9 @@
 void switch_stacks(uint64_t *save, uint64_t load);
 void task_begin(void);
 
+/* The last word of a stack: whoever needs more writes over it first. */
+#define STACK_MARK 0x6b6361747320666full
+
 /* ---- queues ---------------------------------------------------------------------------------------- */
 
 static void enqueue(struct metal_cpu *target, struct task *task)
@@ -159,6 +162,8 @@ static void switch_to(struct metal_cpu *me, struct task *next)
 	me->spin_since = 0;
 	if (next == previous)
 		return;
+	if (previous->stack && *(uint64_t *)(void *)previous->stack != STACK_MARK)
+		kernel_panic("a kernel stack has overflowed");
 	save_user_state(previous);
 	atomic_store_explicit(&next->on_cpu, 1, memory_order_relaxed);
 	next->cpu = me;
@@ -205,7 +210,7 @@ void sched_start(struct metal_cpu *me)
 
 	if (!idle)
 		kernel_panic("there is no memory for an idle task");
-	idle->name = "idle";
+	copy_string(idle->name, "idle", sizeof(idle->name));
 	idle->cpu = me;
 	atomic_store_explicit(&idle->state, TASK_RUNNING, memory_order_relaxed);
 	atomic_store_explicit(&idle->on_cpu, 1, memory_order_relaxed);
@@ -226,6 +231,7 @@ void sched_idle(void)
 	for (;;) {
 		struct metal_cpu *me = this_cpu();
 
+		me->spin_since = 0;
 		ipi_serve(me);
 		if (rcu_work(me))
 			continue;
@@ -441,7 +447,8 @@ struct task *task_create(const char *name)
 		kernel_free(task, sizeof(*task));
 		return NULL;
 	}
-	task->name = name;
+	copy_string(task->name, name, sizeof(task->name));
+	*(uint64_t *)(void *)task->stack = STACK_MARK;
 	/* An FPU as a program finds it: all exceptions masked. */
 	*(uint16_t *)(void *)&task->fpu[0] = 0x37f;
 	*(uint32_t *)(void *)&task->fpu[24] = 0x1f80;

@@ -6,8 +6,12 @@
 void *memcpy(void *to, const void *from, size_t bytes)
 {
 	void *at = to;
+	size_t words = bytes / 8, rest = bytes % 8;
 
-	__asm__ volatile("rep movsb" : "+D"(at), "+S"(from), "+c"(bytes) : : "memory");
+	__asm__ volatile("rep movsq; mov %3, %2; rep movsb"
+			 : "+D"(at), "+S"(from), "+c"(words)
+			 : "r"(rest)
+			 : "memory");
 	return to;
 }
 
@@ -28,8 +32,12 @@ void *memmove(void *to, const void *from, size_t bytes)
 void *memset(void *to, int byte, size_t bytes)
 {
 	void *at = to;
+	size_t words = bytes / 8, rest = bytes % 8;
 
-	__asm__ volatile("rep stosb" : "+D"(at), "+c"(bytes) : "a"(byte) : "memory");
+	__asm__ volatile("rep stosq; mov %2, %1; rep stosb"
+			 : "+D"(at), "+c"(words)
+			 : "r"(rest), "a"((unsigned char)byte * 0x0101010101010101ull)
+			 : "memory");
 	return to;
 }
 

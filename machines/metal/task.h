@@ -10,6 +10,7 @@ enum task_state { TASK_READY, TASK_RUNNING, TASK_WAITING, TASK_DEAD };
 
 #define OPEN_MAX 256
 #define SIGNALS 64
+#define HELD_LOCKS 8
 
 struct node;
 struct open_file;
@@ -61,7 +62,8 @@ struct task {
 	uint64_t blocked, saved_mask;
 	bool restore_mask; /* sigsuspend(): saved_mask is the one to go back to */
 	uint64_t calls;
-	const char *name;
+	const void *held[HELD_LOCKS]; /* debug builds: locks of the core's that it has */
+	char name[16];
 	_Alignas(64) char fpu[512];
 };
 

@@ -85,7 +85,8 @@ void cpu_start_traps(struct metal_cpu *cpu)
 	write_msr(MSR_KERNEL_GS_BASE, 0);
 	write_msr(MSR_STAR, (uint64_t)KERNEL_CS << 32 | (uint64_t)KERNEL_DS << 48);
 	write_msr(MSR_LSTAR, (uint64_t)syscall_entry);
-	write_msr(MSR_SFMASK, FLAGS_IF | FLAGS_DF | FLAGS_TF | FLAGS_AC);
+	/* NT too, or IRETQ would fault. */
+	write_msr(MSR_SFMASK, FLAGS_IF | FLAGS_DF | FLAGS_TF | FLAGS_NT | FLAGS_AC);
 	if (features.b & 1u << 7)
 		cr4 |= CR4_SMEP;
 	if (features.b & 1u << 20)

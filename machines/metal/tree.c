@@ -337,6 +337,13 @@ struct node *tree_root(void)
 	return root;
 }
 
+void tree_name(struct node *node, char *to, size_t room)
+{
+	quire_spin_lock(NULL, &tree_lock);
+	copy_string(to, node->name, room);
+	quire_spin_unlock(NULL, &tree_lock);
+}
+
 size_t tree_path(struct node *node, char *to, size_t room)
 {
 	size_t at = room;

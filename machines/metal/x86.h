@@ -29,8 +29,9 @@
 #define FLAGS_TF 0x100ul
 #define FLAGS_IF 0x200ul
 #define FLAGS_DF 0x400ul
+#define FLAGS_NT 0x4000ul
 #define FLAGS_AC 0x40000ul
-#define FLAGS_USER 0xcd5ul /* what a program may set: arithmetic, DF, TF */
+#define FLAGS_USER 0xcd5ul /* what a signal handler may have changed: arithmetic, DF */
 
 /* Error code of a page fault. */
 #define FAULT_ON_PRESENT 0x1u
