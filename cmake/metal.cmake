@@ -49,4 +49,4 @@ set_target_properties(quire-kernel PROPERTIES LINK_DEPENDS ${script})
 target_compile_options(quire-kernel PRIVATE $<$<COMPILE_LANGUAGE:C>:-std=gnu11>)
 target_link_libraries(quire-kernel PRIVATE quire_flags_metal)
 target_link_options(quire-kernel PRIVATE -nostdlib -static -no-pie -Wl,-T,${script} -Wl,--build-id=none
-	-Wl,-z,max-page-size=4096 -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments)
+	-Wl,-z,max-page-size=4096 -Wl,-z,noexecstack)

@@ -205,6 +205,7 @@ void rcu_quiescent(struct metal_cpu *me);
 void rcu_idle_begin(struct metal_cpu *me);
 void rcu_idle_end(struct metal_cpu *me);
 bool rcu_work(struct metal_cpu *me); /* run what is due; false when nothing was */
+void rcu_wait(void);		     /* SLEEPS until as many have run as are handed in now */
 void rcu_wait_all(void);	     /* SLEEPS until nothing is handed in any more */
 
 /* ---- main.c ---------------------------------------------------------------------------------------- */

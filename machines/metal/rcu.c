@@ -18,8 +18,8 @@
  *
  * Either we see it not idle, or it sees our unlinking.
  *
- * Order:   sections and rcu_call under any lock. Callbacks run under none: from the scheduler's idle loop, and
- *          on the way back to user mode after a tick.
+ * Order:   sections and rcu_call under any lock. Callbacks run under none: from the scheduler's idle loop,
+ *          and on the way back to user mode after a tick.
  * Errors:  none.
  */
 #include "task.h"
@@ -142,19 +142,28 @@ bool rcu_work(struct metal_cpu *me)
 	return ran != 0;
 }
 
-void rcu_wait_all(void)
+/* Callbacks of different CPUs run in any order: as many have run as there were, perhaps others. */
+void rcu_wait(void)
 {
+	uint64_t target = atomic_load_explicit(&handed_in, memory_order_acquire);
+
 	for (;;) {
 		uint32_t seen = atomic_load_explicit(&done_event, memory_order_acquire);
 
-		if (atomic_load_explicit(&done, memory_order_acquire) ==
-		    atomic_load_explicit(&handed_in, memory_order_acquire))
+		if (atomic_load_explicit(&done, memory_order_acquire) >= target)
 			return;
 		task_wait_patiently(&done_event, seen, time_monotonic() + 1000000000ull / TICKS_PER_SECOND);
 	}
 }
 
-/* All that there are, so also all before. */
+/* Until there is none any more, so also none of those before. */
+void rcu_wait_all(void)
+{
+	while (atomic_load_explicit(&done, memory_order_acquire) !=
+	       atomic_load_explicit(&handed_in, memory_order_acquire))
+		rcu_wait();
+}
+
 void quire_port_rcu_barrier(struct quire_cpu **cpu)
 {
 	rcu_wait_all();

@@ -241,8 +241,12 @@ void sched_idle(void)
 			wait_for_interrupt();
 		rcu_idle_end(me);
 		struct task *next = pick(me);
-		if (next)
+		if (next) {
+			/* Who woke us may have had more to do than for one. */
+			if (is_work())
+				sched_kick(me);
 			switch_to(me, next);
+		}
 	}
 }
 

@@ -228,6 +228,11 @@ static void page_fault(struct trap_frame *frame)
 		kernel_panic("a page table has a reserved bit set");
 	}
 	int err = quire_fault(&cpu, current()->process->mm, at, access, &fault);
+	if (err == -QUIRE_ENOMEM) { /* what is free already, but for a grace period, counts too */
+		rcu_wait();
+		cpu = here();
+		err = quire_fault(&cpu, current()->process->mm, at, access, &fault);
+	}
 	if (err == -QUIRE_EFAULT)
 		signal_fault(frame, fault.signal, fault.code, at);
 	else if (err)
