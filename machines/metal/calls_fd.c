@@ -22,25 +22,10 @@ static int64_t transfer(uint64_t fd, quire_vaddr address, size_t bytes, const ui
 	return result;
 }
 
-int64_t call_read(const uint64_t *a)
-{
-	return transfer(a[0], a[1], a[2], NULL, IN);
-}
-
-int64_t call_write(const uint64_t *a)
-{
-	return transfer(a[0], a[1], a[2], NULL, OUT);
-}
-
-int64_t call_pread64(const uint64_t *a)
-{
-	return (int64_t)a[3] < 0 ? -QUIRE_EINVAL : transfer(a[0], a[1], a[2], &a[3], IN);
-}
-
-int64_t call_pwrite64(const uint64_t *a)
-{
-	return (int64_t)a[3] < 0 ? -QUIRE_EINVAL : transfer(a[0], a[1], a[2], &a[3], OUT);
-}
+CALL_IS(read, transfer(a[0], a[1], a[2], NULL, IN))
+CALL_IS(write, transfer(a[0], a[1], a[2], NULL, OUT))
+CALL_IS(pread64, (int64_t)a[3] < 0 ? -QUIRE_EINVAL : transfer(a[0], a[1], a[2], &a[3], IN))
+CALL_IS(pwrite64, (int64_t)a[3] < 0 ? -QUIRE_EINVAL : transfer(a[0], a[1], a[2], &a[3], OUT))
 
 static int64_t transfer_vector(const uint64_t *a, enum direction direction)
 {
@@ -65,15 +50,8 @@ static int64_t transfer_vector(const uint64_t *a, enum direction direction)
 	return done;
 }
 
-int64_t call_readv(const uint64_t *a)
-{
-	return transfer_vector(a, IN);
-}
-
-int64_t call_writev(const uint64_t *a)
-{
-	return transfer_vector(a, OUT);
-}
+CALL_IS(readv, transfer_vector(a, IN))
+CALL_IS(writev, transfer_vector(a, OUT))
 
 int64_t call_lseek(const uint64_t *a)
 {
@@ -99,10 +77,7 @@ int64_t call_lseek(const uint64_t *a)
 
 /* ---- descriptors ----------------------------------------------------------------------------------- */
 
-int64_t call_close(const uint64_t *a)
-{
-	return fd_close(a[0]);
-}
+CALL_IS(close, fd_close(a[0]))
 
 int64_t call_dup(const uint64_t *a)
 {
@@ -136,10 +111,7 @@ int64_t call_dup2(const uint64_t *a)
 	return (int64_t)a[1];
 }
 
-int64_t call_dup3(const uint64_t *a)
-{
-	return a[0] == a[1] ? -QUIRE_EINVAL : dup_to(a[0], a[1], (a[2] & OPEN_CLOSE_ON_EXEC) != 0);
-}
+CALL_IS(dup3, a[0] == a[1] ? -QUIRE_EINVAL : dup_to(a[0], a[1], (a[2] & OPEN_CLOSE_ON_EXEC) != 0))
 
 static int64_t pipe_make(quire_vaddr to, uint32_t flags)
 {
@@ -163,15 +135,8 @@ static int64_t pipe_make(quire_vaddr to, uint32_t flags)
 	return err;
 }
 
-int64_t call_pipe(const uint64_t *a)
-{
-	return pipe_make(a[0], 0);
-}
-
-int64_t call_pipe2(const uint64_t *a)
-{
-	return pipe_make(a[0], (uint32_t)a[1]);
-}
+CALL_IS(pipe, pipe_make(a[0], 0))
+CALL_IS(pipe2, pipe_make(a[0], (uint32_t)a[1]))
 
 int64_t call_fcntl(const uint64_t *a)
 {

@@ -7,6 +7,14 @@
 	struct quire_cpu *cpu = here(); \
 	struct quire_mm *mm = current()->process->mm
 
+#define CALL_ON_MM(name, expression)           \
+	int64_t call_##name(const uint64_t *a) \
+	{                                      \
+		CPU_AND_MM;                    \
+		(void)a;                       \
+		return expression;             \
+	}
+
 static uint32_t access_of(const struct open_file *file)
 {
 	unsigned access = file->flags & OPEN_ACCESS;
@@ -51,72 +59,17 @@ int64_t call_mmap(const uint64_t *a)
 	return result;
 }
 
-int64_t call_munmap(const uint64_t *a)
-{
-	CPU_AND_MM;
-	return quire_munmap(&cpu, mm, a[0], a[1]);
-}
-
-int64_t call_mprotect(const uint64_t *a)
-{
-	CPU_AND_MM;
-	return quire_mprotect(&cpu, mm, a[0], a[1], (uint32_t)a[2]);
-}
-
-int64_t call_mremap(const uint64_t *a)
-{
-	CPU_AND_MM;
-	return quire_mremap(&cpu, mm, a[0], a[1], a[2], (uint32_t)a[3], a[4]);
-}
-
-int64_t call_madvise(const uint64_t *a)
-{
-	CPU_AND_MM;
-	return quire_madvise(&cpu, mm, a[0], a[1], (int)a[2]);
-}
-
-int64_t call_msync(const uint64_t *a)
-{
-	CPU_AND_MM;
-	return quire_msync(&cpu, mm, a[0], a[1], (uint32_t)a[2]);
-}
-
-int64_t call_mlock(const uint64_t *a)
-{
-	CPU_AND_MM;
-	return quire_mlock(&cpu, mm, a[0], a[1], 0);
-}
-
-int64_t call_mlock2(const uint64_t *a)
-{
-	CPU_AND_MM;
-	return quire_mlock(&cpu, mm, a[0], a[1], (uint32_t)a[2]);
-}
-
-int64_t call_munlock(const uint64_t *a)
-{
-	CPU_AND_MM;
-	return quire_munlock(&cpu, mm, a[0], a[1]);
-}
-
-int64_t call_mlockall(const uint64_t *a)
-{
-	CPU_AND_MM;
-	return quire_mlockall(&cpu, mm, (uint32_t)a[0]);
-}
-
-int64_t call_munlockall(const uint64_t *a)
-{
-	CPU_AND_MM;
-	(void)a;
-	return quire_munlockall(&cpu, mm);
-}
-
-int64_t call_brk(const uint64_t *a)
-{
-	CPU_AND_MM;
-	return (int64_t)quire_brk(&cpu, mm, a[0]);
-}
+CALL_ON_MM(munmap, quire_munmap(&cpu, mm, a[0], a[1]))
+CALL_ON_MM(mprotect, quire_mprotect(&cpu, mm, a[0], a[1], (uint32_t)a[2]))
+CALL_ON_MM(mremap, quire_mremap(&cpu, mm, a[0], a[1], a[2], (uint32_t)a[3], a[4]))
+CALL_ON_MM(madvise, quire_madvise(&cpu, mm, a[0], a[1], (int)a[2]))
+CALL_ON_MM(msync, quire_msync(&cpu, mm, a[0], a[1], (uint32_t)a[2]))
+CALL_ON_MM(mlock, quire_mlock(&cpu, mm, a[0], a[1], 0))
+CALL_ON_MM(mlock2, quire_mlock(&cpu, mm, a[0], a[1], (uint32_t)a[2]))
+CALL_ON_MM(munlock, quire_munlock(&cpu, mm, a[0], a[1]))
+CALL_ON_MM(mlockall, quire_mlockall(&cpu, mm, (uint32_t)a[0]))
+CALL_ON_MM(munlockall, quire_munlockall(&cpu, mm))
+CALL_ON_MM(brk, (int64_t)quire_brk(&cpu, mm, a[0]))
 
 #define MINCORE_PAGES 4096
 

@@ -90,15 +90,8 @@ static int64_t open_at(int fd, quire_vaddr path, uint32_t flags, uint32_t mode)
 	return file ? fd_install(file, 0, (flags & OPEN_CLOSE_ON_EXEC) != 0) : -QUIRE_ENOMEM;
 }
 
-int64_t call_open(const uint64_t *a)
-{
-	return open_at(AT_CWD, a[0], (uint32_t)a[1], (uint32_t)a[2]);
-}
-
-int64_t call_openat(const uint64_t *a)
-{
-	return open_at((int)a[0], a[1], (uint32_t)a[2], (uint32_t)a[3]);
-}
+CALL_IS(open, open_at(AT_CWD, a[0], (uint32_t)a[1], (uint32_t)a[2]))
+CALL_IS(openat, open_at((int)a[0], a[1], (uint32_t)a[2], (uint32_t)a[3]))
 
 struct stat {
 	uint64_t device, number, links;
@@ -144,20 +137,9 @@ static int64_t stat_open(uint64_t fd, quire_vaddr to)
 	return result;
 }
 
-int64_t call_stat(const uint64_t *a)
-{
-	return stat_at(AT_CWD, a[0], a[1], LOOK_FOLLOW);
-}
-
-int64_t call_lstat(const uint64_t *a)
-{
-	return stat_at(AT_CWD, a[0], a[1], 0);
-}
-
-int64_t call_fstat(const uint64_t *a)
-{
-	return stat_open(a[0], a[1]);
-}
+CALL_IS(stat, stat_at(AT_CWD, a[0], a[1], LOOK_FOLLOW))
+CALL_IS(lstat, stat_at(AT_CWD, a[0], a[1], 0))
+CALL_IS(fstat, stat_open(a[0], a[1]))
 
 int64_t call_newfstatat(const uint64_t *a)
 {
@@ -182,20 +164,9 @@ static int64_t access_at(int fd, quire_vaddr path, uint64_t mode)
 	return refused ? -QUIRE_EACCES : 0;
 }
 
-int64_t call_access(const uint64_t *a)
-{
-	return access_at(AT_CWD, a[0], a[1]);
-}
-
-int64_t call_faccessat(const uint64_t *a)
-{
-	return access_at((int)a[0], a[1], a[2]);
-}
-
-int64_t call_faccessat2(const uint64_t *a)
-{
-	return access_at((int)a[0], a[1], a[2]);
-}
+CALL_IS(access, access_at(AT_CWD, a[0], a[1]))
+CALL_IS(faccessat, access_at((int)a[0], a[1], a[2]))
+CALL_IS(faccessat2, access_at((int)a[0], a[1], a[2]))
 
 static int64_t copy_path_out(quire_vaddr to, size_t room, const char *text, size_t bytes)
 {
@@ -225,15 +196,8 @@ static int64_t readlink_at(int fd, quire_vaddr path, quire_vaddr to, size_t room
 	return result;
 }
 
-int64_t call_readlink(const uint64_t *a)
-{
-	return readlink_at(AT_CWD, a[0], a[1], a[2]);
-}
-
-int64_t call_readlinkat(const uint64_t *a)
-{
-	return readlink_at((int)a[0], a[1], a[2], a[3]);
-}
+CALL_IS(readlink, readlink_at(AT_CWD, a[0], a[1], a[2]))
+CALL_IS(readlinkat, readlink_at((int)a[0], a[1], a[2], a[3]))
 
 int64_t call_getcwd(const uint64_t *a)
 {
@@ -285,15 +249,8 @@ static int64_t mkdir_at(int fd, quire_vaddr path, uint64_t mode)
 	return err;
 }
 
-int64_t call_mkdir(const uint64_t *a)
-{
-	return mkdir_at(AT_CWD, a[0], a[1]);
-}
-
-int64_t call_mkdirat(const uint64_t *a)
-{
-	return mkdir_at((int)a[0], a[1], a[2]);
-}
+CALL_IS(mkdir, mkdir_at(AT_CWD, a[0], a[1]))
+CALL_IS(mkdirat, mkdir_at((int)a[0], a[1], a[2]))
 
 static int64_t remove_at(int fd, quire_vaddr path, bool want_directory)
 {
@@ -308,20 +265,9 @@ static int64_t remove_at(int fd, quire_vaddr path, bool want_directory)
 	return err;
 }
 
-int64_t call_unlink(const uint64_t *a)
-{
-	return remove_at(AT_CWD, a[0], false);
-}
-
-int64_t call_rmdir(const uint64_t *a)
-{
-	return remove_at(AT_CWD, a[0], true);
-}
-
-int64_t call_unlinkat(const uint64_t *a)
-{
-	return remove_at((int)a[0], a[1], (a[2] & AT_REMOVEDIR) != 0);
-}
+CALL_IS(unlink, remove_at(AT_CWD, a[0], false))
+CALL_IS(rmdir, remove_at(AT_CWD, a[0], true))
+CALL_IS(unlinkat, remove_at((int)a[0], a[1], (a[2] & AT_REMOVEDIR) != 0))
 
 static int64_t rename_at(int from_fd, quire_vaddr from_path, int to_fd, quire_vaddr to_path)
 {
@@ -340,20 +286,9 @@ static int64_t rename_at(int from_fd, quire_vaddr from_path, int to_fd, quire_va
 	return err;
 }
 
-int64_t call_rename(const uint64_t *a)
-{
-	return rename_at(AT_CWD, a[0], AT_CWD, a[1]);
-}
-
-int64_t call_renameat(const uint64_t *a)
-{
-	return rename_at((int)a[0], a[1], (int)a[2], a[3]);
-}
-
-int64_t call_renameat2(const uint64_t *a)
-{
-	return a[4] ? -QUIRE_EINVAL : rename_at((int)a[0], a[1], (int)a[2], a[3]);
-}
+CALL_IS(rename, rename_at(AT_CWD, a[0], AT_CWD, a[1]))
+CALL_IS(renameat, rename_at((int)a[0], a[1], (int)a[2], a[3]))
+CALL_IS(renameat2, a[4] ? -QUIRE_EINVAL : rename_at((int)a[0], a[1], (int)a[2], a[3]))
 
 int64_t call_symlink(const uint64_t *a)
 {

@@ -46,10 +46,7 @@ int64_t call_exit_group(const uint64_t *a)
 	process_exit((int)(a[0] & 0xff) << 8);
 }
 
-int64_t call_wait4(const uint64_t *a)
-{
-	return process_wait((int)a[0], a[1], (unsigned)a[2], a[3]);
-}
+CALL_IS(wait4, process_wait((int)a[0], a[1], (unsigned)a[2], a[3]))
 
 #define STRINGS_BYTES 65536 /* of arguments, and of the environment */
 
@@ -94,16 +91,8 @@ int64_t process_exec(quire_vaddr path, quire_vaddr arguments, quire_vaddr enviro
 	return err;
 }
 
-int64_t call_execve(const uint64_t *a)
-{
-	return process_exec(a[0], a[1], a[2], task_frame(current()));
-}
-
-int64_t call_getpid(const uint64_t *a)
-{
-	(void)a;
-	return current()->process->pid;
-}
+CALL_IS(execve, process_exec(a[0], a[1], a[2], task_frame(current())))
+CALL_IS(getpid, current()->process->pid)
 
 int64_t call_getppid(const uint64_t *a)
 {
@@ -115,27 +104,10 @@ int64_t call_getppid(const uint64_t *a)
 	return pid;
 }
 
-int64_t call_gettid(const uint64_t *a)
-{
-	(void)a;
-	return current()->tid;
-}
-
-int64_t call_getpgrp(const uint64_t *a)
-{
-	(void)a;
-	return process_group_of(0);
-}
-
-int64_t call_getpgid(const uint64_t *a)
-{
-	return process_group_of((int)a[0]);
-}
-
-int64_t call_setpgid(const uint64_t *a)
-{
-	return process_set_group((int)a[0], (int)a[1]);
-}
+CALL_IS(gettid, current()->tid)
+CALL_IS(getpgrp, process_group_of(0))
+CALL_IS(getpgid, process_group_of((int)a[0]))
+CALL_IS(setpgid, process_set_group((int)a[0], (int)a[1]))
 
 int64_t call_setsid(const uint64_t *a)
 {
@@ -145,29 +117,10 @@ int64_t call_setsid(const uint64_t *a)
 }
 
 /* Everybody is root. */
-int64_t call_getuid(const uint64_t *a)
-{
-	(void)a;
-	return 0;
-}
-
-int64_t call_getgid(const uint64_t *a)
-{
-	(void)a;
-	return 0;
-}
-
-int64_t call_geteuid(const uint64_t *a)
-{
-	(void)a;
-	return 0;
-}
-
-int64_t call_getegid(const uint64_t *a)
-{
-	(void)a;
-	return 0;
-}
+CALL_IS(getuid, 0)
+CALL_IS(getgid, 0)
+CALL_IS(geteuid, 0)
+CALL_IS(getegid, 0)
 
 int64_t call_umask(const uint64_t *a)
 {
@@ -185,11 +138,7 @@ int64_t call_set_tid_address(const uint64_t *a)
 }
 
 /* Locks held at the end of a thread are not given back. */
-int64_t call_set_robust_list(const uint64_t *a)
-{
-	(void)a;
-	return 0;
-}
+CALL_IS(set_robust_list, 0)
 
 int64_t call_arch_prctl(const uint64_t *a)
 {
@@ -206,10 +155,7 @@ int64_t call_arch_prctl(const uint64_t *a)
 	return 0;
 }
 
-int64_t call_futex(const uint64_t *a)
-{
-	return futex_call(a[0], (unsigned)a[1], (uint32_t)a[2], a[3], a[4], (uint32_t)a[5]);
-}
+CALL_IS(futex, futex_call(a[0], (unsigned)a[1], (uint32_t)a[2], a[3], a[4], (uint32_t)a[5]))
 
 int64_t call_sched_yield(const uint64_t *a)
 {
@@ -229,48 +175,15 @@ int64_t call_sched_getaffinity(const uint64_t *a)
 
 /* ---- signals --------------------------------------------------------------------------------------- */
 
-int64_t call_kill(const uint64_t *a)
-{
-	return process_kill((int)a[0], 0, (unsigned)a[1]);
-}
-
-int64_t call_tkill(const uint64_t *a)
-{
-	return (int)a[0] > 0 ? process_kill(-1, (int)a[0], (unsigned)a[1]) : -QUIRE_EINVAL;
-}
-
-int64_t call_tgkill(const uint64_t *a)
-{
-	return (int)a[0] > 0 && (int)a[1] > 0 ? process_kill((int)a[0], (int)a[1], (unsigned)a[2])
-					      : -QUIRE_EINVAL;
-}
-
-int64_t call_rt_sigaction(const uint64_t *a)
-{
-	return a[3] == 8 ? signal_action((unsigned)a[0], a[1], a[2]) : -QUIRE_EINVAL;
-}
-
-int64_t call_rt_sigprocmask(const uint64_t *a)
-{
-	return a[3] == 8 ? signal_mask((unsigned)a[0], a[1], a[2]) : -QUIRE_EINVAL;
-}
-
-int64_t call_rt_sigsuspend(const uint64_t *a)
-{
-	return a[1] == 8 ? signal_suspend(a[0]) : -QUIRE_EINVAL;
-}
-
-int64_t call_rt_sigreturn(const uint64_t *a)
-{
-	(void)a;
-	return signal_return(task_frame(current()));
-}
-
-int64_t call_sigaltstack(const uint64_t *a)
-{
-	(void)a;
-	return 0;
-}
+CALL_IS(kill, process_kill((int)a[0], 0, (unsigned)a[1]))
+CALL_IS(tkill, (int)a[0] > 0 ? process_kill(-1, (int)a[0], (unsigned)a[1]) : -QUIRE_EINVAL)
+CALL_IS(tgkill,
+	(int)a[0] > 0 && (int)a[1] > 0 ? process_kill((int)a[0], (int)a[1], (unsigned)a[2]) : -QUIRE_EINVAL)
+CALL_IS(rt_sigaction, a[3] == 8 ? signal_action((unsigned)a[0], a[1], a[2]) : -QUIRE_EINVAL)
+CALL_IS(rt_sigprocmask, a[3] == 8 ? signal_mask((unsigned)a[0], a[1], a[2]) : -QUIRE_EINVAL)
+CALL_IS(rt_sigsuspend, a[1] == 8 ? signal_suspend(a[0]) : -QUIRE_EINVAL)
+CALL_IS(rt_sigreturn, signal_return(task_frame(current())))
+CALL_IS(sigaltstack, 0)
 
 /* ---- time ------------------------------------------------------------------------------------------ */
 
@@ -344,15 +257,8 @@ static int64_t sleep(uint64_t clock, bool until, quire_vaddr request, quire_vadd
 	return 0;
 }
 
-int64_t call_nanosleep(const uint64_t *a)
-{
-	return sleep(1, false, a[0], a[1]);
-}
-
-int64_t call_clock_nanosleep(const uint64_t *a)
-{
-	return a[0] > 11 ? -QUIRE_EINVAL : sleep(a[0], (a[1] & 1) != 0, a[2], a[3]);
-}
+CALL_IS(nanosleep, sleep(1, false, a[0], a[1]))
+CALL_IS(clock_nanosleep, a[0] > 11 ? -QUIRE_EINVAL : sleep(a[0], (a[1] & 1) != 0, a[2], a[3]))
 
 /* ---- the system ------------------------------------------------------------------------------------ */
 
@@ -424,12 +330,5 @@ static int64_t limit(uint64_t resource, quire_vaddr new, quire_vaddr old)
 	return old && copy_out(old, was, sizeof(was)) ? -QUIRE_EFAULT : 0;
 }
 
-int64_t call_getrlimit(const uint64_t *a)
-{
-	return limit(a[0], 0, a[1]);
-}
-
-int64_t call_prlimit64(const uint64_t *a)
-{
-	return a[0] && (int)a[0] != current()->process->pid ? -QUIRE_EPERM : limit(a[1], a[2], a[3]);
-}
+CALL_IS(getrlimit, limit(a[0], 0, a[1]))
+CALL_IS(prlimit64, a[0] && (int)a[0] != current()->process->pid ? -QUIRE_EPERM : limit(a[1], a[2], a[3]))
