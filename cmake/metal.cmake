@@ -14,6 +14,7 @@ target_compile_options(quire_flags_metal INTERFACE -Wall -Wextra -Wvla -fno-comm
 if(QUIRE_WERROR)
 	target_compile_options(quire_flags_metal INTERFACE -Werror)
 endif()
+target_compile_definitions(quire_flags_metal INTERFACE QUIRE_PORT_OWN_SPIN)
 if(QUIRE_DEBUG)
 	target_compile_definitions(quire_flags_metal INTERFACE QUIRE_DEBUG)
 endif()

@@ -159,11 +159,11 @@ int64_t call_fcntl(const uint64_t *a)
 		result = (process->close_on_exec[a[0] / 64] & bit) != 0;
 		break;
 	case SET_FD:
-		quire_spin_lock(here(), &process->files_lock);
+		spin_lock(&process->files_lock);
 		process->close_on_exec[a[0] / 64] &= ~bit;
 		if (a[2] & 1)
 			process->close_on_exec[a[0] / 64] |= bit;
-		quire_spin_unlock(here(), &process->files_lock);
+		spin_unlock(&process->files_lock);
 		break;
 	case GET_FLAGS:
 		result = file->flags;

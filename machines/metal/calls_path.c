@@ -16,9 +16,9 @@ static int start_of(int fd, struct node **out)
 	struct open_file *file;
 
 	if (fd == AT_CWD) {
-		quire_spin_lock(here(), &current()->process->files_lock);
+		spin_lock(&current()->process->files_lock);
 		*out = node_get(current()->process->cwd);
-		quire_spin_unlock(here(), &current()->process->files_lock);
+		spin_unlock(&current()->process->files_lock);
 		return 0;
 	}
 	file = fd_get((unsigned)fd);
@@ -226,10 +226,10 @@ int64_t call_chdir(const uint64_t *a)
 		node_put(node);
 		return -ERROR_NOTDIR;
 	}
-	quire_spin_lock(here(), &process->files_lock);
+	spin_lock(&process->files_lock);
 	struct node *old = process->cwd;
 	process->cwd = node;
-	quire_spin_unlock(here(), &process->files_lock);
+	spin_unlock(&process->files_lock);
 	node_put(old);
 	return 0;
 }

@@ -97,10 +97,10 @@ CALL_IS(getpid, current()->process->pid)
 int64_t call_getppid(const uint64_t *a)
 {
 	(void)a;
-	quire_spin_lock(here(), &process_lock);
+	spin_lock(&process_lock);
 	struct process *parent = current()->process->parent;
 	int64_t pid = parent ? parent->pid : 0;
-	quire_spin_unlock(here(), &process_lock);
+	spin_unlock(&process_lock);
 	return pid;
 }
 

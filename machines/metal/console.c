@@ -54,7 +54,7 @@ static bool output_begin(void)
 {
 	if (atomic_load_explicit(&broken, memory_order_relaxed))
 		return false;
-	quire_spin_lock(NULL, &output_lock);
+	spin_lock(&output_lock);
 	return true;
 }
 
@@ -65,7 +65,7 @@ void console_write(const char *text, size_t bytes)
 	for (size_t i = 0; i < bytes; i++)
 		put(text[i]);
 	if (locked)
-		quire_spin_unlock(NULL, &output_lock);
+		spin_unlock(&output_lock);
 }
 
 /* ---- formatting ------------------------------------------------------------------------------------ */
@@ -183,7 +183,7 @@ void report(const char *format, ...)
 	for (size_t i = 0; i < length; i++)
 		out8(REPORT_PORT, (uint8_t)text[i]);
 	if (locked)
-		quire_spin_unlock(NULL, &output_lock);
+		spin_unlock(&output_lock);
 }
 
 /* ---- input ----------------------------------------------------------------------------------------- */
@@ -227,12 +227,12 @@ void console_poll(void)
 	bool complete = false;
 
 	/* Left in the device when there is no room here: who sends then waits. */
-	quire_spin_lock(NULL, &input_lock);
+	spin_lock(&input_lock);
 	while (input_last - input_first < INPUT_BYTES && (in8(COM1 + 5) & 1)) {
 		take_in((char)in8(COM1));
 		complete |= input_line != input_first;
 	}
-	quire_spin_unlock(NULL, &input_lock);
+	spin_unlock(&input_lock);
 	if (complete) {
 		atomic_fetch_add_explicit(&input_event, 1, memory_order_release);
 		waits_wake(&input_event, ~0u);
@@ -241,9 +241,9 @@ void console_poll(void)
 
 bool console_has_input(void)
 {
-	quire_spin_lock(NULL, &input_lock);
+	spin_lock(&input_lock);
 	bool has = input_line != input_first || input_ended;
-	quire_spin_unlock(NULL, &input_lock);
+	spin_unlock(&input_lock);
 	return has;
 }
 
@@ -253,7 +253,7 @@ size_t console_read(char *to, size_t bytes)
 		uint32_t seen = atomic_load_explicit(&input_event, memory_order_acquire);
 		size_t done = 0;
 
-		quire_spin_lock(NULL, &input_lock);
+		spin_lock(&input_lock);
 		bool end = input_ended;
 		while (done < bytes && input_first != input_line && !end) {
 			char byte = input[input_first % INPUT_BYTES];
@@ -269,7 +269,7 @@ size_t console_read(char *to, size_t bytes)
 			if (byte == '\n')
 				break;
 		}
-		quire_spin_unlock(NULL, &input_lock);
+		spin_unlock(&input_lock);
 		if (done || end || !bytes || task_is_killed())
 			return done;
 		task_wait(&input_event, seen, 0);

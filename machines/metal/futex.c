@@ -62,7 +62,7 @@ static bool leave(struct waiter *waiter)
 		quire_vaddr at = *(volatile quire_vaddr *)&waiter->at;
 		struct bucket *bucket = bucket_of(waiter->mm, at);
 
-		quire_spin_lock(here(), &bucket->lock);
+		spin_lock(&bucket->lock);
 		bool moved = waiter->at != at, found = false;
 		for (struct waiter **link = &bucket->first; *link && !moved; link = &(*link)->next) {
 			if (*link == waiter) {
@@ -71,7 +71,7 @@ static bool leave(struct waiter *waiter)
 				break;
 			}
 		}
-		quire_spin_unlock(here(), &bucket->lock);
+		spin_unlock(&bucket->lock);
 		if (!moved)
 			return found;
 	}
@@ -91,7 +91,7 @@ static int64_t wake_matching(struct quire_mm *mm, quire_vaddr at, uint32_t most,
 	struct bucket *bucket = bucket_of(mm, at);
 	int64_t count = 0;
 
-	quire_spin_lock(here(), &bucket->lock);
+	spin_lock(&bucket->lock);
 	for (struct waiter **link = &bucket->first; *link && count < most;) {
 		struct waiter *waiter = *link;
 
@@ -103,7 +103,7 @@ static int64_t wake_matching(struct quire_mm *mm, quire_vaddr at, uint32_t most,
 		wake(waiter);
 		count++;
 	}
-	quire_spin_unlock(here(), &bucket->lock);
+	spin_unlock(&bucket->lock);
 	return count;
 }
 
@@ -119,9 +119,9 @@ static int64_t wait(quire_vaddr at, uint32_t value, uint64_t deadline, uint32_t 
 	int64_t result = 0;
 	uint32_t now;
 
-	quire_spin_lock(here(), &bucket->lock);
+	spin_lock(&bucket->lock);
 	add(bucket, &waiter);
-	quire_spin_unlock(here(), &bucket->lock);
+	spin_unlock(&bucket->lock);
 	quire_port_fence();
 	if (copy_in(&now, at, sizeof(now)))
 		result = -QUIRE_EFAULT;
@@ -152,9 +152,9 @@ static int64_t requeue(quire_vaddr at, uint32_t most, quire_vaddr other, uint32_
 	struct bucket *low = from < to ? from : to, *high = from < to ? to : from;
 	int64_t woken = 0, moved = 0;
 
-	quire_spin_lock(here(), &low->lock);
+	spin_lock(&low->lock);
 	if (high != low)
-		quire_spin_lock(here(), &high->lock);
+		spin_lock(&high->lock);
 	for (struct waiter **link = &from->first; *link && (woken < most || moved < move);) {
 		struct waiter *waiter = *link;
 
@@ -173,8 +173,8 @@ static int64_t requeue(quire_vaddr at, uint32_t most, quire_vaddr other, uint32_
 		}
 	}
 	if (high != low)
-		quire_spin_unlock(here(), &high->lock);
-	quire_spin_unlock(here(), &low->lock);
+		spin_unlock(&high->lock);
+	spin_unlock(&low->lock);
 	return woken + moved;
 }
 

@@ -81,7 +81,7 @@ void *kernel_alloc(size_t bytes)
 
 	if (size == SIZES)
 		return NULL;
-	quire_spin_lock(NULL, &heap_lock);
+	spin_lock(&heap_lock);
 	block = heap_free[size];
 	if (block) {
 		heap_free[size] = block->next;
@@ -91,7 +91,7 @@ void *kernel_alloc(size_t bytes)
 	}
 	if (block)
 		heap_used += size_of(size);
-	quire_spin_unlock(NULL, &heap_lock);
+	spin_unlock(&heap_lock);
 	return block ? memset(block, 0, bytes) : NULL;
 }
 
@@ -105,11 +105,11 @@ void kernel_free(void *object, size_t bytes)
 #ifdef QUIRE_DEBUG
 	memset(object, 0xdb, bytes); /* so that who still reads it notices */
 #endif
-	quire_spin_lock(NULL, &heap_lock);
+	spin_lock(&heap_lock);
 	block->next = heap_free[size];
 	heap_free[size] = block;
 	heap_used -= size_of(size);
-	quire_spin_unlock(NULL, &heap_lock);
+	spin_unlock(&heap_lock);
 }
 
 uint64_t kernel_heap_used(void)

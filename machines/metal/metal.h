@@ -6,14 +6,17 @@
  * other CPUs want of this one (IPIs) is served at every turn of every wait, on the way back to the program,
  * and when idle.
  *
- * Locks are the core's spin locks, whose every turn of waiting serves IPIs. They are leaves, but for what is
- * said at each; none is held while the core is called.
+ * The kernel's own locks are spin locks, whose every turn of waiting serves IPIs. They are leaves, but for
+ * what is said at each; none is held while the core is called.
  */
 #ifndef METAL_METAL_H
 #define METAL_METAL_H
 
 #include "layout.h"
 
+#ifndef QUIRE_PORT_OWN_SPIN
+#define QUIRE_PORT_OWN_SPIN /* spin.c */
+#endif
 #include <quire/mm.h>
 #include <quire/port.h>
 #include <quire/quire.h>
@@ -84,7 +87,8 @@ struct metal_cpu {
 	struct rcu_cpu rcu;
 	struct ipi ipi;
 	_Alignas(64) _Atomic uint64_t from; /* CPUs whose ipi is to be run here */
-	_Atomic bool online, halted;
+	_Atomic bool online;
+	struct quire_spin *_Atomic halts_for; /* a lock; see spin.c */
 	_Alignas(16) uint64_t gdt[7];
 	struct tss tss;
 	_Alignas(16) char fatal_stack[4096];
@@ -194,6 +198,12 @@ uint64_t time_monotonic(void); /* ns */
 uint64_t time_real(void);      /* ns since 1970 */
 uint64_t time_of_tsc(uint64_t cycles);
 uint32_t time_timer_count(void); /* the local APIC's timer's, for a tick */
+
+/* ---- spin.c: the kernel's own locks; the core's are in port.h ------------------------------------- */
+
+void spin_lock(struct quire_spin *lock);
+bool spin_trylock(struct quire_spin *lock);
+void spin_unlock(struct quire_spin *lock);
 
 /* ---- port.c, rcu.c --------------------------------------------------------------------------------- */
 

@@ -64,13 +64,13 @@ static void pipe_changed(struct pipe *pipe)
 
 static void pipe_leave(struct pipe *pipe, bool writer)
 {
-	quire_spin_lock(here(), &pipe->lock);
+	spin_lock(&pipe->lock);
 	if (writer)
 		pipe->writers--;
 	else
 		pipe->readers--;
 	bool gone = !pipe->readers && !pipe->writers;
-	quire_spin_unlock(here(), &pipe->lock);
+	spin_unlock(&pipe->lock);
 	if (!gone) {
 		pipe_changed(pipe);
 		return;
@@ -139,10 +139,10 @@ static int64_t pipe_read(struct open_file *file, char *to, size_t bytes)
 	for (;;) {
 		uint32_t seen = atomic_load_explicit(&pipe->event, memory_order_acquire);
 
-		quire_spin_lock(here(), &pipe->lock);
+		spin_lock(&pipe->lock);
 		size_t done = pipe_take(pipe, to, bytes);
 		bool more = pipe->writers != 0;
-		quire_spin_unlock(here(), &pipe->lock);
+		spin_unlock(&pipe->lock);
 		if (done)
 			pipe_changed(pipe);
 		if (done || !more)
@@ -165,15 +165,15 @@ static int64_t pipe_write(struct open_file *file, const char *from, size_t bytes
 		uint32_t seen = atomic_load_explicit(&pipe->event, memory_order_acquire);
 		size_t part = 0;
 
-		quire_spin_lock(here(), &pipe->lock);
+		spin_lock(&pipe->lock);
 		bool broken = !pipe->readers;
 		if (!broken && (bytes > 4096 || PIPE_BYTES - (pipe->last - pipe->first) >= bytes))
 			part = pipe_give(pipe, from + done, bytes - done);
-		quire_spin_unlock(here(), &pipe->lock);
+		spin_unlock(&pipe->lock);
 		if (broken && !done) {
-			quire_spin_lock(here(), &process_lock);
+			spin_lock(&process_lock);
 			signal_send(current(), SIGNAL_PIPE);
-			quire_spin_unlock(here(), &process_lock);
+			spin_unlock(&process_lock);
 			return -ERROR_PIPE;
 		}
 		if (part)
@@ -348,10 +348,10 @@ bool open_ready(struct open_file *file, bool to_write)
 
 	if (!pipe)
 		return to_write || file->node->device != DEVICE_CONSOLE || console_has_input();
-	quire_spin_lock(here(), &pipe->lock);
+	spin_lock(&pipe->lock);
 	bool ready = to_write ? !pipe->readers || pipe->last - pipe->first <= PIPE_BYTES - 4096
 			      : !pipe->writers || pipe->last != pipe->first;
-	quire_spin_unlock(here(), &pipe->lock);
+	spin_unlock(&pipe->lock);
 	return ready;
 }
 
@@ -373,11 +373,11 @@ struct open_file *fd_get(uint64_t fd)
 
 	if (fd >= OPEN_MAX)
 		return NULL;
-	quire_spin_lock(here(), &process->files_lock);
+	spin_lock(&process->files_lock);
 	file = process->open[fd];
 	if (file)
 		open_get(file);
-	quire_spin_unlock(here(), &process->files_lock);
+	spin_unlock(&process->files_lock);
 	return file;
 }
 
@@ -386,14 +386,14 @@ int fd_install(struct open_file *file, unsigned lowest, bool close_on_exec)
 	struct process *process = current()->process;
 	unsigned fd = lowest;
 
-	quire_spin_lock(here(), &process->files_lock);
+	spin_lock(&process->files_lock);
 	while (fd < OPEN_MAX && process->open[fd])
 		fd++;
 	if (fd < OPEN_MAX) {
 		process->open[fd] = file;
 		mark(process, fd, close_on_exec);
 	}
-	quire_spin_unlock(here(), &process->files_lock);
+	spin_unlock(&process->files_lock);
 	if (fd < OPEN_MAX)
 		return (int)fd;
 	open_put(file);
@@ -404,11 +404,11 @@ int fd_install_at(struct open_file *file, unsigned fd, bool close_on_exec)
 {
 	struct process *process = current()->process;
 
-	quire_spin_lock(here(), &process->files_lock);
+	spin_lock(&process->files_lock);
 	struct open_file *old = process->open[fd];
 	process->open[fd] = file;
 	mark(process, fd, close_on_exec);
-	quire_spin_unlock(here(), &process->files_lock);
+	spin_unlock(&process->files_lock);
 	if (old)
 		open_put(old);
 	return (int)fd;
@@ -420,10 +420,10 @@ static int close_of(struct process *process, uint64_t fd)
 
 	if (fd >= OPEN_MAX)
 		return -QUIRE_EBADF;
-	quire_spin_lock(here(), &process->files_lock);
+	spin_lock(&process->files_lock);
 	file = process->open[fd];
 	process->open[fd] = NULL;
-	quire_spin_unlock(here(), &process->files_lock);
+	spin_unlock(&process->files_lock);
 	if (!file)
 		return -QUIRE_EBADF;
 	open_put(file);
@@ -437,12 +437,12 @@ int fd_close(uint64_t fd)
 
 void fd_copy_all(struct process *to, struct process *from)
 {
-	quire_spin_lock(here(), &from->files_lock);
+	spin_lock(&from->files_lock);
 	for (unsigned fd = 0; fd < OPEN_MAX; fd++)
 		if (from->open[fd])
 			to->open[fd] = open_get(from->open[fd]);
 	memcpy(to->close_on_exec, from->close_on_exec, sizeof(to->close_on_exec));
-	quire_spin_unlock(here(), &from->files_lock);
+	spin_unlock(&from->files_lock);
 }
 
 void fd_close_all(struct process *process)

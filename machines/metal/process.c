@@ -32,12 +32,12 @@ static uint64_t frames_at_start;
 
 static void lock(void)
 {
-	quire_spin_lock(here(), &process_lock);
+	spin_lock(&process_lock);
 }
 
 static void unlock(void)
 {
-	quire_spin_unlock(here(), &process_lock);
+	spin_unlock(&process_lock);
 }
 
 bool task_is_killed(void)

@@ -33,12 +33,12 @@ static void enqueue(struct metal_cpu *target, struct task *task)
 {
 	struct run_queue *queue = &target->queue;
 
-	quire_spin_lock(here(), &queue->lock);
+	spin_lock(&queue->lock);
 	task->next = NULL;
 	*queue->last = task;
 	queue->last = &task->next;
 	atomic_fetch_add_explicit(&queue->length, 1, memory_order_relaxed);
-	quire_spin_unlock(here(), &queue->lock);
+	spin_unlock(&queue->lock);
 }
 
 /* The first task in @target's queue that @me may run. */
@@ -49,7 +49,7 @@ static struct task *dequeue(struct metal_cpu *me, struct metal_cpu *target)
 
 	if (!atomic_load_explicit(&queue->length, memory_order_relaxed))
 		return NULL;
-	quire_spin_lock(me->cpu, &queue->lock);
+	spin_lock(&queue->lock);
 	for (link = &queue->first; (task = *link) != NULL; link = &task->next) {
 		/* Acquire pairs with the release in finish_switch(): its stack is as it left it. */
 		if (me != target && atomic_load_explicit(&task->on_cpu, memory_order_acquire))
@@ -60,7 +60,7 @@ static struct task *dequeue(struct metal_cpu *me, struct metal_cpu *target)
 		atomic_fetch_sub_explicit(&queue->length, 1, memory_order_relaxed);
 		break;
 	}
-	quire_spin_unlock(me->cpu, &queue->lock);
+	spin_unlock(&queue->lock);
 	return task;
 }
 
@@ -281,16 +281,16 @@ static bool take_out(struct bucket *bucket, struct task *task)
 
 static void timer_add(struct task *task, uint64_t deadline)
 {
-	quire_spin_lock(here(), &timers_lock);
+	spin_lock(&timers_lock);
 	task->deadline = deadline;
 	task->timer_next = timers;
 	timers = task;
-	quire_spin_unlock(here(), &timers_lock);
+	spin_unlock(&timers_lock);
 }
 
 static void timer_remove(struct task *task)
 {
-	quire_spin_lock(here(), &timers_lock);
+	spin_lock(&timers_lock);
 	for (struct task **link = &timers; *link; link = &(*link)->timer_next) {
 		if (*link == task) {
 			*link = task->timer_next;
@@ -298,7 +298,7 @@ static void timer_remove(struct task *task)
 		}
 	}
 	task->deadline = 0;
-	quire_spin_unlock(here(), &timers_lock);
+	spin_unlock(&timers_lock);
 }
 
 enum patience { INTERRUPTIBLE, PATIENT };
@@ -315,7 +315,7 @@ static bool wait_for(_Atomic uint32_t *word, uint32_t seen, uint64_t deadline, e
 	}
 	if (deadline)
 		timer_add(task, deadline);
-	quire_spin_lock(here(), &bucket->lock);
+	spin_lock(&bucket->lock);
 	atomic_store_explicit(&task->woken, false, memory_order_relaxed);
 	bool waits = atomic_load_explicit(word, memory_order_seq_cst) == seen;
 	if (waits) {
@@ -328,7 +328,7 @@ static bool wait_for(_Atomic uint32_t *word, uint32_t seen, uint64_t deadline, e
 			link = &(*link)->next;
 		*link = task;
 	}
-	quire_spin_unlock(here(), &bucket->lock);
+	spin_unlock(&bucket->lock);
 	/*
 	 * A signal, the end of the process or the deadline may have come before we were in the table. Full
 	 * fence: against kill and tick, which make their mark and then look for us.
@@ -362,17 +362,17 @@ void task_wake(struct task *task)
 	if (!word)
 		return;
 	struct bucket *bucket = bucket_of(word);
-	quire_spin_lock(here(), &bucket->lock);
+	spin_lock(&bucket->lock);
 	if (take_out(bucket, task))
 		make_ready(task);
-	quire_spin_unlock(here(), &bucket->lock);
+	spin_unlock(&bucket->lock);
 }
 
 void waits_wake(_Atomic uint32_t *word, unsigned most)
 {
 	struct bucket *bucket = bucket_of(word);
 
-	quire_spin_lock(here(), &bucket->lock);
+	spin_lock(&bucket->lock);
 	for (struct task **link = &bucket->first; *link && most;) {
 		struct task *task = *link;
 
@@ -385,7 +385,7 @@ void waits_wake(_Atomic uint32_t *word, unsigned most)
 		atomic_store_explicit(&task->woken, true, memory_order_relaxed);
 		make_ready(task);
 	}
-	quire_spin_unlock(here(), &bucket->lock);
+	spin_unlock(&bucket->lock);
 }
 
 /* On the first CPU: those whose time has come. */
@@ -393,11 +393,11 @@ static void run_timers(void)
 {
 	uint64_t now = time_monotonic();
 
-	quire_spin_lock(here(), &timers_lock);
+	spin_lock(&timers_lock);
 	for (struct task *task = timers; task; task = task->timer_next)
 		if (task->deadline <= now)
 			task_wake(task); /* it takes itself out of the list, and cannot go before */
-	quire_spin_unlock(here(), &timers_lock);
+	spin_unlock(&timers_lock);
 }
 
 /*

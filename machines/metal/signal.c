@@ -168,11 +168,11 @@ static struct signal_action take_action(int signal)
 {
 	struct process *process = current()->process;
 
-	quire_spin_lock(here(), &process_lock);
+	spin_lock(&process_lock);
 	struct signal_action action = process->actions[signal];
 	if ((action.flags & ACTION_RESET) && action.handler > HANDLER_IGNORE)
 		process->actions[signal].handler = HANDLER_DEFAULT;
-	quire_spin_unlock(here(), &process_lock);
+	spin_unlock(&process_lock);
 	return action;
 }
 
@@ -254,11 +254,11 @@ int64_t signal_action(unsigned signal, quire_vaddr new, quire_vaddr old)
 		return -QUIRE_EINVAL;
 	if (new &&copy_in(&action, new, sizeof(action)))
 		return -QUIRE_EFAULT;
-	quire_spin_lock(here(), &process_lock);
+	spin_lock(&process_lock);
 	was = process->actions[signal];
 	if (new)
 		process->actions[signal] = action;
-	quire_spin_unlock(here(), &process_lock);
+	spin_unlock(&process_lock);
 	return old && copy_out(old, &was, sizeof(was)) ? -QUIRE_EFAULT : 0;
 }
 

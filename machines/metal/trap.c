@@ -191,12 +191,12 @@ void fatal_trap(struct trap_frame *frame)
 	console_break_lock();
 	if (frame->vector != VECTOR_NMI)
 		write_msr(MSR_GS_BASE, (uint64_t)me); /* it may be the program's */
-	while (!quire_spin_trylock(NULL, &turn))
+	while (!spin_trylock(&turn))
 		pause_cpu();
 	print_cpu(me);
 	print_frame(frame);
 	print_stack(frame->cs == KERNEL_CS ? frame->rsp : 0);
-	quire_spin_unlock(NULL, &turn);
+	spin_unlock(&turn);
 	atomic_fetch_add_explicit(&told, 1, memory_order_release);
 	if (frame->vector != VECTOR_NMI)
 		trap_stop_all(frame->vector == VECTOR_DOUBLE ? "a double fault" : "a machine check");

@@ -94,9 +94,9 @@ static struct node *node_create(const char *name, uint32_t mode, const char *lin
 
 struct node *node_get(struct node *node)
 {
-	quire_spin_lock(NULL, &tree_lock);
+	spin_lock(&tree_lock);
 	node->refs++;
-	quire_spin_unlock(NULL, &tree_lock);
+	spin_unlock(&tree_lock);
 	return node;
 }
 
@@ -104,9 +104,9 @@ void node_put(struct node *node)
 {
 	struct quire_cpu *cpu = here();
 
-	quire_spin_lock(NULL, &tree_lock);
+	spin_lock(&tree_lock);
 	bool last = --node->refs == 0;
-	quire_spin_unlock(NULL, &tree_lock);
+	spin_unlock(&tree_lock);
 	if (!last)
 		return;
 	if (node->file)
@@ -193,13 +193,13 @@ int tree_look(struct node *from, const char *path, unsigned how, struct node **o
 		return -QUIRE_ENOENT;
 	if (how & LOOK_PARENT)
 		*name = '\0';
-	quire_spin_lock(NULL, &tree_lock);
+	spin_lock(&tree_lock);
 	int err = look_path(&look, path);
 	if (!err) {
 		look.at->refs++;
 		*out = look.at;
 	}
-	quire_spin_unlock(NULL, &tree_lock);
+	spin_unlock(&tree_lock);
 	if (!err && (how & LOOK_PARENT) && !*name) { /* the root itself */
 		node_put(*out);
 		return -QUIRE_EEXIST;
@@ -238,7 +238,7 @@ static int insert(struct node *directory, struct node *node, struct node **out)
 
 	if (!node)
 		return -QUIRE_ENOMEM;
-	quire_spin_lock(NULL, &tree_lock);
+	spin_lock(&tree_lock);
 	if (child(directory, node->name, strlen(node->name)))
 		err = -QUIRE_EEXIST;
 	else if (directory != root && !directory->parent)
@@ -249,7 +249,7 @@ static int insert(struct node *directory, struct node *node, struct node **out)
 		node->refs++;
 		*out = node;
 	}
-	quire_spin_unlock(NULL, &tree_lock);
+	spin_unlock(&tree_lock);
 	if (err)
 		node_put(node);
 	return err;
@@ -269,7 +269,7 @@ int tree_remove(struct node *directory, const char *name, bool want_directory)
 {
 	int err = 0;
 
-	quire_spin_lock(NULL, &tree_lock);
+	spin_lock(&tree_lock);
 	struct node *node = child(directory, name, strlen(name));
 	if (!node)
 		err = -QUIRE_ENOENT;
@@ -281,7 +281,7 @@ int tree_remove(struct node *directory, const char *name, bool want_directory)
 		err = -ERROR_NOTEMPTY;
 	else
 		detach(node);
-	quire_spin_unlock(NULL, &tree_lock);
+	spin_unlock(&tree_lock);
 	if (!err)
 		node_put(node);
 	return err;
@@ -303,7 +303,7 @@ int tree_rename(struct node *from, const char *name, struct node *to, const char
 
 	if (!copy)
 		return -QUIRE_ENOMEM;
-	quire_spin_lock(NULL, &tree_lock);
+	spin_lock(&tree_lock);
 	struct node *node = child(from, name, strlen(name));
 	replaced = child(to, new_name, strlen(new_name));
 	if (!node)
@@ -323,7 +323,7 @@ int tree_rename(struct node *from, const char *name, struct node *to, const char
 		copy = old;
 		attach(to, node);
 	}
-	quire_spin_unlock(NULL, &tree_lock);
+	spin_unlock(&tree_lock);
 	kernel_free(copy, strlen(copy) + 1);
 	if (replaced)
 		node_put(replaced);
@@ -339,16 +339,16 @@ struct node *tree_root(void)
 
 void tree_name(struct node *node, char *to, size_t room)
 {
-	quire_spin_lock(NULL, &tree_lock);
+	spin_lock(&tree_lock);
 	copy_string(to, node->name, room);
-	quire_spin_unlock(NULL, &tree_lock);
+	spin_unlock(&tree_lock);
 }
 
 size_t tree_path(struct node *node, char *to, size_t room)
 {
 	size_t at = room;
 
-	quire_spin_lock(NULL, &tree_lock);
+	spin_lock(&tree_lock);
 	for (; node != root && node->parent && at; node = node->parent) {
 		size_t length = strlen(node->name);
 
@@ -360,7 +360,7 @@ size_t tree_path(struct node *node, char *to, size_t room)
 		memcpy(to + at, node->name, length);
 		to[--at] = '/';
 	}
-	quire_spin_unlock(NULL, &tree_lock);
+	spin_unlock(&tree_lock);
 	if (!at)
 		return 0;
 	if (at == room)
@@ -377,7 +377,7 @@ bool tree_entry(struct node *directory, uint64_t index, char *name, struct node 
 {
 	struct node *node;
 
-	quire_spin_lock(NULL, &tree_lock);
+	spin_lock(&tree_lock);
 	if (index < 2) {
 		node = index && directory->parent ? directory->parent : directory;
 		copy_string(name, index ? ".." : ".", 3);
@@ -390,7 +390,7 @@ bool tree_entry(struct node *directory, uint64_t index, char *name, struct node 
 	}
 	if (node)
 		*copy = *node;
-	quire_spin_unlock(NULL, &tree_lock);
+	spin_unlock(&tree_lock);
 	return node != NULL;
 }
 
