@@ -187,21 +187,29 @@ int64_t call_ioctl(const uint64_t *a)
 		TERMINAL_SET_FLUSH = 0x5404,
 		WINDOW_SIZE = 0x5413
 	};
-	static const uint32_t modes[9] = { 0x500, 5, 0xbf, 0x8a3b }; /* struct termios of a cooked terminal */
 	static const uint16_t size[4] = { 24, 80 };
 	struct open_file *file = fd_get(a[0]);
 
 	if (!file)
 		return -QUIRE_EBADF;
+	uint32_t modes[9];
 	bool terminal = file->node && file->node->device == DEVICE_CONSOLE && boot_option("terminal");
 	open_put(file);
 	if (!terminal)
 		return -ERROR_NOTTY;
-	if (a[1] == TERMINAL_GET)
+	if (a[1] == TERMINAL_GET) {
+		console_modes(modes, NULL);
 		return copy_out(a[2], modes, sizeof(modes));
+	}
+	if (a[1] >= TERMINAL_SET && a[1] <= TERMINAL_SET_FLUSH) {
+		if (copy_in(modes, a[2], sizeof(modes)))
+			return -QUIRE_EFAULT;
+		console_modes(NULL, modes);
+		return 0;
+	}
 	if (a[1] == WINDOW_SIZE)
 		return copy_out(a[2], size, sizeof(size));
-	return a[1] >= TERMINAL_SET && a[1] <= TERMINAL_SET_FLUSH ? 0 : -ERROR_NOTTY;
+	return -ERROR_NOTTY;
 }
 
 struct poll {

@@ -189,36 +189,55 @@ void report(const char *format, ...)
 /* ---- input ----------------------------------------------------------------------------------------- */
 
 #define INPUT_BYTES 4096 /* a power of two */
-#define END_OF_INPUT 4	 /* ^D */
+#define MODE_LINES 0x2u	 /* of struct termios's c_lflag: ICANON, ECHO */
+#define MODE_ECHO 0x8u
+#define END_OF_INPUT 4 /* ^D */
 
 /* All under input_lock but the event. */
 static char input[INPUT_BYTES];
 static uint32_t input_first, input_line, input_last; /* handed out, complete, typed: up to here */
-static bool input_echoed, input_ended;
-static _Atomic uint32_t input_event; /* moves when a line is complete */
+static bool by_hand, input_ended;
+static uint32_t modes[9] = { 0x500, 5, 0xbf, 0x8a31 | MODE_LINES }; /* struct termios of a cooked terminal */
+static _Atomic uint32_t input_event;				    /* moves when a line is complete */
 
 void console_typed_by_hand(void)
 {
-	input_echoed = true;
+	by_hand = true;
+	modes[3] |= MODE_ECHO;
 }
 
+void console_modes(void *get, const void *set)
+{
+	spin_lock(&input_lock);
+	if (get)
+		memcpy(get, modes, sizeof(modes));
+	if (set) {
+		memcpy(modes, set, sizeof(modes));
+		input_line = input_last; /* what was typed so far is no line to be edited any more */
+	}
+	spin_unlock(&input_lock);
+}
+
+/* One that is edited by who reads is handed out as it is typed. */
 static void take_in(char byte)
 {
-	if (byte == '\r' && input_echoed)
+	bool lines = modes[3] & MODE_LINES, echo = modes[3] & MODE_ECHO;
+
+	if (byte == '\r' && by_hand)
 		byte = '\n';
-	if (input_echoed && (byte == 0x7f || byte == '\b')) {
+	if (lines && by_hand && (byte == 0x7f || byte == '\b')) {
 		if (input_last != input_line) {
 			input_last--;
-			console_write("\b \b", 3);
+			console_write("\b \b", echo ? 3 : 0);
 		}
 		return;
 	}
 	if (input_last - input_first == INPUT_BYTES)
 		return;
 	input[input_last++ % INPUT_BYTES] = byte;
-	if (input_echoed && byte != END_OF_INPUT)
+	if (echo && !(lines && byte == END_OF_INPUT))
 		console_write(&byte, 1);
-	if (byte == '\n' || byte == END_OF_INPUT || input_last - input_first == INPUT_BYTES)
+	if (!lines || byte == '\n' || byte == END_OF_INPUT || input_last - input_first == INPUT_BYTES)
 		input_line = input_last;
 }
 
@@ -247,7 +266,7 @@ bool console_has_input(void)
 	return has;
 }
 
-size_t console_read(char *to, size_t bytes)
+int64_t console_read(char *to, size_t bytes)
 {
 	for (;;) {
 		uint32_t seen = atomic_load_explicit(&input_event, memory_order_acquire);
@@ -259,19 +278,22 @@ size_t console_read(char *to, size_t bytes)
 			char byte = input[input_first % INPUT_BYTES];
 
 			/* An end after part of a line hands that out, and is an end only at the next look. */
-			if (byte == END_OF_INPUT && done)
+			bool special = byte == END_OF_INPUT && (modes[3] & MODE_LINES);
+			if (special && done)
 				break;
 			input_first++;
-			end = byte == END_OF_INPUT;
-			input_ended = end && !input_echoed;
+			end = special;
+			input_ended = end && !by_hand;
 			if (!end)
 				to[done++] = byte;
 			if (byte == '\n')
 				break;
 		}
 		spin_unlock(&input_lock);
-		if (done || end || !bytes || task_is_killed())
-			return done;
+		if (done || end || !bytes)
+			return (int64_t)done;
+		if (task_has_signal())
+			return -QUIRE_EINTR;
 		task_wait(&input_event, seen, 0);
 	}
 }

@@ -144,11 +144,12 @@ size_t copy_string(char *to, const char *from, size_t room); /* cut to fit; its 
 void console_start(void);
 void console_listen(void);
 void console_write(const char *text, size_t bytes);
-size_t console_read(char *to, size_t bytes); /* what is there of a line; SLEEPS while there is nothing */
+int64_t console_read(char *to, size_t bytes); /* what is there of a line; SLEEPS while there is nothing */
 bool console_has_input(void);
-void console_poll(void);	  /* take in what was typed */
-void console_typed_by_hand(void); /* echo it */
-void console_break_lock(void);	  /* the machine stops, whoever held it */
+void console_poll(void);			/* take in what was typed */
+void console_modes(void *get, const void *set); /* struct termios; NULL: not wanted */
+void console_typed_by_hand(void);		/* echo it */
+void console_break_lock(void);			/* the machine stops, whoever held it */
 
 __attribute__((format(printf, 1, 2))) void kprintf(const char *format, ...);
 __attribute__((format(printf, 1, 2))) void report(const char *format, ...); /* to who started the machine */

@@ -218,7 +218,7 @@ static int64_t read_piece(struct open_file *file, uint64_t at, char *to, size_t 
 		return quire_file_read(&cpu, file->node->file, at, to, bytes);
 	switch (file->node->device) {
 	case DEVICE_CONSOLE:
-		return (int64_t)console_read(to, bytes);
+		return console_read(to, bytes);
 	case DEVICE_NULL:
 		return 0;
 	case DEVICE_ZERO:

@@ -99,7 +99,7 @@ void quire_spin_unlock(struct quire_cpu *cpu, struct quire_spin *lock)
 	struct metal_cpu *me = cpu->machine;
 
 	note(lock, QUIRE_LOCK_GIVEN);
-	/* A full fence: the look at halts_for comes after it. From here on the lock's memory may be another's. */
+	/* A full fence: the look at halts_for comes after it. The lock itself may be gone by then. */
 	if (atomic_exchange_explicit(&lock->word, 0, memory_order_seq_cst) != 2)
 		return;
 	for (unsigned id = 0; id < metal_cpu_count; id++)
