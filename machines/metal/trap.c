@@ -98,7 +98,8 @@ void cpu_start_traps(struct metal_cpu *cpu)
 
 /* ---- the end --------------------------------------------------------------------------------------- */
 
-static _Atomic uint32_t stopping, told;
+static _Atomic uint32_t stopping; /* the number of the CPU that stops the machine, plus 1 */
+static _Atomic uint32_t told;
 
 static void print_frame(const struct trap_frame *f)
 {
@@ -151,14 +152,22 @@ static struct metal_cpu *cpu_by_apic(void)
 	return metal_cpus[0];
 }
 
-/* Whoever comes first stops the machine; the others only tell what they were doing, one after the other. */
+/*
+ * Whoever comes first stops the machine; the others only tell what they were doing, one after the other. If that
+ * goes wrong too, it is enough.
+ */
 void trap_stop_all(const char *why)
 {
+	uint32_t me = metal_cpu_count ? cpu_by_apic()->id + 1 : 1, first = 0;
 	uint64_t rsp;
 
-	if (atomic_exchange_explicit(&stopping, 1, memory_order_seq_cst))
+	if (!atomic_compare_exchange_strong_explicit(&stopping, &first, me, memory_order_seq_cst,
+						     memory_order_seq_cst)) {
+		if (first == me)
+			power_off(-1);
 		for (;;)
 			halt();
+	}
 	console_break_lock();
 	kprintf("\nquire: %s\n", why);
 	report("stopped %s\n", why);
