@@ -94,10 +94,12 @@ else
 fi
 
 # Our own.
-for name in threads pointers; do
+for name in threads pointers shootdown; do
 	if "${CC:-cc}" -O2 -static -pthread -o "$scratch/$name" "$QUIRE_SOURCE/tests/boot/$name.c" 2> "$scratch/err"; then
-		expect 0 --cpus 1 -- "$scratch/$name" 5
-		expect 0 --cpus 4 --stats -- "$scratch/$name" 5
+		rounds=5
+		[ $name = shootdown ] && rounds=90
+		expect 0 --cpus 1 -- "$scratch/$name" $rounds
+		expect 0 --cpus 4 --stats -- "$scratch/$name" $rounds
 	else
 		fail "$name.c: $(cat "$scratch/err")"
 	fi
