@@ -181,6 +181,7 @@ CALL_IS(tgkill,
 	(int)a[0] > 0 && (int)a[1] > 0 ? process_kill((int)a[0], (int)a[1], (unsigned)a[2]) : -QUIRE_EINVAL)
 CALL_IS(rt_sigaction, a[3] == 8 ? signal_action((unsigned)a[0], a[1], a[2]) : -QUIRE_EINVAL)
 CALL_IS(rt_sigprocmask, a[3] == 8 ? signal_mask((unsigned)a[0], a[1], a[2]) : -QUIRE_EINVAL)
+CALL_IS(pause, signal_pause())
 CALL_IS(rt_sigsuspend, a[1] == 8 ? signal_suspend(a[0]) : -QUIRE_EINVAL)
 CALL_IS(rt_sigreturn, signal_return(task_frame(current())))
 CALL_IS(sigaltstack, 0)

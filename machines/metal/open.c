@@ -172,7 +172,7 @@ static int64_t pipe_write(struct open_file *file, const char *from, size_t bytes
 		spin_unlock(&pipe->lock);
 		if (broken && !done) {
 			spin_lock(&process_lock);
-			signal_send(current(), SIGNAL_PIPE);
+			signal_send(current(), SIGNAL_PIPE, SENT_BY_KERNEL);
 			spin_unlock(&process_lock);
 			return -ERROR_PIPE;
 		}

@@ -367,7 +367,7 @@ static void become_zombie(struct process *process)
 	if (parent) {
 		for (struct task *task = tasks; task; task = task->all_next) {
 			if (task->process == parent) {
-				signal_send(task, SIGNAL_CHLD);
+				signal_send(task, SIGNAL_CHLD, SENT_BY_KERNEL);
 				break;
 			}
 		}
@@ -582,7 +582,7 @@ int64_t process_kill(int64_t pid, int64_t tid, unsigned signal)
 		if (signal == SIGNAL_KILL)
 			process_begin_end(process, SIGNAL_KILL);
 		else if (signal && !sent)
-			signal_send(task, (int)signal);
+			signal_send(task, (int)signal, tid ? SENT_BY_TKILL : SENT_BY_KILL);
 		sent = pid > 0 || tid;
 	}
 	if (!found && pid > 0 && !tid && process_find(pid))

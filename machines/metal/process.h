@@ -44,7 +44,8 @@ void user_return(struct trap_frame *frame);
 
 void signal_fault(struct trap_frame *frame, int signal, int code, quire_vaddr at);
 void signal_deliver(struct trap_frame *frame);
-void signal_send(struct task *task, int signal); /* under process_lock */
+enum { SENT_BY_KERNEL = 0x80, SENT_BY_KILL = 0, SENT_BY_TKILL = -6 }; /* si_code */
+void signal_send(struct task *task, int signal, int code);	      /* under process_lock */
 
 /* ---- exec.c ---------------------------------------------------------------------------------------- */
 

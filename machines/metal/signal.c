@@ -7,7 +7,7 @@
  *
  * A fault that nobody handles ends the program with a report: where, what was accessed, and why not.
  *
- * Left out: stopping, queues of signals, other stacks (sigaltstack), si_pid and the like.
+ * Left out: stopping, queues of signals, other stacks (sigaltstack).
  */
 #include "process.h"
 #include "user.h"
@@ -45,7 +45,7 @@ static bool is_ignored_by_default(int signal)
 	       (signal >= 20 && signal <= 22); /* TSTP, TTIN, TTOU: nobody stops here */
 }
 
-void signal_send(struct task *task, int signal)
+void signal_send(struct task *task, int signal, int code)
 {
 	struct process *process = task->process;
 	uint64_t handler = process->actions[signal].handler;
@@ -59,6 +59,8 @@ void signal_send(struct task *task, int signal)
 		process_begin_end(process, signal);
 		return;
 	}
+	task->sent[signal].code = code;
+	task->sent[signal].pid = code == SENT_BY_KERNEL ? 0 : current()->process->pid;
 	/* A full fence: see task_wait(). */
 	atomic_fetch_or_explicit(&task->pending, bit(signal), memory_order_seq_cst);
 	task_wake(task);
@@ -217,7 +219,8 @@ void signal_deliver(struct trap_frame *frame)
 		frame->rip -= SYSCALL_BYTES;
 	}
 	frame->vector = 0; /* it is restarted once */
-	if (!push(frame, &action, signal, 0, 0))
+	/* Where a fault has its address, a signal that was sent has the sender. */
+	if (!push(frame, &action, signal, task->sent[signal].code, (uint32_t)task->sent[signal].pid))
 		process_end_by(SIGNAL_SEGV);
 }
 
@@ -279,18 +282,25 @@ int64_t signal_mask(unsigned how, quire_vaddr new, quire_vaddr old)
 	return old && copy_out(old, &was, sizeof(was)) ? -QUIRE_EFAULT : 0;
 }
 
+int64_t signal_pause(void)
+{
+	static _Atomic uint32_t never;
+
+	while (!task_has_signal())
+		task_wait(&never, 0, 0);
+	return -QUIRE_EINTR;
+}
+
 /* The handler runs under the temporary mask; its frame has the one to go back to. */
 int64_t signal_suspend(quire_vaddr at)
 {
 	struct task *task = current();
-	static _Atomic uint32_t never;
 	uint64_t mask, was = task->blocked;
 
 	if (copy_in(&mask, at, sizeof(mask)))
 		return -QUIRE_EFAULT;
 	task->blocked = mask & ~(bit(SIGNAL_KILL) | bit(SIGNAL_STOP));
-	while (!task_has_signal())
-		task_wait(&never, 0, 0);
+	signal_pause();
 	task->restore_mask = true;
 	task->saved_mask = was;
 	return -QUIRE_EINTR;

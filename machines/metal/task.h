@@ -59,6 +59,9 @@ struct task {
 	_Atomic uint32_t vfork_done; /* the child has let go of our address space */
 	uint64_t clear_tid;	     /* set_tid_address(): zeroed, and its futex woken, at the end */
 	_Atomic uint64_t pending;    /* signals, bit n - 1 */
+	struct {
+		int32_t code, pid;
+	} sent[SIGNALS + 1]; /* how, and by whom: process_lock */
 	uint64_t blocked, saved_mask;
 	bool restore_mask; /* sigsuspend(): saved_mask is the one to go back to */
 	uint64_t calls;

@@ -153,8 +153,8 @@ static struct metal_cpu *cpu_by_apic(void)
 }
 
 /*
- * Whoever comes first stops the machine; the others only tell what they were doing, one after the other. If that
- * goes wrong too, it is enough.
+ * Whoever comes first stops the machine; the others only tell what they were doing, one after the other. If
+ * that goes wrong too, it is enough.
  */
 void trap_stop_all(const char *why)
 {

@@ -47,6 +47,7 @@ int64_t process_set_group(int64_t pid, int64_t group);
 int64_t signal_return(struct trap_frame *frame);
 int64_t signal_action(unsigned signal, quire_vaddr new, quire_vaddr old);
 int64_t signal_mask(unsigned how, quire_vaddr new, quire_vaddr old);
+int64_t signal_pause(void);
 int64_t signal_suspend(quire_vaddr mask);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * shootdown.c - a program for the metal machine: threads on other CPUs store to pages without pause, while the
- * first one takes the pages away from them. Exits with 0 when no store landed where none could.
+ * shootdown.c - a program for the metal machine: threads on other CPUs store to pages without pause, while
+ * the first one takes the pages away from them. Exits with 0 when no store landed where none could.
  *
- * BASE-3: after mprotect() has returned nobody stores through an old translation, in whatever TLB it was; after
- * munmap() and a new mapping at the same address all see the new page.
+ * BASE-3: after mprotect() has returned nobody stores through an old translation, in whatever TLB it was;
+ * after munmap() and a new mapping at the same address all see the new page.
  *
  *	first thread				the others
  *	mprotect(page, read)			page[me] += 1, for ever; a fault waits until it may
