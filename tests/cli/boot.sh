@@ -94,7 +94,7 @@ else
 fi
 
 # Our own.
-for name in threads pointers shootdown; do
+for name in threads pointers shootdown calls; do
 	if "${CC:-cc}" -O2 -static -pthread -o "$scratch/$name" "$QUIRE_SOURCE/tests/boot/$name.c" 2> "$scratch/err"; then
 		rounds=5
 		[ $name = shootdown ] && rounds=90
