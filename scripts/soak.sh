@@ -23,8 +23,16 @@ scripts/build.sh release || exit 1
 part "differential fuzzing" build/quire fuzz --ops 10000000 --seed "${QUIRE_SOAK_SEED:-1}" --findings 20
 part "planted errors" python3 tests/planted/planted.py
 part "litmus files, every safeguard on and off" build/quire check --zoo --strict litmus
+part "litmus files, the weak model" build/quire check --zoo --model weak --seconds 900 litmus
+part "what is too large for more than few preemptions" build/quire check --bound 3 --seconds 3600 \
+	litmus/invalidate-vs-dontneed.litmus litmus/unregister-vs-truncate.litmus
 part "random concurrent programs" build/quire fuzz --check --seconds 600
+part "random concurrent programs, the weak model" build/quire fuzz --check --model weak --seconds 600
 part "mutations of the core's concurrency" python3 tests/mutation/mutation.py
+if command -v mpicc >/dev/null; then
+	part "searches by the processes of an MPI job" sh -c 'cmake --preset release -B build/mpi -DQUIRE_MPI=ON >/dev/null &&
+		cmake --build build/mpi -j "$(nproc)" >/dev/null && ctest --test-dir build/mpi -R cli.mpi --output-on-failure'
+fi
 for trace in traces/*.trace; do
 	for cpus in 1 2 4 16; do
 		part "replay" build/quire replay --cpus $cpus "$trace"

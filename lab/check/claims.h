@@ -20,6 +20,7 @@ enum { CLAIMS = 1 << 20 };
 
 struct claims {
 	_Atomic uint64_t next;
+	_Atomic uint64_t found; /* the lowest part with a violation, plus one; 0: none is known */
 	struct claim {
 		_Atomic uint64_t path; /* 0: not met yet */
 		uint8_t done;

@@ -107,7 +107,7 @@ static void parse_shard(struct check_options *o, const char *text, struct argp_s
 	errno = 0;
 	o->shards = slash ? (unsigned)strtoul(slash + 1, &end, 10) : 0;
 	if (!slash || *end || end == slash + 1 || o->shards < 1 || o->shards > 65536)
-		argp_error(state, "--shard is I/N: %s", text);
+		argp_error(state, "--shard is I/N, N up to 65536: %s", text);
 	o->shard = (unsigned)strtoul(text, &end, 10);
 	if (end != slash || end == text || *text == '-' || o->shard >= o->shards)
 		argp_error(state, "--shard is I/N, from 0/N to N-1/N: %s", text);
@@ -129,6 +129,17 @@ static void parse_without(struct check_options *o, const char *text, struct argp
 	if (o->without_count == CHECK_WITHOUT)
 		argp_error(state, "--without more than %d times", CHECK_WITHOUT);
 	o->without[o->without_count++] = text;
+}
+
+/* What would be ignored, or mean something else than it seems to. */
+static void refuse_together(const struct check_options *o, struct argp_state *state)
+{
+	if (o->shards && (o->random || o->bound >= 0 || o->optimal))
+		argp_error(state, "--shard is of complete searches: not with --random, --bound or --optimal");
+	if (o->optimal && (o->random || o->bound >= 0))
+		argp_error(state, "--optimal is a complete search: not with --random or --bound");
+	if (o->pos && !o->random)
+		argp_error(state, "--pos says how to sample: --random says how often");
 }
 
 static error_t parse_rest(int key, char *argument, struct argp_state *state)
@@ -173,6 +184,7 @@ static error_t parse_rest(int key, char *argument, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!o->list && !o->path_count && !o->resume)
 			argp_error(state, "no file given");
+		refuse_together(o, state);
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -210,6 +222,8 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		break;
 	case OPTION_EXECUTIONS:
 		o->executions = parse_number(argument, state);
+		if (!o->executions)
+			argp_error(state, "--executions of none");
 		break;
 	case 't':
 		parse_seconds(o, argument, state);

@@ -2,8 +2,8 @@
  * merge.c - one result out of those of several shards.
  *
  * Counts add up, states are counted together, hot places too; of witnesses the best is kept: an oracle's
- * before a condition's, then the fewest preemptions, then the fewest steps. Whatever order the shards end
- * in, the outcome is the same.
+ * before a condition's, then the fewest preemptions, then the fewest steps; but where violations have ended
+ * the search, that of the lowest part (share.c). Whatever order the shards end in, the outcome is the same.
  */
 #include "lab/check/check.h"
 
@@ -124,6 +124,33 @@ static bool is_better(const json_t *a, const json_t *than)
 	return strcmp(json_text(a, "schedule"), json_text(than, "schedule")) < 0;
 }
 
+static bool has_violation(const json_t *result)
+{
+	return strcmp(json_text(result, "stopped"), "violation") == 0;
+}
+
+/* Whose witness is the one? */
+static bool is_found_first(const json_t *result, const json_t *than)
+{
+	if (has_violation(result) && has_violation(than) &&
+	    json_number(result, "found_in") != json_number(than, "found_in"))
+		return json_number(result, "found_in") < json_number(than, "found_in");
+	if (has_violation(result) != has_violation(than))
+		return has_violation(result);
+	return is_better(json_object_get(result, "witness"), json_object_get(than, "witness"));
+}
+
+static void merge_ends(json_t *to, json_t *from)
+{
+	if (json_is_true(json_object_get(from, "complete")))
+		return;
+	json_object_set(to, "complete", json_false());
+	if (has_violation(to) && (!has_violation(from) || is_found_first(to, from)))
+		return;
+	json_object_set(to, "stopped", json_object_get(from, "stopped"));
+	json_object_set(to, "found_in", json_object_get(from, "found_in"));
+}
+
 json_t *merge_results(json_t *to, json_t *from)
 {
 	if (!to)
@@ -132,12 +159,9 @@ json_t *merge_results(json_t *to, json_t *from)
 	json_object_set_new(to, "states",
 			    merge_states(json_object_get(to, "states"), json_object_get(from, "states")));
 	merge_hot(json_object_get(to, "hot"), json_object_get(from, "hot"));
-	if (is_better(json_object_get(from, "witness"), json_object_get(to, "witness")))
+	if (is_found_first(from, to))
 		json_object_set(to, "witness", json_object_get(from, "witness"));
-	if (!json_is_true(json_object_get(from, "complete"))) {
-		json_object_set(to, "complete", json_false());
-		json_object_set(to, "stopped", json_object_get(from, "stopped"));
-	}
+	merge_ends(to, from);
 	json_decref(from);
 	return to;
 }

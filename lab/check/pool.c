@@ -1,8 +1,8 @@
 /*
  * pool.c - worker processes: as many at a time as was asked for, over as many checks as there are.
  *
- * A worker writes lines of JSON; all are read by one loop. When one shard of a check has found what is
- * wrong, the others are stopped: their counts are not needed any more.
+ * A worker writes lines of JSON; all are read by one loop. When one of those that share a check has found
+ * what is wrong, the others stop by themselves (worker/share.c): their counts are not needed any more.
  */
 #include "lab/check/check.h"
 
@@ -26,7 +26,7 @@ struct worker {
 	char *line; /* what was read of the next one */
 	size_t bytes, room;
 	uint64_t progress;
-	bool answered, killed;
+	bool answered;
 };
 
 struct pool {
@@ -238,7 +238,9 @@ static void start_shared(struct pool *pool, struct check *check, unsigned fronti
 static void start(struct pool *pool, struct check *check)
 {
 	check->began = now();
-	if (check->litmus == NULL)
+	if (check->litmus && check->options->shards && !is_shareable(check))
+		give_up(check, "1:1: a bounded search is not shared: no --shard");
+	if (check->litmus == NULL || check->mistake)
 		check->state = CHECK_DONE;
 	else if (is_shared(check))
 		start_shared(pool, check, 0);
@@ -264,27 +266,6 @@ static void start_waiting(struct pool *pool)
 
 /* ---- what workers say ---------------------------------------------------------------------------------- */
 
-static void kill_others(struct pool *pool, const struct worker *but)
-{
-	for (unsigned i = 0; i < pool->running; i++) {
-		struct worker *worker = &pool->workers[i];
-
-		if (worker != but && worker->check == but->check && !worker->answered) {
-			worker->killed = true;
-			kill(worker->pid, SIGKILL);
-		}
-	}
-}
-
-static void take_result(struct pool *pool, struct worker *worker, json_t *result)
-{
-	bool found = strcmp(json_text(result, "stopped"), "violation") == 0;
-
-	merge_result(worker->check, json_incref(result));
-	if (found && worker->check->shared)
-		kill_others(pool, worker);
-}
-
 static void take_mistake(struct worker *worker, const json_t *mistake)
 {
 	char text[600];
@@ -294,7 +275,7 @@ static void take_mistake(struct worker *worker, const json_t *mistake)
 	give_up(worker->check, text);
 }
 
-static void take_line(struct pool *pool, struct worker *worker, const char *line, size_t bytes)
+static void take_line(struct worker *worker, const char *line, size_t bytes)
 {
 	json_t *json = json_loadb(line, bytes, 0, NULL);
 	json_t *progress = json_object_get(json, "progress"), *result = json_object_get(json, "result");
@@ -314,16 +295,16 @@ static void take_line(struct pool *pool, struct worker *worker, const char *line
 	if (mistake)
 		take_mistake(worker, mistake);
 	if (result)
-		take_result(pool, worker, result);
+		merge_result(worker->check, json_incref(result));
 	json_decref(json);
 }
 
-static void take_lines(struct pool *pool, struct worker *worker)
+static void take_lines(struct worker *worker)
 {
 	char *start = worker->line, *end = worker->line + worker->bytes, *newline;
 
 	while ((newline = memchr(start, '\n', (size_t)(end - start)))) {
-		take_line(pool, worker, start, (size_t)(newline - start));
+		take_line(worker, start, (size_t)(newline - start));
 		start = newline + 1;
 	}
 	worker->bytes = (size_t)(end - start);
@@ -331,7 +312,7 @@ static void take_lines(struct pool *pool, struct worker *worker)
 }
 
 /* False at its end. */
-static bool read_worker(struct pool *pool, struct worker *worker)
+static bool read_worker(struct worker *worker)
 {
 	ssize_t got;
 
@@ -347,7 +328,7 @@ static bool read_worker(struct pool *pool, struct worker *worker)
 	if (got <= 0)
 		return false;
 	worker->bytes += (size_t)got;
-	take_lines(pool, worker);
+	take_lines(worker);
 	return true;
 }
 
@@ -355,7 +336,7 @@ static void died(const struct worker *worker, int status)
 {
 	char text[100];
 
-	if (worker->answered || worker->killed)
+	if (worker->answered)
 		return;
 	if (WIFSIGNALED(status))
 		snprintf(text, sizeof(text), "1:1: the worker died of signal %d", WTERMSIG(status));
@@ -491,7 +472,7 @@ void pool_run(struct check *checks, unsigned count, void (*done)(struct check *c
 			give_way(&pool);
 		/* From the last on: reaping moves the last into the gap. */
 		for (unsigned i = polled; i-- > 0;)
-			if (polls[i].revents && !read_worker(&pool, &pool.workers[i]))
+			if (polls[i].revents && !read_worker(&pool.workers[i]))
 				reap(&pool, i);
 		show_progress(&pool);
 	}

@@ -62,6 +62,14 @@ void report_command(FILE *to, const struct check *check)
 	print_without(to, check, " --without ");
 }
 
+/*
+ * Where several workers were at it when a violation ended it, how far each had come depends on the machine.
+ */
+static bool is_cut_short(const struct check *check)
+{
+	return check->shared && strcmp(json_text(check->result, "stopped"), "violation") == 0;
+}
+
 /* ---- the full report ----------------------------------------------------------------------------------- */
 
 static void print_states(FILE *to, const struct check *check)
@@ -69,6 +77,8 @@ static void print_states(FILE *to, const struct check *check)
 	json_t *states = json_object_get(check->result, "states"), *state;
 	size_t i;
 
+	if (is_cut_short(check))
+		return;
 	fprintf(to, "States %zu\n", json_array_size(states));
 	json_array_foreach(states, i, state)
 		fprintf(to, "%-10lld%s %s\n", (long long)json_number(state, "count"),
@@ -186,9 +196,10 @@ void report_full(FILE *to, const struct check *check)
 		fprintf(to, "VIOLATION %s\n", json_text(witness, "text"));
 	if (l->condition_text)
 		fprintf(to, "Condition %s\n", l->condition_text);
-	fprintf(to, "Observation %s %s %lld %lld\n", l->name, litmus_result_name(f.observed),
-		(long long)json_number(check->result, "holding"),
-		(long long)json_number(check->result, "failing"));
+	if (!is_cut_short(check))
+		fprintf(to, "Observation %s %s %lld %lld\n", l->name, litmus_result_name(f.observed),
+			(long long)json_number(check->result, "holding"),
+			(long long)json_number(check->result, "failing"));
 	print_result(to, check, &f);
 	print_search(to, check, &f);
 	if (f.verdict == VERDICT_UNSURE || check->options->verbose)

@@ -8,8 +8,9 @@
 
 #include <string.h>
 
-static void tell_search(const json_t *result, char *out, size_t room)
+static void tell_search(const struct check *check, char *out, size_t room)
 {
+	const json_t *result = check->result;
 	const char *search = json_text(result, "search"), *stopped = json_text(result, "stopped");
 	long long executions = (long long)(json_number(result, "executions"));
 	int bound = (int)json_number(result, "bound");
@@ -26,14 +27,18 @@ static void tell_search(const json_t *result, char *out, size_t room)
 	else if (*stopped)
 		snprintf(out, room, "%s ran out after %lld executions",
 			 strcmp(stopped, "time") == 0 ? "time" : "budget", executions);
+	else if (check->options->shards > 1)
+		snprintf(out, room, "share %u of %u, to its end", check->options->shard,
+			 check->options->shards);
 	else
 		snprintf(out, room, "complete");
 }
 
 /* The whole space, within the bound if the file has one. */
-static bool is_complete(const json_t *result)
+static bool is_complete(const struct check *check)
 {
-	return !*json_text(result, "stopped") && json_is_true(json_object_get(result, "complete"));
+	return !*json_text(check->result, "stopped") &&
+	       json_is_true(json_object_get(check->result, "complete")) && check->options->shards <= 1;
 }
 
 struct finding verdict_of(const struct check *check)
@@ -43,13 +48,13 @@ struct finding verdict_of(const struct check *check)
 	enum litmus_result expected = check->litmus->header.result;
 	struct finding f = { .violated = json_number(result, "violations") > 0 };
 
-	tell_search(result, f.search, sizeof(f.search));
+	tell_search(check, f.search, sizeof(f.search));
 	f.observed = !holding ? LITMUS_NEVER : failing ? LITMUS_SOMETIMES : LITMUS_ALWAYS;
 	if (f.violated || (expected == LITMUS_NEVER && holding) || (expected == LITMUS_ALWAYS && failing))
 		f.verdict = VERDICT_FAILS;
 	else if (expected == LITMUS_SOMETIMES && holding && failing)
 		f.verdict = VERDICT_HOLDS;
-	else if (!is_complete(result))
+	else if (!is_complete(check))
 		f.verdict = expected == LITMUS_SOMETIMES &&
 					    strcmp(json_text(result, "search"), "replayed") != 0
 				    ? VERDICT_FAILS

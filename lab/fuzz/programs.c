@@ -242,8 +242,10 @@ static void print_result(FILE *to, const struct programs_options *o, const struc
 	memcpy(options.without, o->without, sizeof(options.without));
 	check.litmus = litmus_parse(text, strlen(text), &mistake);
 	check.ended = json_real_value(json_object_get(finding->result, "seconds"));
-	if (check.litmus)
+	if (check.litmus) {
+		steps_prepare(json_object_get(check.result, "witness"));
 		report_full(to, &check);
+	}
 	litmus_free((struct litmus *)check.litmus);
 }
 

@@ -10,6 +10,8 @@
  * A preemption just before a step that touches only what no other thread ever touches in a conflicting way
  * is the same as one just after it. So it is tried only where the step that it puts off is *hot*. Which
  * locations are hot is learnt on the way; when an execution finds new ones, the whole search is begun again.
+ * And where a thread's plain accesses are in order with others' only because it was interrupted when it was,
+ * all of its steps are.
  */
 #include "search.h"
 
@@ -18,7 +20,7 @@ static void learn(struct engine *engine)
 {
 	for (uint32_t i = 0; i < engine->touches; i++) {
 		struct touch *touch = &engine->touch[i];
-		struct location *location = explore_location(engine, touch);
+		struct location *location = conflicts_location(engine, touch);
 		unsigned thread = engine->event[touch->event].thread;
 
 		if (location->hot)
@@ -39,12 +41,27 @@ static void learn(struct engine *engine)
 	}
 }
 
+/* Something of this step is only in order because of interrupts in between: of these CPUs. */
+void bounded_step_done(struct engine *engine, uint32_t step)
+{
+	thread_set before = engine->entangled;
+
+	for (uint32_t i = 0; i < engine->arounds; i++)
+		for (uint32_t k = engine->around[i] + 1u; k <= step; k++)
+			if (engine->event[k].interrupt == k)
+				engine->entangled |= ONLY(engine->thread[engine->event[k].thread].interrupts);
+	engine->arounds = 0;
+	engine->found_hot |= engine->entangled != before;
+}
+
 static bool is_hot(struct engine *engine, const struct node *node)
 {
+	if (engine->entangled & ONLY(node->chosen))
+		return true;
 	for (uint32_t i = 0; i < node->seen.count; i++) {
 		struct touch touch = engine->pool[node->seen.first + i];
 
-		if (explore_location(engine, &touch)->hot)
+		if (conflicts_location(engine, &touch)->hot)
 			return true;
 	}
 	return false;
@@ -94,7 +111,7 @@ bool bounded_next(struct engine *engine)
 			explore_branch(engine, depth);
 			return true;
 		}
-		explore_truncate(engine, depth);
+		conflicts_truncate(engine, depth);
 		engine->pool_count = node->pool;
 	}
 	if (!engine->found_hot)

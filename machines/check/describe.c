@@ -157,37 +157,82 @@ static const struct field fields[] = {
 	FIELD(device, "device", notifier.active),
 };
 
+static unsigned cpu_with(uintptr_t start, bool is_tlb)
+{
+	const struct machine *machine = machine_now;
+	unsigned i = 0;
+
+	while (i <= machine->cpus &&
+	       (!machine->cpu[i].cpu || start != (uintptr_t)(is_tlb ? (void *)machine->cpu[i].cpu->tlb
+								    : (void *)machine->cpu[i].cpu->frames)))
+		i++;
+	return i;
+}
+
+/* What there is one of, or one a CPU, is known by its place; NULL: it is nothing such. */
+static const char *known_kind(uintptr_t start)
+{
+	const struct machine *machine = machine_now;
+
+	return start == (uintptr_t)machine->quire	 ? "instance"
+	       : cpu_with(start, true) <= machine->cpus	 ? "tlb"
+	       : cpu_with(start, false) <= machine->cpus ? "frame cache"
+							 : NULL;
+}
+
+static bool is_known_kind(const char *kind)
+{
+	return strcmp(kind, "instance") == 0 || strcmp(kind, "tlb") == 0 || strcmp(kind, "frame cache") == 0;
+}
+
+/* The rest by size, where only one kind has it. */
+static const char *kind_of(uintptr_t start, size_t bytes)
+{
+	const char *kind = known_kind(start);
+
+	if (kind)
+		return kind;
+	for (unsigned i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		if (fields[i].object != bytes || is_known_kind(fields[i].kind))
+			continue;
+		if (kind && strcmp(kind, fields[i].kind))
+			return NULL;
+		kind = fields[i].kind;
+	}
+	return kind;
+}
+
 static const char *owner_of(uintptr_t start)
 {
 	const struct machine *machine = machine_now;
 	static char out[NAME_BYTES];
+	unsigned cpu = cpu_with(start, true);
 
-	for (unsigned i = 0; i <= machine->cpus; i++) {
-		const struct quire_cpu *cpu = machine->cpu[i].cpu;
-
-		if (!cpu || (start != (uintptr_t)cpu->tlb && start != (uintptr_t)cpu->frames))
-			continue;
-		snprintf(out, sizeof(out), "P%u", i);
-		return out;
-	}
-	return name_of(start);
+	if (cpu > machine->cpus)
+		cpu = cpu_with(start, false);
+	if (cpu > machine->cpus)
+		return name_of(start);
+	snprintf(out, sizeof(out), "P%u", cpu);
+	return out;
 }
 
 static void describe_object(uintptr_t start, size_t bytes, uintptr_t offset, bool freed, char *out)
 {
-	const char *owner = owner_of(start), *gone = freed ? " (freed)" : "";
+	const char *owner = owner_of(start), *kind = kind_of(start, bytes), *gone = freed ? " (freed)" : "";
 
-	for (unsigned i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+	for (unsigned i = 0; kind && i < sizeof(fields) / sizeof(fields[0]); i++) {
 		const struct field *field = &fields[i];
 
-		if (field->object != bytes || offset - field->offset >= field->bytes)
+		if (strcmp(kind, field->kind) || offset - field->offset >= field->bytes)
 			continue;
-		snprintf(out, BUFFER_BYTES, "%s%s%s %s%s", field->kind, owner ? " " : "", owner ? owner : "",
+		snprintf(out, BUFFER_BYTES, "%s%s%s %s%s", kind, owner ? " " : "", owner ? owner : "",
 			 field->name, gone);
 		return;
 	}
 	if (owner)
 		snprintf(out, BUFFER_BYTES, "%s + %lu%s", owner, (unsigned long)offset, gone);
+	else if (kind)
+		snprintf(out, BUFFER_BYTES, "%s + %lu%s", kind, (unsigned long)offset, gone);
 	else
 		snprintf(out, BUFFER_BYTES, "object of %zu bytes at %#lx, + %lu%s", bytes,
 			 (unsigned long)start, (unsigned long)offset, gone);

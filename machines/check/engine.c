@@ -417,6 +417,7 @@ void engine_interrupt_enter(void)
 	thread->block = (uint16_t)(engine->depth - 1);
 	engine->event[engine->depth - 1].interrupt = thread->block;
 	engine->held |= ONLY(thread->interrupts);
+	engine->counts.interrupted = true;
 }
 
 void engine_interrupt_leave(void)
@@ -537,6 +538,7 @@ void engine_destroy(struct engine *engine)
 	free(engine->location);
 	free(engine->race);
 	free(engine->hot);
+	free(engine->around);
 	free(engine->step);
 	free(engine->schedule);
 	free(engine);

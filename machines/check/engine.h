@@ -66,7 +66,7 @@ enum touch_mode {
 
 enum engine_search {
 	SEARCH_SOURCE,	/* source-DPOR with sleep sets: complete */
-	SEARCH_OPTIMAL, /* with wakeup trees: complete, no run is begun in vain */
+	SEARCH_OPTIMAL, /* with wakeup trees: complete if nobody is interrupted, no run is begun in vain */
 	SEARCH_BOUNDED, /* everything with at most `bound` preemptions */
 	SEARCH_PCT,	/* random: priorities, `bound` changes of them */
 	SEARCH_POS,	/* random: partial order sampling */
@@ -91,6 +91,7 @@ struct engine_config {
 	/* Instead of that: asked once for each. @path is a hash of the steps that lead there. */
 	bool (*claim)(void *data, uint64_t leaf, uint64_t path);
 	void (*finished)(void *data, uint64_t leaf); /* a claimed one is explored; may be NULL */
+	bool (*is_over)(void *data); /* asked now and then: nobody needs the rest; may be NULL */
 	void *claim_data;
 	bool stop_at_violation; /* the first one ends the search */
 	unsigned spacing; /* steps between two states that are kept (engine_program.image); 0: sensible */
@@ -138,7 +139,8 @@ struct engine_counts {
 	uint64_t leaves;		    /* met at the frontier */
 	uint64_t longest;		    /* transitions in one execution */
 	double seconds;
-	bool complete; /* the whole space (within the bound) was explored */
+	bool complete;	  /* the whole space (within the bound) was explored */
+	bool interrupted; /* somebody was, at least once: what SEARCH_OPTIMAL does not know of */
 };
 
 /* One step of the execution that is under way or has just ended, for witnesses. */

@@ -32,186 +32,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- conflicts -------------------------------------------------------------------------------------- */
-
-/*
- * A RACE is an order too: who was first is part of the trace. Where stores are kept it is not: a load before
- * a store, or one behind it that reads an older one, is the same trace; but the load could have read the
- * store.
- */
-enum relation { INDEPENDENT, RACE, OVERTAKEN, ORDER };
-
-/*
- * One of them of a location that keeps its stores. Others take part in it as READ and WRITE, in both orders.
- */
-static enum relation history_relation(unsigned earlier, unsigned later)
-{
-	bool is_old = earlier >= TOUCH_LOOK && later >= TOUCH_LOOK;
-
-	if (earlier == TOUCH_SIGNAL || earlier == TOUCH_AWAIT || later == TOUCH_SIGNAL ||
-	    later == TOUCH_AWAIT)
-		return INDEPENDENT;
-	if (!is_old)
-		return earlier != TOUCH_READ && earlier != TOUCH_LOOK ? RACE
-		       : later != TOUCH_READ && later != TOUCH_LOOK   ? RACE
-								      : INDEPENDENT;
-	if (later == TOUCH_LOOK || earlier == TOUCH_PUT)
-		return INDEPENDENT;
-	return OVERTAKEN; /* LOOK or SWAP, then PUT or SWAP */
-}
-
-/* What @earlier is to @later, of two threads. */
-static enum relation relation(unsigned earlier, unsigned later)
-{
-	if (earlier >= TOUCH_LOOK || later >= TOUCH_LOOK)
-		return history_relation(earlier, later);
-	switch (later) {
-	case TOUCH_READ:
-		return earlier == TOUCH_READ || earlier >= TOUCH_SIGNAL ? INDEPENDENT : RACE;
-	case TOUCH_ADD:
-		return earlier == TOUCH_ADD || earlier >= TOUCH_SIGNAL ? INDEPENDENT : RACE;
-	case TOUCH_WRITE:
-		return earlier >= TOUCH_SIGNAL ? INDEPENDENT : RACE;
-	case TOUCH_ACQUIRE:
-		return earlier == TOUCH_RELEASE || earlier == TOUCH_SHARE_END ? ORDER : RACE;
-	case TOUCH_SHARE:
-		if (earlier == TOUCH_SHARE || earlier == TOUCH_SHARE_END)
-			return INDEPENDENT;
-		return earlier == TOUCH_RELEASE ? ORDER : RACE;
-	case TOUCH_SHARE_END:
-		return earlier <= TOUCH_WRITE ? RACE : INDEPENDENT;
-	case TOUCH_RELEASE:
-		if (earlier == TOUCH_ACQUIRE)
-			return ORDER; /* taken by one, given back by another */
-		return earlier <= TOUCH_WRITE ? RACE : INDEPENDENT;
-	case TOUCH_AWAIT:
-		return earlier == TOUCH_SIGNAL ? ORDER : INDEPENDENT;
-	default:
-		return INDEPENDENT;
-	}
-}
-
-bool modes_conflict(unsigned a, unsigned b)
-{
-	if ((a == TOUCH_STORED && b == TOUCH_INTERRUPTED) || (a == TOUCH_INTERRUPTED && b == TOUCH_STORED))
-		return true;
-	return relation(a, b) != INDEPENDENT || relation(b, a) != INDEPENDENT;
-}
-
-bool footprints_conflict(const struct touch *a, uint32_t a_count, const struct touch *b, uint32_t b_count)
-{
-	for (uint32_t i = 0; i < a_count; i++)
-		for (uint32_t k = 0; k < b_count; k++)
-			if (a[i].location == b[k].location && modes_conflict(a[i].mode, b[k].mode))
-				return true;
-	return false;
-}
-
-/*
- * A handler and the thread that it interrupts: what the one has seen of a location the other cannot go back
- * behind, so that even where stores are kept all orders of the two differ.
- */
-static bool is_one_cpu(const struct engine *engine, unsigned a, unsigned b)
-{
-	return engine->thread[a].interrupts == b || engine->thread[b].interrupts == a;
-}
-
-enum waking { ASLEEP, DROWSY, AWAKE };
-
-/*
- * Does a step wake who is asleep? Whatever the sleeper does after it must have been seen when it went
- * first. Where stores are kept this goes one way: what a store finds behind a load it also finds before it.
- * And a load that is woken by stores behind it has something new to do only if it reads one of these: it is
- * drowsy.
- */
-static enum waking wakes(const struct touch *asleep, uint32_t count, const struct touch *taken,
-			 uint32_t taken_count, bool one_cpu)
-{
-	enum waking result = ASLEEP;
-
-	for (uint32_t i = 0; i < count; i++) {
-		for (uint32_t k = 0; k < taken_count; k++) {
-			unsigned a = asleep[i].mode, b = taken[k].mode;
-			bool kept = a >= TOUCH_LOOK && b >= TOUCH_LOOK;
-
-			if (asleep[i].location != taken[k].location)
-				continue;
-			if (kept && !one_cpu) {
-				if (relation(a, b) != INDEPENDENT)
-					result = DROWSY;
-			} else if (kept || modes_conflict(a, b)) {
-				return AWAKE;
-			}
-		}
-	}
-	return result;
-}
-
-bool event_before(const struct event *earlier, const struct event *later)
-{
-	return later->clock[earlier->thread] > earlier->local;
-}
-
-/* ---- the location table: who touched what last ------------------------------------------------------ */
-
-static uint32_t hash(uintptr_t location)
-{
-	return (uint32_t)(location * 0x9e3779b97f4a7c15ul >> 32);
-}
-
-static uint32_t slot_of(struct engine *engine, uintptr_t location)
-{
-	uint32_t slot = hash(location) & engine->location_mask;
-
-	while (engine->location[slot].location && engine->location[slot].location != location)
-		slot = (slot + 1) & engine->location_mask;
-	return slot;
-}
-
-static void grow_table(struct engine *engine)
-{
-	struct location *old = engine->location;
-	uint32_t old_size = old ? engine->location_mask + 1 : 0, size = old_size ? old_size * 2 : 4096;
-
-	engine->location = calloc(size, sizeof(*engine->location));
-	if (!engine->location)
-		exit(3);
-	engine->location_mask = size - 1;
-	for (uint32_t i = 0; i < old_size; i++)
-		if (old[i].location)
-			engine->location[slot_of(engine, old[i].location)] = old[i];
-	for (uint32_t i = 0; i < engine->touches; i++)
-		engine->touch[i].slot = slot_of(engine, engine->touch[i].location);
-	free(old);
-}
-
-struct location *explore_location(struct engine *engine, struct touch *touch)
-{
-	if (!engine->location || engine->locations * 2 > engine->location_mask)
-		grow_table(engine);
-	touch->slot = slot_of(engine, touch->location);
-	struct location *location = &engine->location[touch->slot];
-	if (!location->location) {
-		location->location = touch->location;
-		location->last = NO_TOUCH;
-		engine->locations++;
-	}
-	return location;
-}
-
-void explore_truncate(struct engine *engine, uint32_t depth)
-{
-	uint32_t keep = engine->event[depth].touches;
-
-	for (uint32_t i = engine->touches; i-- > keep;) {
-		struct touch *touch = &engine->touch[i];
-
-		if (touch->linked)
-			engine->location[touch->slot].last = touch->before;
-	}
-	engine->touches = keep;
-}
-
 /* ---- races ------------------------------------------------------------------------------------------ */
 
 struct candidate {
@@ -332,32 +152,40 @@ static unsigned works_for(const struct engine *engine, uint32_t s)
 	return event->begun == NO_STEP ? event->thread : engine->event[event->begun].thread;
 }
 
+/*
+ * Step @d is part of an interrupt, and what is to come before it needs the CPU that this holds off: a step of
+ * its own, or one that leads to it.
+ */
+static bool is_held_back(const struct engine *engine, uint32_t d, uint32_t s)
+{
+	unsigned main = engine->thread[engine->event[d].thread].interrupts;
+
+	if (engine->event[d].interrupt == NO_STEP)
+		return false;
+	if (main == works_for(engine, s))
+		return true;
+	for (uint32_t k = d + 1; k < s; k++)
+		if (engine->event[k].thread == main && event_before(&engine->event[k], &engine->event[s]) &&
+		    !event_before(&engine->event[d], &engine->event[k]))
+			return true;
+	return false;
+}
+
 static void add_race(struct engine *engine, const struct candidate *race, uint32_t s)
 {
 	const struct event *earlier = &engine->event[race->step];
 	uint32_t j = race->step;
 
 	note_hot(engine, race);
-	if (earlier->interrupt != NO_STEP &&
-	    engine->thread[earlier->thread].interrupts == works_for(engine, s))
+	if (is_held_back(engine, j, s)) {
 		j = earlier->interrupt;
+		engine->node[j].seen_place = true; /* its first step does not show the conflict */
+	}
 	if (engine->config.search != SEARCH_OPTIMAL) {
 		add_source(engine, j, s);
 		return;
 	}
 	add_reversal(engine, j, s);
-}
-
-static enum relation relation_of(const struct engine *engine, const struct touch *earlier,
-				 const struct touch *later)
-{
-	unsigned a = engine->event[earlier->event].thread, b = engine->event[later->event].thread;
-
-	if (a == b)
-		return INDEPENDENT;
-	if (earlier->mode >= TOUCH_LOOK && later->mode >= TOUCH_LOOK && is_one_cpu(engine, a, b))
-		return RACE;
-	return relation(earlier->mode, later->mode);
 }
 
 /* What a step has met. */
@@ -380,7 +208,7 @@ static bool is_store(uintptr_t location)
 static void meet(struct engine *engine, uint32_t mine, struct met *met)
 {
 	struct touch *touch = &engine->touch[mine];
-	struct location *location = explore_location(engine, touch);
+	struct location *location = conflicts_location(engine, touch);
 	bool is_lock = touch->mode == TOUCH_ACQUIRE || touch->mode == TOUCH_SHARE;
 
 	touch->before = location->last;
@@ -390,7 +218,7 @@ static void meet(struct engine *engine, uint32_t mine, struct met *met)
 		struct touch *other = &engine->touch[i];
 		struct candidate candidate = { other->event, mine, i };
 
-		switch (relation_of(engine, other, touch)) {
+		switch (conflicts_relation(engine, other, touch)) {
 		case RACE:
 			/*
 			 * What it finds behind a store that is kept it would not find before: then the store
@@ -454,21 +282,22 @@ static void find_interrupt(struct engine *engine, uint32_t d, uint32_t s)
 	}
 }
 
-/* Does a step of the interrupt that begins with @k come after @m? */
-static bool interrupt_is_after(const struct engine *engine, uint32_t k, uint32_t m)
+/* Does a step of the interrupt that begins with @k come after @m? @s is the last step. */
+static bool interrupt_is_after(const struct engine *engine, uint32_t k, uint32_t m, uint32_t s)
 {
-	for (uint32_t i = k; i < engine->depth - 1; i++)
+	for (uint32_t i = k; i <= s; i++)
 		if (engine->event[i].interrupt == k && event_before(&engine->event[m], &engine->event[i]))
 			return true;
 	return false;
 }
 
-/* What @thread knows of step @step, interrupt @k of it knows too. From which step on would it not need to? */
-static void try_interrupt_earlier(struct engine *engine, unsigned thread, uint32_t step, uint32_t k)
+/* What @thread knows of @step, interrupt @k of it knows too. From which step on would it not need to? */
+static void try_interrupt_earlier(struct engine *engine, unsigned thread, uint32_t step, uint32_t k,
+				  uint32_t s)
 {
 	uint32_t m = step;
 
-	while (m < k && (engine->event[m].thread != thread || interrupt_is_after(engine, k, m) ||
+	while (m < k && (engine->event[m].thread != thread || interrupt_is_after(engine, k, m, s) ||
 			 (m > step && !event_before(&engine->event[step], &engine->event[m]))))
 		m++;
 	if (m == k)
@@ -488,16 +317,30 @@ static void try_interrupt_earlier(struct engine *engine, unsigned thread, uint32
  *	writes to x
  *
  * In the order k, m there is a race, though the two do not conflict. What P1 knows may also be of somebody
- * else, who reads x and tells P1.
+ * else, who reads x and tells P1; and who writes may be the interrupt itself. Known of step @s, which is
+ * over.
  */
+static void try_interrupts_earlier(struct engine *engine, uint32_t step, uint32_t s)
+{
+	for (uint32_t k = step + 1; k <= s; k++) {
+		unsigned main = engine->thread[engine->event[k].thread].interrupts;
+
+		if (engine->event[k].interrupt == k)
+			try_interrupt_earlier(engine, main, step, k, s);
+	}
+}
+
 void explore_interrupt(struct engine *engine, uint32_t step)
 {
-	if (engine->config.search > SEARCH_OPTIMAL || engine->replaying)
+	/* Of a step that is only gone through once more all is known. */
+	if (engine->replaying || engine->depth <= engine->known)
 		return;
-	for (uint32_t k = step + 1; k + 1 < engine->depth; k++)
-		if (engine->event[k].interrupt == k)
-			try_interrupt_earlier(engine, engine->thread[engine->event[k].thread].interrupts,
-					      step, k);
+	for (uint32_t i = 0; i < engine->arounds; i++)
+		if (engine->around[i] == step)
+			return;
+	engine->around = search_grow(engine->around, &engine->around_room, engine->arounds,
+				     sizeof(*engine->around));
+	engine->around[engine->arounds++] = (uint16_t)step;
 }
 
 /*
@@ -540,6 +383,8 @@ void explore_step_done(struct engine *engine, uint32_t s)
 	static bool immediate[2][CANDIDATES];
 	uint16_t cover[ENGINE_THREADS];
 
+	if (engine->config.search == SEARCH_BOUNDED)
+		bounded_step_done(engine, s);
 	if (engine->config.search > SEARCH_OPTIMAL)
 		return;
 	met.races.count = met.locks.count = met.overtaken.count = 0;
@@ -569,6 +414,9 @@ void explore_step_done(struct engine *engine, uint32_t s)
 		if (immediate[1][i])
 			add_race(engine, &met.locks.at[i], s);
 	add_overtaken(engine, &met, s);
+	for (uint32_t i = 0; i < engine->arounds; i++)
+		try_interrupts_earlier(engine, engine->around[i], s);
+	engine->arounds = 0;
 }
 
 /* ---- the tree --------------------------------------------------------------------------------------- */
@@ -588,9 +436,10 @@ void explore_fall_asleep(struct engine *engine, uint32_t depth)
 		unsigned t = (unsigned)__builtin_ctz(rest);
 		struct footprint footprint = before->asleep[t];
 		bool is_drowsy = before->drowsy & ~before->done & ONLY(t);
-		bool one_cpu = is_one_cpu(engine, t, event->thread);
-		enum waking waking = wakes(&engine->pool[footprint.first], footprint.count,
-					   &engine->touch[event->touches], event->touch_count, one_cpu);
+		bool one_cpu = conflicts_one_cpu(engine, t, event->thread);
+		enum waking waking = conflicts_wake(&engine->pool[footprint.first], footprint.count,
+						    &engine->touch[event->touches], event->touch_count,
+						    one_cpu);
 
 		if (waking == AWAKE || (waking == DROWSY && engine->config.search != SEARCH_SOURCE) ||
 		    (one_cpu && before->places & ONLY(t)))
@@ -680,7 +529,7 @@ void explore_tried(struct engine *engine, uint32_t depth)
 /* The next execution branches off at @depth. */
 void explore_branch(struct engine *engine, uint32_t depth)
 {
-	explore_truncate(engine, depth);
+	conflicts_truncate(engine, depth);
 	engine->known = depth;
 	engine->replay = depth + 1;
 }
@@ -754,7 +603,7 @@ static bool source_next(struct engine *engine)
 			explore_branch(engine, depth);
 			return true;
 		}
-		explore_truncate(engine, depth);
+		conflicts_truncate(engine, depth);
 		engine->pool_count = node->pool;
 		if (depth == engine->config.frontier)
 			leave_leaf(engine);
@@ -866,8 +715,10 @@ static bool is_enough(struct engine *engine)
 		return true;
 	if (config->stop_at_violation && engine->counts.violations)
 		return true;
-	return config->seconds > 0 && (engine->runs & 63) == 0 &&
-	       engine_time() - engine->began > config->seconds;
+	if (engine->runs & 63)
+		return false;
+	return (config->seconds > 0 && engine_time() - engine->began > config->seconds) ||
+	       (config->is_over && config->is_over(config->claim_data));
 }
 
 void explore_begin(struct engine *engine)
@@ -878,6 +729,8 @@ void explore_begin(struct engine *engine)
 	if (engine->location)
 		memset(engine->location, 0, (engine->location_mask + 1ul) * sizeof(*engine->location));
 	engine->locations = 0;
+	engine->arounds = 0;
+	engine->entangled = 0;
 }
 
 void engine_run(struct engine *engine, const struct engine_config *config, struct engine_counts *counts)

@@ -22,6 +22,15 @@
  */
 #include "inside.h"
 
+/*
+ * What a handler waits for: its sender's doing alone. Others may send before it begins or after: then the
+ * order tells which of them are there to be chosen from.
+ */
+static uintptr_t sent(unsigned sender, unsigned target)
+{
+	return place(PLACE_IPI, (sender + 1ul) << 8 | target);
+}
+
 static bool all_have_run(void *argument)
 {
 	const struct ipi *ipi = argument;
@@ -56,8 +65,11 @@ void quire_port_ipi(struct quire_cpu *cpu, const struct quire_cpu_mask *targets,
 	engine_at(__builtin_return_address(0), place(PLACE_ACK, sender));
 	engine_begin(STEP_IPI_SEND, is_drained, here());
 	for (uint64_t rest = bits; rest; rest &= rest - 1) {
-		engine_touch(place(PLACE_IPI, (uintptr_t)__builtin_ctzl(rest)), TOUCH_SIGNAL);
-		machine->interrupts[__builtin_ctzl(rest)]++;
+		unsigned target = (unsigned)__builtin_ctzl(rest);
+
+		engine_touch(place(PLACE_IPI, target), TOUCH_ADD);
+		engine_touch(sent(sender, target), TOUCH_SIGNAL);
+		machine->interrupts[target]++;
 	}
 	engine_note(bits);
 	memory_release(place(PLACE_IPI, sender + CPUS));
@@ -95,9 +107,10 @@ void ipi_agent(struct machine *machine, unsigned thread)
 	for (;;) {
 		engine_at(NULL, place(PLACE_IPI, target));
 		engine_begin(STEP_IPI, may_interrupt, &machine->cpu[target]);
-		engine_touch(place(PLACE_IPI, target), TOUCH_AWAIT);
+		engine_touch(place(PLACE_IPI, target), TOUCH_WRITE);
 		engine_interrupt_enter();
 		unsigned sender = choose_sender(machine, target);
+		engine_touch(sent(sender, target), TOUCH_AWAIT);
 		memory_join(target);
 		memory_acquire(place(PLACE_IPI, sender + CPUS));
 		run_handler(machine, &machine->ipi[sender], target);

@@ -17,7 +17,9 @@
  *
  * The sequences assume that steps make the same choices (engine_choose()) when they are run again. Where
  * they do not, a sequence may not be possible; it is then given up at that point, and the search goes on as
- * source-DPOR would: programs with choices are for SEARCH_SOURCE.
+ * source-DPOR would: programs with choices are for SEARCH_SOURCE. So are those with interrupts: a thread that
+ * is held off cannot begin a sequence, and the place of an interrupt is no conflict that begins_weakly()
+ * sees.
  */
 #include "search.h"
 
@@ -202,7 +204,7 @@ bool optimal_next(struct engine *engine)
 			explore_branch(engine, depth);
 			return true;
 		}
-		explore_truncate(engine, depth);
+		conflicts_truncate(engine, depth);
 		engine->pool_count = node->pool;
 	}
 	return false;

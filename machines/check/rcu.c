@@ -175,17 +175,17 @@ static void grace_period(struct machine *machine)
 		memory_acquire(place(PLACE_READER, t + ENGINE_THREADS));
 	}
 	memory_full();
-	machine->grace = false;
 }
 
 void grace_agent(struct machine *machine)
 {
 	for (;;) {
 		grace_period(machine);
-		struct quire_rcu *batch = machine->grace_batch;
-
+		run(machine->cpu[machine->cpus].cpu, machine->grace_batch);
 		machine->grace_batch = NULL;
-		run(machine->cpu[machine->cpus].cpu, batch);
+		machine->grace = false;
+		engine_touch(place(PLACE_GRACE, 1), TOUCH_SIGNAL);
+		memory_release(place(PLACE_GRACE, 1));
 	}
 }
 
@@ -209,5 +209,7 @@ void quire_port_rcu_barrier(struct quire_cpu **cpu)
 	engine_begin(STEP_SLEEP, is_idle, machine);
 	block_on(NULL, 0);
 	engine_touch(place(PLACE_CALLBACKS, 0), TOUCH_READ);
+	engine_touch(place(PLACE_GRACE, 1), TOUCH_AWAIT);
+	memory_acquire(place(PLACE_GRACE, 1));
 	memory_full();
 }

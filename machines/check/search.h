@@ -2,6 +2,7 @@
  * search.h - the engine's insides: an execution, the tree of executions, and what searches share.
  *
  *	engine.c	an execution: threads, transitions, choices, how it ends
+ *	conflicts.c	which touches of a location commute
  *	explore.c	the order between steps; source-DPOR with sleep sets; brute force
  *	optimal.c	wakeup trees
  *	bounded.c	at most so many preemptions
@@ -153,6 +154,10 @@ struct engine {
 	uint16_t (*race)[2]; /* SEARCH_OPTIMAL: races of this execution */
 	uint32_t races, race_room;
 	bool found_hot;
+	/* Steps with accesses that come before one of the step under way only because of an interrupt. */
+	uint16_t *around;
+	uint32_t arounds, around_room;
+	thread_set entangled; /* SEARCH_BOUNDED: whose interrupts hide orders of plain accesses */
 	uint64_t random;
 	uint64_t priority[ENGINE_THREADS]; /* random searches */
 	uint32_t change[64], changes;	   /* PCT: steps at which priorities change */
@@ -182,14 +187,28 @@ double engine_time(void);
 /* Which thread goes on at a node that is new; ENGINE_THREADS: none, the execution is blocked. */
 unsigned search_pick(struct engine *engine, struct node *node);
 
-/* explore.c */
+/*
+ * conflicts.c. A RACE is an order too: who was first is part of the trace. Where stores are kept it is not
+ * (OVERTAKEN): a load before a store, or one behind it that reads an older one, is the same trace; but the
+ * load could have read the store.
+ */
+enum relation { INDEPENDENT, RACE, OVERTAKEN, ORDER };
+enum waking { ASLEEP, DROWSY, AWAKE };
+
 bool modes_conflict(unsigned a, unsigned b);
 bool footprints_conflict(const struct touch *a, uint32_t a_count, const struct touch *b, uint32_t b_count);
 bool event_before(const struct event *earlier, const struct event *later);
-struct location *explore_location(struct engine *engine, struct touch *touch);
+bool conflicts_one_cpu(const struct engine *engine, unsigned a, unsigned b); /* one interrupts the other */
+enum relation conflicts_relation(const struct engine *engine, const struct touch *earlier,
+				 const struct touch *later);
+enum waking conflicts_wake(const struct touch *asleep, uint32_t count, const struct touch *taken,
+			   uint32_t taken_count, bool one_cpu);
+struct location *conflicts_location(struct engine *engine, struct touch *touch);
+void conflicts_truncate(struct engine *engine, uint32_t depth); /* forget steps from @depth on */
+
+/* explore.c */
 void explore_step_done(struct engine *engine, uint32_t step);	 /* its order, its races */
 void explore_fall_asleep(struct engine *engine, uint32_t depth); /* computes node[depth].sleep */
-void explore_truncate(struct engine *engine, uint32_t depth);	 /* forget steps from @depth on */
 void explore_note_footprint(struct engine *engine, uint32_t depth);
 bool explore_next_choice(struct engine *engine, uint32_t depth);
 void explore_tried(struct engine *engine, uint32_t depth);
@@ -205,6 +224,7 @@ bool optimal_next(struct engine *engine);
 void optimal_destroy(struct engine *engine);
 
 /* bounded.c */
+void bounded_step_done(struct engine *engine, uint32_t step);
 bool bounded_next(struct engine *engine);
 
 /* milestone.c */

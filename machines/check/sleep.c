@@ -115,6 +115,7 @@ static void wake(_Atomic uint32_t *word, bool all, const void *code)
 		return;
 	if (has_bucket_lock()) {
 		lock_exclusive(STEP_WAKE, queue, HELD_SPIN);
+		memory_release(queue); /* who is woken need not wait for the unlock */
 		wake_waiters((uintptr_t)word, all);
 		unlock_exclusive(STEP_UNLOCK, queue);
 		return;

@@ -214,6 +214,8 @@ static uint32_t floor_of(const struct place *place, bool *is_late)
 	uint32_t found = floor_by(place, clock_view_covers);
 
 	*is_late = found != place->first && floor_by(place, clock_pure_covers) != found;
+	if (*is_late)
+		engine_ordered_by_interrupt(weak.store[found].step);
 	return found;
 }
 

@@ -201,8 +201,8 @@ void interrupting_thread(unsigned thread)
 }
 
 /*
- * A thread looks at plain data of another, who then asks for an interrupt of it, and changes the data: ordered
- * if the interrupt comes behind, and a race if it comes before.
+ * A thread looks at plain data of another, who then asks for an interrupt of it, and changes the data. The
+ * two are ordered if the interrupt comes behind the look, and race if it comes before.
  */
 void unprotected_thread(unsigned thread)
 {

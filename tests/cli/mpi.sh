@@ -42,9 +42,13 @@ for processes in 2 4; do
 	cmp -s one many || complain "$processes processes: $(diff one many)"
 done
 
-# The command says the same, but for what it was begun in vain.
-"$quire" check some.litmus | grep -v ^Time | sed 's/, [0-9]* begun in vain//' >command
-sed 's/, [0-9]* begun in vain//' one | cmp -s - command || complain "the command: $(diff one command)"
+# The command finds the same states; it does not share so small a search, and needs fewer executions.
+states() {
+	sed -n 's/^[0-9]* *\([*:]>\)/\1/p' "$1"
+}
+"$quire" check some.litmus >command
+states one >expected
+states command | cmp -s expected - || complain "the command: $(diff one command)"
 
 report 3 --model sc >many
 [ "$(cat status)" -eq 0 ] || complain "sc: status $(cat status): $(cat out err)"

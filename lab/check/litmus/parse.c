@@ -15,6 +15,8 @@ static void parse_name(struct parser *p)
 
 	token_expect_word(p, "MM");
 	start = end = p->token.start;
+	struct litmus_place at = p->token.at;
+
 	if (p->token.kind != TOKEN_NAME && p->token.kind != TOKEN_NUMBER)
 		fail_expected(p, "the name of the test");
 	while (p->token.kind == TOKEN_NAME || p->token.kind == TOKEN_NUMBER || p->token.kind == '-' ||
@@ -25,7 +27,7 @@ static void parse_name(struct parser *p)
 		token_next(p);
 	}
 	if (end - start > 60)
-		fail_at(p, (struct litmus_place){ 1, 1 }, "the name is longer than 60 letters");
+		fail_at(p, at, "the name is longer than 60 letters");
 	p->out->name = parser_string(p, start, (size_t)(end - start));
 }
 

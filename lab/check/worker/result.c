@@ -78,6 +78,7 @@ json_t *result_json(struct run *run)
 	json_object_set_new(json, "frontier", json_integer(run->frontier));
 	json_object_set_new(json, "parts", json_integer((json_int_t)c->leaves));
 	json_object_set_new(json, "seconds", json_real(now() - run->began));
+	json_object_set_new(json, "found_in", json_integer((json_int_t)run->found_in));
 	json_object_set_new(json, "stopped", run->stopped ? json_string(run->stopped) : json_null());
 	/* Before the replay of the witness, which the engine counts anew. */
 	json_object_set_new(json, "hot", hot_json(run));

@@ -133,7 +133,7 @@ static void finish(void *data)
 	run->has_ended = true;
 	if (run->options.again || !ends_find(run, &run->end, &run->holds))
 		go_through_end(run);
-	if (contradicts(run) && !run->minimising && run->holding + run->failing >= PATIENCE) {
+	if (contradicts(run) && !run->minimising && (run->share || run->holding + run->failing >= PATIENCE)) {
 		run->out_of_patience = true;
 		engine_violation("%s", run->litmus->condition_text);
 	}
@@ -355,10 +355,32 @@ static void search_bounded(struct run *run, unsigned bound)
 	}
 }
 
+static bool was_interrupted(void *data)
+{
+	return engine_so_far(((struct run *)data)->engine)->interrupted;
+}
+
+/* Wakeup trees do not cover interrupts: false if there was one, and another search must be made. */
+static bool search_optimal(struct run *run)
+{
+	struct engine_config config = {
+		.search = SEARCH_OPTIMAL,
+		.seconds = seconds_of(run),
+		.executions = executions_of(run),
+		.stop_at_violation = true,
+		.is_over = was_interrupted,
+		.claim_data = run,
+	};
+
+	run->search = "complete";
+	run_engine(run, &config);
+	return run->witness.kind || !run->counts.interrupted;
+}
+
 static void search_complete(struct run *run)
 {
 	struct engine_config config = {
-		.search = run->options.optimal ? SEARCH_OPTIMAL : SEARCH_SOURCE,
+		.search = SEARCH_SOURCE,
 		.seconds = seconds_of(run),
 		.executions = executions_of(run),
 		.shard = run->options.shard,
@@ -366,6 +388,11 @@ static void search_complete(struct run *run)
 		.stop_at_violation = true,
 	};
 
+	if (run->options.optimal) {
+		if (search_optimal(run))
+			return;
+		forget_counts(run);
+	}
 	run->search = "complete";
 	if (run->share || run->options.shards)
 		config.frontier = share_depth(run);
@@ -374,6 +401,8 @@ static void search_complete(struct run *run)
 	if (run->options.at_most && (!config.executions || run->options.at_most < config.executions))
 		config.executions = run->options.at_most;
 	run_engine(run, &config);
+	if (run->share)
+		share_ended(run);
 	if (run->stopped && strcmp(run->stopped, "executions") == 0 &&
 	    config.executions == run->options.at_most)
 		run->stopped = "share";

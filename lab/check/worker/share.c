@@ -8,6 +8,9 @@
  * killed was at is lost and nothing else. The result at the end (result.c) is then what is left: a part that
  * was not finished.
  *
+ * A violation in one part ends the search of those behind it. Those before it are searched to their end, and
+ * one that is found there counts: so which it is does not depend on who was first.
+ *
  * Where numbers come from is a matter of whom the work is shared with: memory that a command shares with its
  * workers (claims.h), or another computer's (mpi.c).
  */
@@ -63,9 +66,25 @@ static bool claim_is_same(uint64_t part, uint64_t path)
 		known == path);
 }
 
+static void claim_found(uint64_t part)
+{
+	uint64_t known = atomic_load_explicit(&claims->found, memory_order_relaxed);
+
+	while ((!known || known > part + 1) &&
+	       !atomic_compare_exchange_weak_explicit(&claims->found, &known, part + 1, memory_order_relaxed,
+						      memory_order_relaxed))
+		;
+}
+
+static uint64_t lowest_found(void)
+{
+	return atomic_load_explicit(&claims->found, memory_order_relaxed) - 1;
+}
+
 const struct share *share_by_memory(int fd)
 {
-	static const struct share share = { next_claim, claim_is_done, claim_is_same };
+	static const struct share share = { next_claim, claim_is_done, claim_is_same, claim_found,
+					    lowest_found };
 
 	claims = mmap(NULL, sizeof(*claims), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	return claims == MAP_FAILED ? NULL : &share;
@@ -176,6 +195,22 @@ static void finished(void *data, uint64_t part)
 	take_next();
 }
 
+static bool is_over(void *data)
+{
+	(void)data;
+	return own.mine > own.share->lowest();
+}
+
+void share_ended(struct run *run)
+{
+	if (run->stopped && strcmp(run->stopped, "violation") == 0) {
+		run->found_in = own.mine;
+		own.share->found(own.mine);
+	} else if (run->stopped && is_over(run)) {
+		run->stopped = "elsewhere";
+	}
+}
+
 void share_begin(struct run *run, struct engine_config *config)
 {
 	own.run = run;
@@ -183,6 +218,7 @@ void share_begin(struct run *run, struct engine_config *config)
 	own.told = now();
 	config->claim = claim;
 	config->finished = finished;
+	config->is_over = is_over;
 	config->claim_data = run;
 	take_next();
 }

@@ -104,9 +104,10 @@ struct run {
 	struct witness witness;
 	struct engine_counts counts;
 	enum memory_model model;
-	const char *stopped; /* "violation", "time", "executions"; NULL: it was complete */
-	const char *search;  /* "complete", "bounded", "sampled" */
-	int complete_bound;  /* -1: none */
+	/* "violation", "elsewhere": one that others have found, "time", "executions"; NULL: it was complete */
+	const char *stopped;
+	const char *search; /* "complete", "bounded", "sampled" */
+	int complete_bound; /* -1: none */
 	double began, told;
 	bool is_heard; /* progress is told */
 	double cpu;    /* seconds of it that the last search took; 0: it still goes on */
@@ -115,6 +116,7 @@ struct run {
 	/* Of a mistake in the file; does not return. NULL: as a line for the command, see result.c. */
 	void (*complain)(const struct run *run, struct litmus_place at, const char *text);
 	const struct share *share;
+	uint64_t found_in; /* the part with the violation */
 	unsigned frontier;
 	void (*tell)(struct run *run,
 		     json_t *line);    /* takes the reference; NULL: nobody listens before the end */
@@ -188,12 +190,17 @@ struct share {
 	uint64_t (*next)(void);
 	bool (*is_done)(uint64_t part);		       /* before this search began */
 	bool (*is_same)(uint64_t part, uint64_t path); /* as everybody else's */
+	void (*found)(uint64_t part);		       /* a violation */
+	uint64_t (*lowest)(void);		       /* of all that were found, NO_PART */
 };
+
+#define NO_PART UINT64_MAX
 
 const struct share *share_by_memory(int fd); /* NULL: errno says why */
 void share_begin(struct run *run, struct engine_config *config);
 unsigned share_depth(struct run *run); /* at which the search falls into enough parts, and not too many */
 void share_tell(struct run *run);      /* of parts that are finished and not told of */
+void share_ended(struct run *run);     /* the search: with a violation, or because of one elsewhere? */
 
 void settle(struct run *run);	       /* a part is finished */
 json_t *settled_json(struct run *run); /* what was settled since the last call */

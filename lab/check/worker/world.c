@@ -207,6 +207,9 @@ static void create_file(struct run *run, int index)
 		struct backing *backing = machine_memory(run->machine,
 							 sizeof(*backing) + pages * QUIRE_PAGE_SIZE);
 
+		if (!backing)
+			mistake(run, name->at, "no room for the store of '%s': %llu pages", name->name,
+				(unsigned long long)pages);
 		backing->pages = pages;
 		for (unsigned i = 0; i < name->content_count; i++)
 			memcpy(backing->bytes + i * QUIRE_PAGE_SIZE, &name->contents[i].value, 8);

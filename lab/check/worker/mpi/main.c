@@ -10,7 +10,7 @@
  * words.
  *
  *	rank 0:  next = 17 <---- fetch, +1 ---- rank 1
- *		     ^--------- fetch, +1 ---- rank 2: a violation: + FOUND, so that nobody gets another part
+ *		 found = 9 <---- least ------- rank 2: a violation, in part 9: nobody needs those behind it
  *
  * That all have met the same parts is seen at the end: a hash of the ways to all of them is the same
  * everywhere.
@@ -27,28 +27,38 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FOUND ((uint64_t)1 << 32) /* more than there can be parts */
-
 static int rank, ranks;
 static MPI_Win window;
-static uint64_t *next_part; /* rank 0's */
-static uint64_t ways;	    /* to all parts met so far */
+static uint64_t *words; /* rank 0's */
+static uint64_t ways;	/* to all parts met so far */
 
 /* ---- parts --------------------------------------------------------------------------------------------- */
 
-static uint64_t fetch_and_add(uint64_t number)
+enum word { NEXT, FOUND, WORDS };
+
+static uint64_t fetch(enum word word, uint64_t number, MPI_Op operation)
 {
 	uint64_t old;
 
 	MPI_Win_lock(MPI_LOCK_SHARED, 0, 0, window);
-	MPI_Fetch_and_op(&number, &old, MPI_UINT64_T, 0, 0, MPI_SUM, window);
+	MPI_Fetch_and_op(&number, &old, MPI_UINT64_T, 0, word, operation, window);
 	MPI_Win_unlock(0, window);
 	return old;
 }
 
 static uint64_t next(void)
 {
-	return fetch_and_add(1);
+	return fetch(NEXT, 1, MPI_SUM);
+}
+
+static void found(uint64_t part)
+{
+	fetch(FOUND, part, MPI_MIN);
+}
+
+static uint64_t lowest(void)
+{
+	return fetch(FOUND, 0, MPI_NO_OP);
 }
 
 static bool is_done(uint64_t part)
@@ -63,15 +73,16 @@ static bool is_same(uint64_t part, uint64_t path)
 	return true;
 }
 
-static const struct share share = { next, is_done, is_same };
+static const struct share share = { next, is_done, is_same, found, lowest };
 
 static void create_window(void)
 {
-	MPI_Win_allocate(rank ? 0 : sizeof(*next_part), sizeof(*next_part), MPI_INFO_NULL, MPI_COMM_WORLD,
-			 &next_part, &window);
+	MPI_Win_allocate(rank ? 0 : WORDS * sizeof(*words), sizeof(*words), MPI_INFO_NULL, MPI_COMM_WORLD,
+			 &words, &window);
 	if (!rank) {
 		MPI_Win_lock(MPI_LOCK_EXCLUSIVE, 0, 0, window);
-		*next_part = 0;
+		words[NEXT] = 0;
+		words[FOUND] = NO_PART;
 		MPI_Win_unlock(0, window);
 	}
 	MPI_Barrier(MPI_COMM_WORLD);
@@ -138,6 +149,7 @@ static int report(const struct run *run, json_t *result)
 		options.model = litmus_model_name(run->options.model);
 	for (unsigned i = 0; i < run->options.without_count; i++)
 		options.without[options.without_count++] = run->options.without[i];
+	steps_prepare(json_object_get(result, "witness"));
 	report_full(stdout, &check);
 	fflush(stdout);
 	return verdict_of(&check).verdict == VERDICT_FAILS ? EXIT_VIOLATED : EXIT_HELD;
@@ -174,8 +186,6 @@ int main(int argc, char **argv)
 	begin(&run);
 	create_window();
 	search(&run);
-	if (run.stopped && strcmp(run.stopped, "violation") == 0)
-		fetch_and_add(FOUND);
 	bool is_good = has_met_the_same(!run.stopped);
 	char *text = json_dumps(result_json(&run), JSON_COMPACT);
 	json_t *result = merge_all(text, (int)strlen(text) + 1);
