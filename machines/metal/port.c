@@ -7,8 +7,9 @@
  * upper-level entries.
  *
  * The kernel's half. Before a root is loaded its two upper entries that are the kernel's are written. They
- * are the same in all roots and never change, so that to write them again does no harm; the core looks only
- * at entries that it counts, and counts none of these.
+ * are the same in all roots and never change, so that to write them again does no harm; the core follows
+ * only entries that it counts, and counts none of these. (quire_mm_stats() and quire_mm_check() look at
+ * whole roots, and are not for this machine.)
  *
  * IPIs. A sender has one request at a time, in its own struct; a target has a bit per sender. So nothing is
  * allocated and nothing can overflow.
@@ -20,7 +21,7 @@
  *	pending == 0 ?		(acquire) <--	pending-- (release)
  *
  * A target in the kernel takes no interrupt, and looks at `from` whenever it waits; the interrupt stays
- * pending and finds nothing to do. A CPU that has not started, or has stopped for good, is not asked.
+ * pending and finds nothing to do. A CPU that has not started is in no mask.
  *
  * Order:   takes no lock but waits' buckets; called under any of the core's.
  * Rules:   BASE-2, BASE-3.
