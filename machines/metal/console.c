@@ -43,10 +43,23 @@ void console_break_lock(void)
 	atomic_store_explicit(&broken, true, memory_order_relaxed);
 }
 
+/* Who reads the console may take his time; the watchdog is to know that this is no hang. */
+static void wait_for_reader(void)
+{
+	struct metal_cpu *me = metal_cpu_count ? this_cpu() : NULL;
+
+	pause_cpu();
+	if (!me)
+		return;
+	ipi_serve(me);
+	me->spin_since = 0;
+	atomic_store_explicit(&me->ticked, time_monotonic(), memory_order_relaxed);
+}
+
 static void put(char byte)
 {
 	while (!(in8(COM1 + 5) & 0x20))
-		pause_cpu();
+		wait_for_reader();
 	out8(COM1, (uint8_t)byte);
 }
 
@@ -54,7 +67,8 @@ static bool output_begin(void)
 {
 	if (atomic_load_explicit(&broken, memory_order_relaxed))
 		return false;
-	spin_lock(&output_lock);
+	while (!spin_trylock(&output_lock))
+		wait_for_reader();
 	return true;
 }
 

@@ -203,11 +203,11 @@ void memory_start(uint32_t start_info)
 	};
 	memset(config.metadata, 0, top - metadata);
 	struct metal_cpu *boot = kernel_alloc(sizeof(*boot));
-	metal_cpus[0] = boot;
-	metal_cpu_count = 1;
 	if (!boot)
 		kernel_panic("there is too little memory");
+	metal_cpus[0] = boot;
 	cpu_start_traps(boot);
+	metal_cpu_count = 1;
 	if (quire_create(&config, boot, &metal_quire, &boot->cpu))
 		kernel_panic("there is too little memory");
 }
