@@ -217,7 +217,7 @@ static int boot(const struct boot_options *options)
 		result = EXIT_USAGE;
 	} else if (qemu_run(options, kernel, archive, told) != -1) {
 		report_read(told, options, &report);
-		result = conclude(&report);
+		result = qemu_interrupted() ? 128 + qemu_interrupted() : conclude(&report);
 	}
 	unlink(archive);
 	unlink(told);

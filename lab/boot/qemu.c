@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -120,6 +121,23 @@ static void pass_on(int to, const char *report)
 		pause();
 }
 
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int signal)
+{
+	interrupted = signal;
+}
+
+/* Signals that end us end QEMU first, and the files in /tmp go. */
+static void catch_signals(void)
+{
+	static const int signals[] = { SIGHUP, SIGINT, SIGTERM };
+	struct sigaction action = { .sa_handler = on_signal };
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		sigaction(signals[i], &action, NULL);
+}
+
 static pid_t start_input(int *from, const char *report)
 {
 	int ends[2];
@@ -131,6 +149,7 @@ static pid_t start_input(int *from, const char *report)
 		return -1;
 	pid_t pid = fork();
 	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(ends[0]);
 		pass_on(ends[1], report);
 	}
@@ -147,6 +166,7 @@ static pid_t start_qemu(struct words *words, int input)
 		return -1;
 	pid_t pid = fork();
 	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (input >= 0)
 			dup2(input, STDIN_FILENO);
 		execvp(PROGRAM, words->word);
@@ -177,7 +197,8 @@ static int wait_for(pid_t pid, unsigned seconds)
 		if (ended == pid)
 			return status;
 		clock_gettime(CLOCK_MONOTONIC, &now);
-		if ((ended < 0 && errno != EINTR) || now.tv_sec - start.tv_sec > (time_t)seconds) {
+		if ((ended < 0 && errno != EINTR) || interrupted ||
+		    now.tv_sec - start.tv_sec > (time_t)seconds) {
 			kill(pid, SIGKILL);
 			return waitpid(pid, &status, 0) == pid ? status : -1;
 		}
@@ -185,11 +206,17 @@ static int wait_for(pid_t pid, unsigned seconds)
 	}
 }
 
+int qemu_interrupted(void)
+{
+	return interrupted;
+}
+
 int qemu_run(const struct boot_options *options, const char *kernel, const char *archive, const char *report)
 {
 	struct words words = { .count = 0 };
 	int input, status = -1;
 
+	catch_signals();
 	command_line(&words, options, kernel, archive, report);
 	fflush(NULL);
 	pid_t feeder = start_input(&input, report);
