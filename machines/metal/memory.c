@@ -11,8 +11,9 @@
  * leaves its content alone, until every reserved frame is a page of that file. The others are punched out
  * again.
  *
- * The heap is for small objects, the core's and the kernel's: blocks of a few sizes, each with a list of its
- * free ones; a size's list is filled from the heap's end, and what was one size once stays so.
+ * The heap is for small objects, the core's and the kernel's: buddies, blocks of 2^n units at multiples of
+ * their size, halved as needed and joined again when both halves are free. So what was used for one size
+ * serves others.
  *
  * Order:   the heap's lock is a leaf; any context.
  * Errors:  allocation returns NULL. Too little memory to begin with is a panic.
@@ -47,69 +48,110 @@ extern char kernel_end[];
 
 /* ---- the heap -------------------------------------------------------------------------------------- */
 
-#define SIZES 22 /* 64, 96, 128, 192, ... */
-#define LARGEST_PIECE (64ul << 10)
+#define UNIT 64ul /* the smallest block; every object is aligned to it */
+#define ORDERS 11 /* up to 64 KiB */
+#define LARGEST (UNIT << (ORDERS - 1))
+#define FREE 0x80
 
 struct block {
-	struct block *next;
+	struct block *next, *previous;
 };
 
+/* All under heap_lock. */
 static struct quire_spin heap_lock;
-static struct block *heap_free[SIZES];
-static char *heap_at, *heap_end;
+static struct block heap_free[ORDERS]; /* heads of rings */
+static char *heap;
+static uint8_t *heap_map; /* for each unit: FREE and the order, where a free block begins */
 static uint64_t heap_used;
 
-/* Sizes alternate between 2^n and 3 * 2^(n-1), multiples of 64 but for the 96. */
-static size_t size_of(unsigned size)
+static uint8_t *map_of(const void *block)
 {
-	return (size & 1 ? 96ul : 64ul) << size / 2;
+	return &heap_map[(size_t)((const char *)block - heap) / UNIT];
 }
 
-static unsigned size_for(size_t bytes)
+static void put_block(void *at, unsigned order)
 {
-	unsigned size = 0;
+	struct block *block = at, *head = &heap_free[order];
 
-	while (size < SIZES && (size_of(size) < bytes || size == 1))
-		size++;
-	return size;
+	block->next = head->next;
+	block->previous = head;
+	head->next->previous = block;
+	head->next = block;
+	*map_of(at) = (uint8_t)(FREE | order);
+}
+
+static void take_block(struct block *block)
+{
+	block->next->previous = block->previous;
+	block->previous->next = block->next;
+	*map_of(block) = 0;
+}
+
+static unsigned order_of(size_t bytes)
+{
+	unsigned order = 0;
+
+	while (UNIT << order < bytes)
+		order++;
+	return order;
 }
 
 void *kernel_alloc(size_t bytes)
 {
-	unsigned size = size_for(bytes);
-	struct block *block;
+	unsigned order = bytes <= LARGEST ? order_of(bytes) : ORDERS, from = order;
+	char *block = NULL;
 
-	if (size == SIZES)
-		return NULL;
 	spin_lock(&heap_lock);
-	block = heap_free[size];
-	if (block) {
-		heap_free[size] = block->next;
-	} else if (size_of(size) <= (size_t)(heap_end - heap_at)) {
-		block = (struct block *)(void *)heap_at;
-		heap_at += size_of(size);
+	while (from < ORDERS && heap_free[from].next == &heap_free[from])
+		from++;
+	if (from < ORDERS) {
+		block = (char *)heap_free[from].next;
+		take_block((struct block *)(void *)block);
+		while (from > order) {
+			from--;
+			put_block(block + (UNIT << from), from);
+		}
+		heap_used += UNIT << order;
 	}
-	if (block)
-		heap_used += size_of(size);
 	spin_unlock(&heap_lock);
 	return block ? memset(block, 0, bytes) : NULL;
 }
 
 void kernel_free(void *object, size_t bytes)
 {
-	unsigned size = size_for(bytes);
-	struct block *block = object;
+	unsigned order = order_of(bytes);
+	size_t at = (size_t)((char *)object - heap);
 
-	if (!block)
+	if (!object)
 		return;
 #ifdef QUIRE_DEBUG
 	memset(object, 0xdb, bytes); /* so that who still reads it notices */
 #endif
 	spin_lock(&heap_lock);
-	block->next = heap_free[size];
-	heap_free[size] = block;
-	heap_used -= size_of(size);
+	heap_used -= UNIT << order;
+	for (; order < ORDERS - 1; order++) {
+		char *buddy = heap + (at ^ UNIT << order);
+
+		if (*map_of(buddy) != (FREE | order))
+			break;
+		take_block((struct block *)(void *)buddy);
+		at &= ~(UNIT << order);
+	}
+	put_block(heap + at, order);
 	spin_unlock(&heap_lock);
+}
+
+static void heap_start(char *start, char *end)
+{
+	size_t blocks = (size_t)(end - start) / (LARGEST + LARGEST / UNIT);
+
+	heap = start;
+	heap_map = (uint8_t *)start + blocks * LARGEST;
+	memset(heap_map, 0, blocks * LARGEST / UNIT);
+	for (unsigned order = 0; order < ORDERS; order++)
+		heap_free[order].next = heap_free[order].previous = &heap_free[order];
+	while (blocks--)
+		put_block(heap + blocks * LARGEST, ORDERS - 1);
 }
 
 uint64_t kernel_heap_used(void)
@@ -186,16 +228,15 @@ void memory_start(uint32_t start_info)
 		top = boot_info.archive;
 	top = PAGE_DOWN(top);
 	uint64_t metadata = PAGE_DOWN(top - quire_metadata_bytes(top / QUIRE_PAGE_SIZE));
-	uint64_t heap = PAGE_DOWN(metadata - metadata / 16);
-	if (metadata > top || heap < physical_of(kernel_end) + (4ul << 20))
+	uint64_t low = PAGE_DOWN(metadata - metadata / 8);
+	if (metadata > top || low < physical_of(kernel_end) + (4ul << 20))
 		kernel_panic("there is too little memory");
-	heap_at = direct(heap);
-	heap_end = direct(metadata);
+	heap_start(direct(low), direct(metadata));
 
 	/* Memory that no firmware has touched is zero, but nobody promises it. */
 	struct quire_config config = {
 		.memory = direct(0),
-		.frames = heap / QUIRE_PAGE_SIZE,
+		.frames = low / QUIRE_PAGE_SIZE,
 		.metadata = direct(metadata),
 		.overcommit = QUIRE_OVERCOMMIT_GUESS,
 		.mmap_min_addr = 0x10000,

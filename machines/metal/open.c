@@ -256,19 +256,25 @@ static bool comes_in_pieces(const struct open_file *file)
 	return file->pipe || file->node->device == DEVICE_CONSOLE;
 }
 
-static int64_t read_pieces(struct open_file *file, quire_vaddr to, size_t bytes, uint64_t at, char *buffer)
+struct buffer {
+	char *at;
+	size_t bytes;
+};
+
+static int64_t read_pieces(struct open_file *file, quire_vaddr to, size_t bytes, uint64_t at,
+			   struct buffer *buffer)
 {
 	struct quire_cpu *cpu = here();
 	int64_t done = 0;
 
 	while ((uint64_t)done < bytes) {
-		size_t part = bytes - (size_t)done < PIECE ? bytes - (size_t)done : PIECE;
-		int64_t got = read_piece(file, at + (uint64_t)done, buffer, part);
+		size_t part = bytes - (size_t)done < buffer->bytes ? bytes - (size_t)done : buffer->bytes;
+		int64_t got = read_piece(file, at + (uint64_t)done, buffer->at, part);
 
 		if (got <= 0)
 			return done ? done : got;
 		cpu = here();
-		size_t copied = quire_copy_to(&cpu, current()->process->mm, to + (uint64_t)done, buffer,
+		size_t copied = quire_copy_to(&cpu, current()->process->mm, to + (uint64_t)done, buffer->at,
 					      (size_t)got);
 		done += (int64_t)copied;
 		if (copied < (size_t)got)
@@ -279,18 +285,20 @@ static int64_t read_pieces(struct open_file *file, quire_vaddr to, size_t bytes,
 	return done;
 }
 
-static int64_t write_pieces(struct open_file *file, quire_vaddr from, size_t bytes, uint64_t at, char *buffer)
+static int64_t write_pieces(struct open_file *file, quire_vaddr from, size_t bytes, uint64_t at,
+			    struct buffer *buffer)
 {
 	struct quire_cpu *cpu = here();
 	int64_t done = 0;
 
 	while ((uint64_t)done < bytes) {
-		size_t part = bytes - (size_t)done < PIECE ? bytes - (size_t)done : PIECE;
+		size_t part = bytes - (size_t)done < buffer->bytes ? bytes - (size_t)done : buffer->bytes;
 
 		cpu = here();
-		size_t copied = quire_copy_from(&cpu, current()->process->mm, buffer, from + (uint64_t)done,
-						part);
-		int64_t put = copied ? write_piece(file, at + (uint64_t)done, buffer, copied) : -QUIRE_EFAULT;
+		size_t copied = quire_copy_from(&cpu, current()->process->mm, buffer->at,
+						from + (uint64_t)done, part);
+		int64_t put = copied ? write_piece(file, at + (uint64_t)done, buffer->at, copied)
+				     : -QUIRE_EFAULT;
 
 		if (put <= 0)
 			return done ? done : put;
@@ -304,23 +312,23 @@ static int64_t write_pieces(struct open_file *file, quire_vaddr from, size_t byt
 static int64_t move(struct open_file *file, quire_vaddr address, size_t bytes, const uint64_t *at, bool write)
 {
 	bool moves_offset = !at && has_offset(file);
-	char *buffer = kernel_alloc(PIECE);
+	char small[256]; /* a program that has used up the kernel's memory can still say so */
+	char *large = kernel_alloc(PIECE);
+	struct buffer buffer = { large ? large : small, large ? PIECE : sizeof(small) };
 
-	if (!buffer)
-		return -QUIRE_ENOMEM;
 	if (moves_offset)
 		mutex_lock(&file->lock);
 	uint64_t from = at ? *at : file->offset;
 	if (write && moves_offset && (file->flags & OPEN_APPEND))
 		from = quire_file_size(file->node->file);
-	int64_t done = write ? write_pieces(file, address, bytes, from, buffer)
-			     : read_pieces(file, address, bytes, from, buffer);
+	int64_t done = write ? write_pieces(file, address, bytes, from, &buffer)
+			     : read_pieces(file, address, bytes, from, &buffer);
 	if (moves_offset) {
 		if (done > 0)
 			file->offset = from + (uint64_t)done;
 		mutex_unlock(&file->lock);
 	}
-	kernel_free(buffer, PIECE);
+	kernel_free(large, PIECE);
 	return done;
 }
 
