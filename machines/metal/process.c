@@ -28,7 +28,7 @@ struct quire_spin process_lock;
 static struct process *processes; /* process_lock */
 static struct task *tasks;	  /* process_lock */
 static int next_id = 1;		  /* process_lock */
-static uint64_t frames_at_start;
+static uint64_t frames_at_start, heap_at_start;
 
 static void lock(void)
 {
@@ -260,6 +260,7 @@ void process_start_first(void)
 	publish(task, false);
 	quire_stats_read(metal_quire, &stats);
 	frames_at_start = stats.frames_free;
+	heap_at_start = kernel_heap_used();
 	task_start(task, run_first);
 }
 
@@ -436,6 +437,8 @@ static void print_stats(const struct quire_stats *stats)
 
 	for (unsigned i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
 		report("stat %lu %s\n", lines[i].value, lines[i].name);
+	report("stat %lu bytes of small objects\n", kernel_heap_used());
+	report("stat %lu of them before the first process\n", heap_at_start);
 	report("stat %lu milliseconds\n", time_monotonic() / 1000000);
 }
 
