@@ -164,16 +164,6 @@ static size_t format_text(char *to, size_t room, const char *format, va_list arg
 	return text.length;
 }
 
-size_t kformat(char *to, size_t room, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	size_t length = format_text(to, room, format, args);
-	va_end(args);
-	return length;
-}
-
 void kprintf(const char *format, ...)
 {
 	char text[256];

@@ -153,7 +153,6 @@ void console_break_lock(void);			/* the machine stops, whoever held it */
 
 __attribute__((format(printf, 1, 2))) void kprintf(const char *format, ...);
 __attribute__((format(printf, 1, 2))) void report(const char *format, ...); /* to who started the machine */
-__attribute__((format(printf, 3, 4))) size_t kformat(char *to, size_t room, const char *format, ...);
 
 /* ---- memory.c -------------------------------------------------------------------------------------- */
 

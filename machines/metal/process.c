@@ -53,14 +53,6 @@ bool task_has_signal(void)
 	       (atomic_load_explicit(&task->pending, memory_order_relaxed) & ~task->blocked);
 }
 
-struct task *task_find(int tid)
-{
-	for (struct task *task = tasks; task; task = task->all_next)
-		if (task->tid == tid)
-			return task;
-	return NULL;
-}
-
 /* ---- beginning ------------------------------------------------------------------------------------- */
 
 /* A task of @process, or of a new one that is a copy of @process but for its address space. */
@@ -122,7 +114,6 @@ static bool publish(struct task *task, bool thread)
 		if (!thread) {
 			process->pid = task->tid;
 			process->group = process->parent ? process->parent->group : task->tid;
-			process->session = process->parent ? process->parent->session : task->tid;
 			process->next = processes;
 			processes = process;
 		}

@@ -33,7 +33,6 @@ _Noreturn void task_exit(void);		 /* this task; the process with the last one */
 void process_out_of_memory(void);	 /* ends the program, and only that */
 void process_let_go_of_mm(struct process *process);
 void processes_print(void);
-struct task *task_find(int tid); /* under process_lock */
 void process_end_by(int signal); /* the current one, by a signal; goes on until it returns to user mode */
 void process_begin_end(struct process *process, int status); /* under process_lock */
 

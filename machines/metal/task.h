@@ -31,7 +31,7 @@ struct process {
 	uint64_t close_on_exec[OPEN_MAX / 64];
 	struct quire_spin files_lock;
 	struct signal_action actions[SIGNALS + 1]; /* P */
-	int pid, group, session;
+	int pid, group;
 	unsigned tasks;		      /* P: living */
 	int status;		      /* P: as wait4() tells it; set by the first exit_group() */
 	bool zombie;		      /* P */
