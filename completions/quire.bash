@@ -5,7 +5,7 @@ _quire()
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} options i
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		COMPREPLY=($(compgen -W "record replay check fuzz --help --version" -- "$current"))
+		COMPREPLY=($(compgen -W "record replay check boot fuzz --help --version" -- "$current"))
 		return
 	fi
 	case ${COMP_WORDS[1]} in
@@ -56,6 +56,34 @@ _quire()
 		esac
 		options="--model --without --zoo --bound --random --pct --pos --seed --optimal --seconds --executions --jobs
 			--shard --checkpoint --resume --replay --html --dot --strict --verbose --json --list-safeguards --help"
+		;;
+	boot)
+		# After --, complete the program to be run.
+		for ((i = 2; i < COMP_CWORD; i++)); do
+			if [ "${COMP_WORDS[i]}" = -- ]; then
+				[ $((i + 1)) -eq "$COMP_CWORD" ] && COMPREPLY=($(compgen -c -f -- "$current"))
+				return
+			fi
+		done
+		case $previous in
+		--without)
+			COMPREPLY=($(compgen -W "fault-around" -- "$current"))
+			return
+			;;
+		-c | --cpus)
+			COMPREPLY=($(compgen -W "1 2 3 4" -- "$current"))
+			return
+			;;
+		-m | --memory)
+			COMPREPLY=($(compgen -W "64M 256M 1G" -- "$current"))
+			return
+			;;
+		-r | --root)
+			COMPREPLY=($(compgen -d -- "$current"))
+			return
+			;;
+		esac
+		options="--cpus --memory --root --without --limit --stats --help --"
 		;;
 	fuzz)
 		options="--ops --seconds --seed --replay --verbose --program --length --findings --no-shrink --blind

@@ -33,6 +33,8 @@ check()
 	test | all)
 		need clang command clang
 		need python3 command python3
+		need qemu-system-x86 command qemu-system-x86_64
+		need busybox-static command busybox
 		;;
 	esac
 	if [ "$what" = all ]; then

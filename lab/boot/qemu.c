@@ -1,0 +1,239 @@
+/*
+ * qemu.c - starts QEMU, and passes the console through.
+ *
+ * A terminal is QEMU's directly, which makes it raw; the kernel then echoes. Anything else is passed on by a
+ * process of its own, which adds a ^D at its end: a serial line knows no end of a file.
+ *
+ * The kernel ends a run that takes too long, and tells what every CPU was doing (option limit=). If it
+ * cannot even do that, we end QEMU a little later.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lab/boot/boot.h"
+
+#define PROGRAM "qemu-system-x86_64"
+#define GRACE_SECONDS 10
+
+enum { WORDS = 48 };
+
+struct words {
+	char *word[WORDS];
+	unsigned count;
+};
+
+__attribute__((format(printf, 2, 3))) static void add(struct words *words, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	if (words->count + 1 >= WORDS || vasprintf(&words->word[words->count++], format, args) < 0)
+		abort();
+	va_end(args);
+}
+
+/* A comma in a value is doubled for QEMU. */
+static void add_path(struct words *words, const char *key, const char *path)
+{
+	char *text = malloc(2 * strlen(path) + 1), *to = text;
+
+	if (!text)
+		abort();
+	for (; *path; path++) {
+		if (*path == ',')
+			*to++ = ',';
+		*to++ = *path;
+	}
+	*to = '\0';
+	add(words, "%s%s", key, text);
+	free(text);
+}
+
+static void command_line(struct words *words, const struct boot_options *options, const char *kernel,
+			 const char *archive, const char *report)
+{
+	static const char *const fixed[] = {
+		"-machine",
+		"pc,accel=tcg",
+		"-cpu",
+		"max",
+		"-nodefaults",
+		"-no-user-config",
+		"-display",
+		"none",
+		"-no-reboot",
+		"-device",
+		"isa-debug-exit,iobase=0xf4,iosize=4",
+		"-chardev",
+		"stdio,id=console",
+		"-serial",
+		"chardev:console",
+	};
+
+	add(words, PROGRAM);
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+		add(words, "%s", fixed[i]);
+	add(words, "-m");
+	add(words, "%lluk", (unsigned long long)options->memory_bytes >> 10);
+	add(words, "-smp");
+	add(words, "%u", options->cpus);
+	add(words, "-kernel");
+	add(words, "%s", kernel);
+	add(words, "-initrd");
+	add_path(words, "", archive);
+	add(words, "-debugcon");
+	add_path(words, "file:", report);
+	add(words, "-append");
+	add(words, "limit=%u%s%s%s", options->limit, options->stats ? " stats" : "",
+	    isatty(STDIN_FILENO) ? " terminal" : "",
+	    options->without_fault_around ? " without=fault-around" : "");
+	words->word[words->count] = NULL;
+}
+
+/* Standard input, and then its end, once the kernel has told that it listens. Does not return. */
+static void pass_on(int to, const char *report)
+{
+	struct timespec nap = { 0, 2000000 };
+	char buffer[4096], end = 4;
+	struct stat told;
+	ssize_t got;
+
+	signal(SIGPIPE, SIG_DFL);
+	while (stat(report, &told) < 0 || !told.st_size)
+		nanosleep(&nap, NULL);
+	while ((got = read(STDIN_FILENO, buffer, sizeof(buffer))) > 0)
+		for (ssize_t done = 0, put; done < got; done += put)
+			if ((put = write(to, buffer + done, (size_t)(got - done))) < 0)
+				_exit(0);
+	if (write(to, &end, 1) < 0)
+		_exit(0);
+	/* The other end sees the pipe closed only when there is nobody left to read it. */
+	for (;;)
+		pause();
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int signal)
+{
+	interrupted = signal;
+}
+
+/* Signals that end us end QEMU first, and the files in /tmp go. */
+static void catch_signals(void)
+{
+	static const int signals[] = { SIGHUP, SIGINT, SIGTERM };
+	struct sigaction action = { .sa_handler = on_signal };
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		sigaction(signals[i], &action, NULL);
+}
+
+static pid_t start_input(int *from, const char *report)
+{
+	int ends[2];
+
+	*from = -1;
+	if (isatty(STDIN_FILENO))
+		return 0;
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -1;
+	pid_t pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(ends[0]);
+		pass_on(ends[1], report);
+	}
+	close(ends[1]);
+	*from = ends[0];
+	return pid;
+}
+
+static pid_t start_qemu(struct words *words, int input)
+{
+	int told[2], error = 0;
+
+	if (pipe2(told, O_CLOEXEC) < 0)
+		return -1;
+	pid_t pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (input >= 0)
+			dup2(input, STDIN_FILENO);
+		execvp(PROGRAM, words->word);
+		error = errno;
+		if (write(told[1], &error, sizeof(error)) < 0)
+			_exit(126);
+		_exit(127);
+	}
+	close(told[1]);
+	if (pid > 0 && read(told[0], &error, sizeof(error)) == (ssize_t)sizeof(error)) {
+		waitpid(pid, NULL, 0);
+		pid = -1;
+		errno = error;
+	}
+	close(told[0]);
+	return pid;
+}
+
+static int wait_for(pid_t pid, unsigned seconds)
+{
+	struct timespec nap = { 0, 5000000 }, now, start;
+	int status;
+
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	for (;;) {
+		pid_t ended = waitpid(pid, &status, WNOHANG);
+
+		if (ended == pid)
+			return status;
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		if ((ended < 0 && errno != EINTR) || interrupted ||
+		    now.tv_sec - start.tv_sec > (time_t)seconds) {
+			kill(pid, SIGKILL);
+			return waitpid(pid, &status, 0) == pid ? status : -1;
+		}
+		nanosleep(&nap, NULL);
+	}
+}
+
+int qemu_interrupted(void)
+{
+	return interrupted;
+}
+
+int qemu_run(const struct boot_options *options, const char *kernel, const char *archive, const char *report)
+{
+	struct words words = { .count = 0 };
+	int input, status = -1;
+
+	catch_signals();
+	command_line(&words, options, kernel, archive, report);
+	fflush(NULL);
+	pid_t feeder = start_input(&input, report);
+	pid_t qemu = feeder < 0 ? -1 : start_qemu(&words, input);
+	if (qemu > 0)
+		status = wait_for(qemu, options->limit + GRACE_SECONDS);
+	else if (errno == ENOENT)
+		fprintf(stderr, "quire boot: there is no " PROGRAM " here (Debian: qemu-system-x86)\n");
+	else
+		fprintf(stderr, "quire boot: cannot start " PROGRAM ": %s\n", strerror(errno));
+	if (feeder > 0) {
+		kill(feeder, SIGKILL);
+		waitpid(feeder, NULL, 0);
+	}
+	if (input >= 0)
+		close(input);
+	while (words.count)
+		free(words.word[--words.count]);
+	return status;
+}

@@ -1,0 +1,30 @@
+/*
+ * report.c - what the kernel told at its end: lines of a word and what belongs to it (docs/metal.md).
+ */
+#include <string.h>
+
+#include "lab/boot/boot.h"
+
+void report_read(const char *path, const struct boot_options *options, struct boot_report *out)
+{
+	FILE *file = fopen(path, "r");
+	char line[256], text[200];
+	unsigned long long value, count;
+
+	*out = (struct boot_report){ .status = -1 };
+	while (file && fgets(line, sizeof(line), file)) {
+		line[strcspn(line, "\n")] = '\0';
+		if (sscanf(line, "exit %d", &out->status) == 1)
+			out->ended = true;
+		else if (sscanf(line, "frames %ld", &out->frames) == 1)
+			continue;
+		else if (sscanf(line, "stopped %199[^\n]", out->why) == 1)
+			out->stopped = true;
+		else if (options->stats && sscanf(line, "stat %llu %199[^\n]", &value, text) == 2)
+			fprintf(stderr, "  %-36s %12llu\n", text, value);
+		else if (options->stats && sscanf(line, "unknown %llu %llu", &value, &count) == 2)
+			fprintf(stderr, "  system call %-3llu, which is not there, %10llu\n", value, count);
+	}
+	if (file)
+		fclose(file);
+}

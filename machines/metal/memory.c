@@ -1,0 +1,311 @@
+/*
+ * memory.c - what memory there is, and who has it: the kernel, the core, the heap.
+ *
+ *	0	  0x80000	  kernel_end			heap	   metadata   archive	end
+ *	|  core	  |  reserved	  |  core			|  heap	   |	      |		|
+ *
+ * A page-table entry holds a physical frame number, so the core's frame 0 is physical page 0, and its memory
+ * begins there: with pages in it that are not memory (the BIOS, video) or are not free (the kernel, the page
+ * on which the other CPUs begin). The core takes a range without holes; what it must not use is taken from
+ * it at boot, through its own door: memory_reserve() reads a file whose store looks where each page lies and
+ * leaves its content alone, until every reserved frame is a page of that file. The others are punched out
+ * again.
+ *
+ * The heap is for small objects, the core's and the kernel's: buddies, blocks of 2^n units at multiples of
+ * their size, halved as needed and joined again when both halves are free. So what was used for one size
+ * serves others.
+ *
+ * Order:   the heap's lock is a leaf; any context.
+ * Errors:  allocation returns NULL. Too little memory to begin with is a panic.
+ */
+#include "metal.h"
+
+#include "x86.h"
+
+#define PVH_MAGIC 0x336ec578u
+
+struct pvh_start_info {
+	uint32_t magic, version, flags, modules;
+	uint64_t module_list, options, rsdp, memory_map;
+	uint32_t memory_map_entries, reserved;
+};
+
+struct pvh_module {
+	uint64_t address, bytes, options, reserved;
+};
+
+struct pvh_memory {
+	uint64_t address, bytes;
+	uint32_t type, reserved; /* type 1: memory */
+};
+
+struct boot_info boot_info;
+struct quire *metal_quire;
+struct metal_cpu *metal_cpus[MAX_CPUS];
+unsigned metal_cpu_count;
+
+extern char kernel_end[];
+
+/* ---- the heap -------------------------------------------------------------------------------------- */
+
+#define UNIT 64ul /* the smallest block; every object is aligned to it */
+#define ORDERS 11 /* up to 64 KiB */
+#define LARGEST (UNIT << (ORDERS - 1))
+#define FREE 0x80
+
+struct block {
+	struct block *next, *previous;
+};
+
+/* All under heap_lock. */
+static struct quire_spin heap_lock;
+static struct block heap_free[ORDERS]; /* heads of rings */
+static char *heap;
+static uint8_t *heap_map; /* for each unit: FREE and the order, where a free block begins */
+static uint64_t heap_used;
+
+static uint8_t *map_of(const void *block)
+{
+	return &heap_map[(size_t)((const char *)block - heap) / UNIT];
+}
+
+static void put_block(void *at, unsigned order)
+{
+	struct block *block = at, *head = &heap_free[order];
+
+	block->next = head->next;
+	block->previous = head;
+	head->next->previous = block;
+	head->next = block;
+	*map_of(at) = (uint8_t)(FREE | order);
+}
+
+static void take_block(struct block *block)
+{
+	block->next->previous = block->previous;
+	block->previous->next = block->next;
+	*map_of(block) = 0;
+}
+
+static unsigned order_of(size_t bytes)
+{
+	unsigned order = 0;
+
+	while (UNIT << order < bytes)
+		order++;
+	return order;
+}
+
+void *kernel_alloc(size_t bytes)
+{
+	unsigned order = bytes <= LARGEST ? order_of(bytes) : ORDERS, from = order;
+	char *block = NULL;
+
+	spin_lock(&heap_lock);
+	while (from < ORDERS && heap_free[from].next == &heap_free[from])
+		from++;
+	if (from < ORDERS) {
+		block = (char *)heap_free[from].next;
+		take_block((struct block *)(void *)block);
+		while (from > order) {
+			from--;
+			put_block(block + (UNIT << from), from);
+		}
+		heap_used += UNIT << order;
+	}
+	spin_unlock(&heap_lock);
+	return block ? memset(block, 0, bytes) : NULL;
+}
+
+void kernel_free(void *object, size_t bytes)
+{
+	unsigned order = order_of(bytes);
+	size_t at = (size_t)((char *)object - heap);
+
+	if (!object)
+		return;
+#ifdef QUIRE_DEBUG
+	memset(object, 0xdb, bytes); /* so that who still reads it notices */
+#endif
+	spin_lock(&heap_lock);
+	heap_used -= UNIT << order;
+	for (; order < ORDERS - 1; order++) {
+		char *buddy = heap + (at ^ UNIT << order);
+
+		if (*map_of(buddy) != (FREE | order))
+			break;
+		take_block((struct block *)(void *)buddy);
+		at &= ~(UNIT << order);
+	}
+	put_block(heap + at, order);
+	spin_unlock(&heap_lock);
+}
+
+static void heap_start(char *start, char *end)
+{
+	size_t blocks = (size_t)(end - start) / (LARGEST + LARGEST / UNIT);
+
+	heap = start;
+	heap_map = (uint8_t *)start + blocks * LARGEST;
+	memset(heap_map, 0, blocks * LARGEST / UNIT);
+	for (unsigned order = 0; order < ORDERS; order++)
+		heap_free[order].next = heap_free[order].previous = &heap_free[order];
+	while (blocks--)
+		put_block(heap + blocks * LARGEST, ORDERS - 1);
+}
+
+uint64_t kernel_heap_used(void)
+{
+	return heap_used;
+}
+
+/* ---- the start ------------------------------------------------------------------------------------- */
+
+bool boot_option(const char *name)
+{
+	size_t length = strlen(name);
+
+	for (const char *at = boot_info.options; *at;) {
+		size_t word = 0;
+
+		while (at[word] && at[word] != ' ')
+			word++;
+		if (word == length && memcmp(at, name, length) == 0)
+			return true;
+		at += word;
+		while (*at == ' ')
+			at++;
+	}
+	return false;
+}
+
+uint64_t boot_number(const char *name)
+{
+	size_t length = strlen(name);
+
+	for (const char *at = boot_info.options; *at; at++) {
+		uint64_t number = 0;
+
+		if ((at != boot_info.options && at[-1] != ' ') || memcmp(at, name, length) != 0)
+			continue;
+		for (at += length; *at >= '0' && *at <= '9'; at++)
+			number = number * 10 + (uint64_t)(*at - '0');
+		return number;
+	}
+	return 0;
+}
+
+static void read_start_info(const struct pvh_start_info *info)
+{
+	const struct pvh_memory *map = direct(info->memory_map);
+	const struct pvh_module *module = direct(info->module_list);
+
+	if (info->magic != PVH_MAGIC || info->version < 1)
+		kernel_panic("this was not started by the PVH protocol, version 1");
+	if (info->options)
+		copy_string(boot_info.options, direct(info->options), sizeof(boot_info.options));
+	if (info->modules) {
+		boot_info.archive = module->address;
+		boot_info.archive_bytes = module->bytes;
+	}
+	boot_info.rsdp = info->rsdp;
+	for (uint32_t i = 0; i < info->memory_map_entries; i++)
+		if (map[i].type == 1 && map[i].address <= KERNEL_START &&
+		    map[i].address + map[i].bytes > KERNEL_START)
+			boot_info.memory_end = map[i].address + map[i].bytes;
+	if (boot_info.memory_end > DIRECT_END)
+		boot_info.memory_end = DIRECT_END;
+}
+
+#define PAGE_DOWN(address) ((address)&QUIRE_PAGE_MASK)
+
+void memory_start(uint32_t start_info)
+{
+	read_start_info(direct(start_info));
+
+	uint64_t top = boot_info.memory_end;
+	if (boot_info.archive_bytes && boot_info.archive < top)
+		top = boot_info.archive;
+	top = PAGE_DOWN(top);
+	uint64_t metadata = PAGE_DOWN(top - quire_metadata_bytes(top / QUIRE_PAGE_SIZE));
+	uint64_t low = PAGE_DOWN(metadata - metadata / 8);
+	if (metadata > top || low < physical_of(kernel_end) + (4ul << 20))
+		kernel_panic("there is too little memory");
+	heap_start(direct(low), direct(metadata));
+
+	/* Memory that no firmware has touched is zero, but nobody promises it. */
+	struct quire_config config = {
+		.memory = direct(0),
+		.frames = low / QUIRE_PAGE_SIZE,
+		.metadata = direct(metadata),
+		.overcommit = QUIRE_OVERCOMMIT_GUESS,
+		.mmap_min_addr = 0x10000,
+		.fault_around_pages = boot_option("without=fault-around") ? 1 : 0,
+	};
+	memset(config.metadata, 0, top - metadata);
+	struct metal_cpu *boot = kernel_alloc(sizeof(*boot));
+	if (!boot)
+		kernel_panic("there is too little memory");
+	metal_cpus[0] = boot;
+	cpu_start_traps(boot);
+	metal_cpu_count = 1;
+	if (quire_create(&config, boot, &metal_quire, &boot->cpu))
+		kernel_panic("there is too little memory");
+}
+
+/* ---- frames that are not to be used ---------------------------------------------------------------- */
+
+#define LOOKED_AT 4096 /* pages of that file */
+
+static uint64_t last_page; /* where the page lies that was read last */
+
+static bool is_reserved(uint64_t physical)
+{
+	return physical >= LOW_RESERVED && physical < physical_of(kernel_end);
+}
+
+static int look_where(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index, void *page)
+{
+	(void)cpu, (void)file, (void)data, (void)index;
+	last_page = physical_of(page);
+	return 0;
+}
+
+static int keep_nothing(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t start,
+			uint64_t end)
+{
+	(void)cpu, (void)file, (void)data, (void)start, (void)end;
+	return 0;
+}
+
+uint64_t memory_frames_kept(void)
+{
+	return (physical_of(kernel_end) - LOW_RESERVED) / QUIRE_PAGE_SIZE;
+}
+
+/*
+ * The allocator hands out low frames first, so this ends soon; but all it rests on is that every frame comes
+ * in the end, if nobody gives any back.
+ */
+void memory_reserve(void)
+{
+	static const struct quire_store store = { .read = look_where, .punch = keep_nothing };
+	static bool kept[LOOKED_AT];
+	uint64_t left = memory_frames_kept(), pages = 0;
+	struct quire_cpu *cpu = here();
+	struct quire_file *file;
+
+	if (quire_file_create(&cpu, &store, NULL, QUIRE_FILE_READ, LOOKED_AT * QUIRE_PAGE_SIZE, 0, &file))
+		kernel_panic("there is no memory for the list of reserved frames");
+	for (; left; pages++) {
+		char byte;
+
+		if (pages == LOOKED_AT || quire_file_read(&cpu, file, pages * QUIRE_PAGE_SIZE, &byte, 1) != 1)
+			kernel_panic("a reserved frame was used before it could be reserved");
+		kept[pages] = is_reserved(last_page);
+		left -= kept[pages];
+	}
+	while (pages--)
+		if (!kept[pages])
+			quire_file_punch(&cpu, file, pages * QUIRE_PAGE_SIZE, QUIRE_PAGE_SIZE);
+}

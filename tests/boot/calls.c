@@ -1,0 +1,240 @@
+/*
+ * calls.c - a program for the metal machine: what a C library needs of a kernel beside memory. Condition
+ * variables, cancellation, signals, timeouts, children, pipes, a file read and mapped at once, the stack's
+ * growth and its limit, the floating-point registers. Exits with 0 when all of it was as on Linux.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CHECK(condition) ((condition) ? (void)0 : fail(__LINE__, #condition))
+
+static _Noreturn void fail(int line, const char *condition)
+{
+	printf("calls.c:%d: %s (errno %d)\n", line, condition, errno);
+	exit(1);
+}
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static long turn;
+
+static void *take_turns(void *argument)
+{
+	for (int i = 0; i < 100; i++) {
+		pthread_mutex_lock(&lock);
+		while (turn != (long)argument)
+			pthread_cond_wait(&changed, &lock);
+		turn = (turn + 1) % 4;
+		pthread_cond_broadcast(&changed);
+		pthread_mutex_unlock(&lock);
+	}
+	return NULL;
+}
+
+static void conditions(void)
+{
+	pthread_t threads[4];
+
+	for (long i = 0; i < 4; i++)
+		CHECK(!pthread_create(&threads[i], NULL, take_turns, (void *)i));
+	for (int i = 0; i < 4; i++)
+		CHECK(!pthread_join(threads[i], NULL));
+}
+
+static int ends[2];
+
+static void *sleep_on(void *argument)
+{
+	for (;;)
+		sleep(1000);
+	return argument;
+}
+
+static void *read_nothing(void *argument)
+{
+	char byte;
+
+	CHECK(read(ends[0], &byte, 1) != 1);
+	return argument;
+}
+
+static void cancellation(void)
+{
+	void *(*const ways[])(void *) = { sleep_on, read_nothing };
+
+	CHECK(!pipe(ends));
+	for (int i = 0; i < 2; i++) {
+		pthread_t thread;
+		void *result;
+
+		CHECK(!pthread_create(&thread, NULL, ways[i], NULL));
+		usleep(10000);
+		CHECK(!pthread_cancel(thread) && !pthread_join(thread, &result) &&
+		      result == PTHREAD_CANCELED);
+	}
+}
+
+static volatile sig_atomic_t came;
+
+static void on_signal(int signal)
+{
+	came = signal;
+}
+
+static void *wait_for_signal(void *argument)
+{
+	while (!came)
+		usleep(1000);
+	return argument;
+}
+
+static void signals(void)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+	pthread_t thread;
+	int status;
+
+	CHECK(!sigaction(SIGUSR1, &action, NULL));
+	CHECK(!pthread_create(&thread, NULL, wait_for_signal, NULL));
+	CHECK(!pthread_kill(thread, SIGUSR1) && !pthread_join(thread, NULL) && came == SIGUSR1);
+	pid_t child = fork();
+	if (child == 0) {
+		pause();
+		_exit(1);
+	}
+	CHECK(!kill(child, SIGTERM) && waitpid(child, &status, 0) == child);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+}
+
+static void timeouts(void)
+{
+	struct timespec until, before, after;
+	struct pollfd poll_in = { ends[0], POLLIN, 0 };
+	sem_t semaphore;
+
+	sem_init(&semaphore, 0, 0);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec = (until.tv_nsec + 30000000) % 1000000000;
+	until.tv_sec += until.tv_nsec < 30000000;
+	CHECK(sem_timedwait(&semaphore, &until) < 0 && errno == ETIMEDOUT);
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	usleep(50000);
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	CHECK((after.tv_sec - before.tv_sec) * 1000000000 + after.tv_nsec - before.tv_nsec >= 50000000);
+	CHECK(poll(&poll_in, 1, 30) == 0);
+	CHECK(write(ends[1], "x", 1) == 1 && poll(&poll_in, 1, 1000) == 1 && poll_in.revents == POLLIN);
+}
+
+/* One that runs @body; its wait status. */
+static int child_of(void (*body)(void))
+{
+	int status;
+	pid_t child = fork();
+
+	if (child == 0) {
+		body();
+		_exit(0);
+	}
+	CHECK(child > 0 && waitpid(child, &status, 0) == child);
+	return status;
+}
+
+static char *mapped;
+
+static void read_past_end(void)
+{
+	volatile char byte = mapped[8000];
+
+	(void)byte;
+}
+
+static void files(void)
+{
+	char text[8] = "";
+	int fd = open("/tmp/calls.file", O_CREAT | O_RDWR | O_TRUNC, 0644);
+
+	CHECK(fd >= 0 && !ftruncate(fd, 10000));
+	mapped = mmap(NULL, 10000, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CHECK(mapped != MAP_FAILED);
+	strcpy(mapped + 5000, "mapped");
+	CHECK(pread(fd, text, 7, 5000) == 7 && strcmp(text, "mapped") == 0);
+	CHECK(pwrite(fd, "WRITE", 5, 100) == 5 && memcmp(mapped + 100, "WRITE", 5) == 0);
+	CHECK(!ftruncate(fd, 100) && lseek(fd, 0, SEEK_END) == 100);
+	int status = child_of(read_past_end);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+	CHECK(!close(fd) && !unlink("/tmp/calls.file") && open("/tmp/calls.file", O_RDONLY) < 0 &&
+	      errno == ENOENT);
+}
+
+static __attribute__((noinline)) void use_stack(size_t bytes)
+{
+	volatile char *stack = __builtin_alloca(bytes);
+
+	for (size_t i = bytes; i > 4096; i -= 4096)
+		stack[i - 1] = 1;
+}
+
+static void grow_stack(void)
+{
+	use_stack(7ul << 20);
+}
+
+static void grow_too_far(void)
+{
+	use_stack(9ul << 20);
+}
+
+static void stacks(void)
+{
+	int status = child_of(grow_too_far);
+
+	CHECK(child_of(grow_stack) == 0);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+}
+
+static void multiply(void)
+{
+	volatile double product = 1;
+
+	for (int i = 0; i < 3000000; i++)
+		product *= 1.000001;
+	if (product < 20.08 || product > 20.09)
+		_exit(1);
+}
+
+/* Two that compute at the same time, on one CPU or on two. */
+static void floating_point(void)
+{
+	int status;
+	pid_t child = fork();
+
+	multiply();
+	if (child == 0)
+		_exit(0);
+	CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
+int main(void)
+{
+	conditions();
+	cancellation();
+	signals();
+	timeouts();
+	files();
+	stacks();
+	floating_point();
+	printf("all as on Linux\n");
+	return 0;
+}

@@ -1,0 +1,111 @@
+#!/bin/sh
+# boot.sh - `quire boot`: options and messages; then programs on the kernel: Debian's busybox, threads, bad addresses.
+quire=$1
+kernel=$(dirname "$quire")/quire-kernel
+scratch=$(mktemp -d) || exit 1
+trap 'rm -rf "$scratch"' EXIT
+failed=0
+
+fail()
+{
+	echo "FAIL: $*"
+	failed=1
+}
+
+# expect STATUS ARGUMENT...: exits so, in time, without input.
+expect()
+{
+	status=$1
+	shift
+	timeout 60 "$quire" boot "$@" > "$scratch/out" 2> "$scratch/err" < /dev/null
+	got=$?
+	[ $got -eq "$status" ] ||
+		fail "quire boot $*: exit status $got, expected $status: $(head -n 3 "$scratch/err"; tail -n 3 "$scratch/out")"
+}
+
+# says TEXT: the last program's output is that.
+says()
+{
+	[ "$(cat "$scratch/out")" = "$1" ] || fail "expected '$1', got: $(head -n 5 "$scratch/out")"
+}
+
+# Options, which need neither QEMU nor the kernel.
+expect 0 --help
+expect 2
+expect 2 --
+for bad in "--cpus 0" "--cpus 5" "--cpus many" "--memory 0" "--memory 1M" "--memory 12Q" "--limit 0" \
+	"--without everything" "--no-such-option" "--cpus"; do
+	# shellcheck disable=SC2086
+	expect 2 $bad -- /bin/true
+	[ "$(wc -l < "$scratch/err")" -eq 1 ] || fail "quire boot $bad: not one line: $(cat "$scratch/err")"
+done
+[ -f "$kernel" ] || { [ $failed -eq 0 ] && echo "no kernel in this build" && exit 77; exit 1; }
+expect 2 -- "$scratch/missing"
+expect 2 -- "$scratch"
+expect 2 --root "$scratch/missing" -- /bin/true
+
+# Without QEMU: said in one line.
+mkdir "$scratch/empty"
+(PATH=$scratch/empty; "$quire" boot -- "$quire" < /dev/null 2> "$scratch/err")
+[ $? -eq 3 ] || fail "without QEMU the exit status is not 3"
+grep -q 'qemu-system-x86' "$scratch/err" || fail "without QEMU it does not say so: $(cat "$scratch/err")"
+[ $failed -eq 0 ] || exit 1
+
+command -v qemu-system-x86_64 > /dev/null || { echo "qemu-system-x86_64 is not here"; exit 77; }
+
+# What is linked dynamically is refused.
+expect 127 -- "$quire"
+
+# Debian's busybox, as it is.
+busybox=/bin/busybox
+if [ -x $busybox ] && file=$(head -c 4 $busybox) && ! ldd $busybox > /dev/null 2>&1; then
+	for cpus in 1 4; do
+		# shellcheck disable=SC2016
+		expect 7 --cpus $cpus -- $busybox sh -c 'echo $((6*7)); exit 7'
+		says 42
+	done
+	mkdir -p "$scratch/root/bin"
+	cp $busybox "$scratch/root/bin/busybox"
+	for name in sh cat ls seq sort head sleep awk dd md5sum rm; do
+		ln -s busybox "$scratch/root/bin/$name"
+	done
+	# shellcheck disable=SC2016
+	expect 3 --cpus 2 --root "$scratch/root" -- /bin/sh -c \
+		'seq 100 | sort -rn | head -n 1; (sleep 0.1; echo later) & wait; cd /tmp; echo x > y; cat y; rm y; ls; exit 3'
+	says "100
+later
+x"
+	sum=$(md5sum < $busybox)
+	expect 0 --root "$scratch/root" -- /bin/sh -c 'cat /bin/busybox | md5sum'
+	says "$sum"
+	[ "$(seq 1000 | timeout 60 "$quire" boot --root "$scratch/root" -- /bin/md5sum)" = "$(seq 1000 | md5sum)" ] ||
+		fail "standard input does not arrive"
+	# No memory left ends the program that wanted it, and no other.
+	expect 0 --memory 32M --root "$scratch/root" -- /bin/sh -c 'awk "BEGIN { for (;;) a[i++] = i }"; echo $?'
+	grep -q '^137$' "$scratch/out" || fail "running out of memory does not end the program: $(cat "$scratch/out")"
+	# The end of the first process is the end of all.
+	expect 5 --cpus 2 --root "$scratch/root" -- /bin/sh -c 'sleep 1000 & sleep 1000 & exit 5'
+	expect 143 --root "$scratch/root" -- /bin/sh -c 'kill $$'
+	expect 1 --limit 1 --cpus 2 --root "$scratch/root" -- /bin/sh -c 'while :; do :; done'
+	grep -q 'longer than its limit' "$scratch/err" || fail "the limit is not named: $(cat "$scratch/err")"
+	grep -q '^CPU 1' "$scratch/out" || fail "the CPUs do not tell what they were doing"
+else
+	echo "no static busybox here (Debian: busybox-static)"
+fi
+
+# Our own.
+for name in threads pointers shootdown calls; do
+	if "${CC:-cc}" -O2 -static -pthread -o "$scratch/$name" "$QUIRE_SOURCE/tests/boot/$name.c" 2> "$scratch/err"; then
+		rounds=5
+		[ $name = shootdown ] && rounds=90
+		expect 0 --cpus 1 -- "$scratch/$name" $rounds
+		expect 0 --cpus 4 --stats -- "$scratch/$name" $rounds
+	else
+		fail "$name.c: $(cat "$scratch/err")"
+	fi
+done
+grep -q 'faults' "$scratch/err" || fail "--stats prints none"
+
+[ $failed -eq 0 ] || exit 1
+[ -x $busybox ] || exit 77
+echo "programs run on the kernel, and it gives every frame back"
