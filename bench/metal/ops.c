@@ -7,15 +7,15 @@
  * that: a loop of a known number of instructions comes first, and all that follows is in units of its
  * instructions. A string instruction counts once for each of its repetitions.
  *
- * An operation is done ROUNDS times, on a new mapping each time, and the median is printed: a round into which
- * the timer's interrupt fell costs a little more. For ranges the figure is per page, of 1 MiB and of 64 MiB:
- * the first is what programs ask for and fits kernels' caches of free pages, in the other what a call costs of
- * itself vanishes. Huge pages are off: all is about pages of 4 KiB.
+ * An operation is done ROUNDS times, on a new mapping each time, and the median is printed: a round into
+ * which the timer's interrupt fell costs a little more. For ranges the figure is per page, of 1 MiB and of
+ * 64 MiB: the first is what programs ask for and fits kernels' caches of free pages, in the other what a call
+ * costs of itself vanishes. Huge pages are off: all is about pages of 4 KiB.
  *
  *	figure NAME TENTHS-OF-AN-INSTRUCTION
  *
- * With names of groups as arguments only those are measured, which is for profiles. The calls are made with no
- * library between, so that both kernels are asked exactly the same.
+ * With names of groups as arguments only those are measured, which is for profiles. The calls are made with
+ * no library between, so that both kernels are asked exactly the same.
  */
 #define _GNU_SOURCE
 #include <linux/mman.h>
