@@ -51,3 +51,11 @@ target_compile_options(quire-kernel PRIVATE $<$<COMPILE_LANGUAGE:C>:-std=gnu11>)
 target_link_libraries(quire-kernel PRIVATE quire_flags_metal)
 target_link_options(quire-kernel PRIVATE -nostdlib -static -no-pie -Wl,-T,${script} -Wl,--build-id=none
 	-Wl,-z,max-page-size=4096 -Wl,-z,noexecstack)
+
+# bench/metal/run boots it on this kernel and on Linux.
+add_executable(metal-ops ${PROJECT_SOURCE_DIR}/bench/metal/ops.c)
+target_compile_options(metal-ops PRIVATE -std=gnu11 -O2 -Wall -Wextra)
+if(QUIRE_WERROR)
+	target_compile_options(metal-ops PRIVATE -Werror)
+endif()
+target_link_options(metal-ops PRIVATE -static)

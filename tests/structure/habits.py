@@ -58,7 +58,7 @@ def control():
 def main():
     control()
     complaints, count = [], 0
-    for directory in ("core", "include", "machines", "lab", "tests", "examples"):
+    for directory in ("core", "include", "machines", "lab", "tests", "examples", "bench"):
         for path in sorted((common.ROOT / directory).rglob("*.[ch]")):
             complaints += check_text(str(path.relative_to(common.ROOT)), path.read_text())
             count += 1

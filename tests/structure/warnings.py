@@ -8,7 +8,7 @@ import common
 
 
 def main():
-    sources = sorted(p for d in ("machines", "lab", "tests", "examples") for p in common.ROOT.joinpath(d).rglob("*.c"))
+    sources = sorted(p for d in ("machines", "lab", "tests", "examples", "bench") for p in common.ROOT.joinpath(d).rglob("*.c"))
     # mpi.h may be missing.
     sources = [p for p in sources if not p.name.startswith("planted_") and "mpi" not in p.parts]
     # The check machine and what runs on it are built with the core as the checker has it.
