@@ -5,6 +5,8 @@
 #ifndef LAB_COMMAND_H
 #define LAB_COMMAND_H
 
+#include <stdint.h>
+
 enum {
 	EXIT_HELD = 0,	   /* what was to be shown holds */
 	EXIT_VIOLATED = 1, /* it does not: a difference, a divergence, a violation */
@@ -18,5 +20,7 @@ int command_check(int argc, char **argv);
 int command_boot(int argc, char **argv);
 int command_fuzz(int argc, char **argv);
 int command_fuzz_check(int argc, char **argv); /* with --check */
+
+uint64_t command_size(const char *text); /* a number, and K, M, G or T; 0: it is none */
 
 #endif

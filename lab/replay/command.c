@@ -25,22 +25,6 @@ struct arguments {
 	bool help;
 };
 
-/* A size: a number, and K, M, G or T. 0 when it is none. */
-static uint64_t parse_size(const char *text)
-{
-	char *end;
-
-	errno = 0;
-	unsigned long long number = strtoull(text, &end, 0);
-	if (errno || end == text || *text == '-')
-		return 0;
-	const char *unit = *end ? strchr("KMGT", *end & ~0x20) : NULL;
-	if (*end && (!unit || (end[1] && strcmp(end + 1, "iB") != 0 && strcmp(end + 1, "B") != 0)))
-		return 0;
-	unsigned shift = unit ? 10 * (unsigned)(unit - "KMGT" + 1) : 0;
-	return number > UINT64_MAX >> shift ? 0 : number << shift;
-}
-
 /* One line; for parse() to return. */
 __attribute__((format(printf, 2, 3))) static error_t wrong(struct arguments *a, const char *format, ...)
 {
@@ -83,7 +67,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
 			return wrong(a, "--cpus %s: must be 1 to %u", text, QUIRE_MAX_CPUS - 1);
 		return 0;
 	case 'm':
-		a->options.memory_bytes = parse_size(text);
+		a->options.memory_bytes = command_size(text);
 		if (a->options.memory_bytes < memory_least || a->options.memory_bytes > memory_most)
 			return wrong(a, "--memory %s: must be a size from 1M to 16T", text);
 		return 0;
