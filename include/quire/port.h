@@ -26,8 +26,9 @@ void *quire_port_alloc(struct quire_cpu *cpu, size_t bytes);
 void quire_port_free(struct quire_cpu *cpu, void *object, size_t bytes);
 
 /*
- * Copies, fills and compares frames' contents, which other CPUs and devices may be writing: a torn result is
- * allowed, anything else is not. Addresses are in the instance's memory or the caller's buffers.
+ * Copies, fills and compares frames' contents, which other CPUs and devices may be writing: a result torn at
+ * any byte is allowed, as `rep movsb` gives it, anything else is not. Addresses are in the instance's memory
+ * or the caller's buffers.
  */
 void quire_port_copy(void *to, const void *from, size_t bytes);
 void quire_port_zero(void *to, size_t bytes);
