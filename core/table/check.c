@@ -92,14 +92,14 @@ static const char *check_child(const struct folio *table, const struct folio *ch
 	return NULL;
 }
 
+static const char DEAD[] = "a dead table is in the tree";
+
 /* Under the table's lock. */
 static const char *check_table(struct quire *quire, struct folio *table)
 {
 	unsigned used = 0, rss[RSS_KINDS] = { 0 };
 	const char *what = NULL;
 
-	if (table->table.dead)
-		return "a dead table is in the tree";
 	for (unsigned i = 0; !what && i < QUIRE_TABLE_ENTRIES; i++) {
 		quire_entry entry = read_entry(quire, table, i);
 		if (!entry)
@@ -121,17 +121,38 @@ static const char *check_table(struct quire *quire, struct folio *table)
 	return NULL;
 }
 
+static const char *check_tree(struct quire_cpu *cpu, struct folio *table);
+
+/* A table dies under its parent's lock, which also takes it out: who has that lock sees both or neither. */
+static bool leads_to(struct quire_cpu *cpu, struct folio *parent, unsigned index, quire_entry entry)
+{
+	quire_spin_lock(cpu, &parent->table.lock);
+	quire_entry now = read_entry(cpu->quire, parent, index);
+	quire_spin_unlock(cpu, &parent->table.lock);
+	return entry_is_table(now) && entry_pfn(now) == entry_pfn(entry);
+}
+
+static const char *check_below(struct quire_cpu *cpu, struct folio *table)
+{
+	const char *what = NULL;
+
+	for (unsigned i = 0; !what && table->table.level && i < QUIRE_TABLE_ENTRIES; i++) {
+		quire_entry entry = read_entry(cpu->quire, table, i);
+		if (!entry_is_table(entry))
+			continue;
+		what = check_tree(cpu, folio_of(cpu->quire, entry_pfn(entry)));
+		if (what == DEAD && !leads_to(cpu, table, i, entry))
+			what = NULL; /* it went meanwhile */
+	}
+	return what;
+}
+
 static const char *check_tree(struct quire_cpu *cpu, struct folio *table)
 {
 	quire_spin_lock(cpu, &table->table.lock);
-	const char *what = check_table(cpu->quire, table);
+	const char *what = table->table.dead ? DEAD : check_table(cpu->quire, table);
 	quire_spin_unlock(cpu, &table->table.lock);
-	for (unsigned i = 0; !what && table->table.level && i < QUIRE_TABLE_ENTRIES; i++) {
-		quire_entry entry = read_entry(cpu->quire, table, i);
-		if (entry_is_table(entry))
-			what = check_tree(cpu, folio_of(cpu->quire, entry_pfn(entry)));
-	}
-	return what;
+	return what ? what : check_below(cpu, table);
 }
 
 bool as_check(struct quire_cpu *cpu, struct quire_as *as, const char **what)

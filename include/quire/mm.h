@@ -162,8 +162,8 @@ struct quire_mm_stats { /* pages */
 void quire_mm_stats(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_mm_stats *out);
 
 /*
- * Check the invariants of @mm: tree, entries, counts. Nobody changes it meanwhile. 0, or -EIO and *what says
- * which.
+ * Check the invariants of @mm: tree, entries, counts. Faults, madvise and what others do to its files may go
+ * on meanwhile. SLEEPS. 0, or -EIO and *what says which.
  */
 int quire_mm_check(struct quire_cpu **cpu, struct quire_mm *mm, const char **what);
 

@@ -403,6 +403,53 @@ static void base_5_invalidate_waits_for_a_page_that_came_and_went_meanwhile(void
 	end(&p);
 }
 
+/* ---- a check, while tables come and go ------------------------------------------------------------- */
+
+#define TABLE_ROUNDS 20000
+#define TABLE_AT (64 * QUIRE_HUGE_SIZE) /* where a table begins */
+
+/* The mapping stays, but its only page goes, and the table with it. */
+static void touch_and_discard(struct quire_cpu **cpu, void *argument)
+{
+	struct play *p = argument;
+	struct quire_mmap map = { .addr = TABLE_AT, .length = QUIRE_HUGE_SIZE, .prot = RW };
+	struct quire_fault fault;
+	uint8_t byte = 1;
+	map.flags = PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED;
+	EXPECT(quire_mmap(cpu, p->mm, &map) == (int64_t)TABLE_AT);
+	quire_cpu_run(*cpu, p->mm);
+	for (int round = 0; round < TABLE_ROUNDS; round++) {
+		EXPECT(hosted_store(cpu, p->mm, TABLE_AT, &byte, 1, &fault) == 0);
+		EXPECT(quire_madvise(cpu, p->mm, TABLE_AT, QUIRE_HUGE_SIZE, QUIRE_MADV_DONTNEED) == 0);
+		if (round % 32 == 0) /* the tables' frames come back */
+			quire_port_rcu_barrier(cpu);
+	}
+	quire_cpu_leave(*cpu);
+	atomic_store(&p->returned, true);
+}
+
+static void check_meanwhile(struct quire_cpu **cpu, void *argument)
+{
+	struct play *p = argument;
+	const char *what = "";
+	while (!atomic_load(&p->returned)) {
+		if (quire_mm_check(cpu, p->mm, &what))
+			note(p, __LINE__, what);
+		hosted_poll(*cpu);
+	}
+}
+
+static void base_4_check_bears_tables_that_go_meanwhile(void **state)
+{
+	struct play p = { .file = NULL };
+	(void)state;
+	begin(&p);
+	hosted_post(p.machine, 0, check_meanwhile, &p);
+	hosted_post(p.machine, 1, touch_and_discard, &p);
+	hosted_wait(p.machine);
+	end(&p);
+}
+
 /* ---- whose error it is ------------------------------------------------------------------------------- */
 
 static int failing_write(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index,
@@ -463,6 +510,7 @@ int main(void)
 		cmocka_unit_test(base_5_invalidate_waits_for_the_flush_of_an_unmapping),
 		cmocka_unit_test(base_5_invalidate_waits_for_a_page_that_came_and_went_meanwhile),
 		cmocka_unit_test(base_5_sync_waits_for_what_another_sync_is_writing),
+		cmocka_unit_test(base_4_check_bears_tables_that_go_meanwhile),
 		cmocka_unit_test(base_5_a_sync_reports_its_own_error_even_if_another_has_heard),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
