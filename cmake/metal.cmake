@@ -24,11 +24,17 @@ add_library(quire_core_metal OBJECT ${QUIRE_CORE_SOURCES})
 target_compile_options(quire_core_metal PRIVATE -std=c11)
 target_link_libraries(quire_core_metal PRIVATE quire_flags_metal)
 
-# As in the library: of the core only quire_* is to be seen.
+# The core in one piece: small functions of one file are put into the others that call them (gcc; a tenth to a quarter of
+# all instructions). As in the library, of the core only quire_* is to be seen.
 set(core ${PROJECT_BINARY_DIR}/quire_core_metal.o)
+set(link_core ${CMAKE_LINKER} -r)
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+	target_compile_options(quire_core_metal PRIVATE -flto)
+	set(link_core ${CMAKE_C_COMPILER} -r -nostdlib -flto=auto -flinker-output=nolto-rel)
+endif()
 add_custom_command(
 	OUTPUT ${core}
-	COMMAND ${CMAKE_LINKER} -r -o ${core} $<TARGET_OBJECTS:quire_core_metal>
+	COMMAND ${link_core} -o ${core} $<TARGET_OBJECTS:quire_core_metal>
 	COMMAND ${CMAKE_OBJCOPY} --wildcard --keep-global-symbol=quire_* ${core}
 	DEPENDS quire_core_metal $<TARGET_OBJECTS:quire_core_metal>
 	COMMENT "Linking the core into one object for the metal machine"

@@ -411,8 +411,14 @@ void range_tree_destroy(struct quire_cpu *cpu, struct range_tree *tree)
 void range_tree_replace(struct quire_cpu *cpu, struct range_tree *tree, struct range_stock *stock,
 			uint64_t start, uint64_t end, const struct range *with, unsigned n)
 {
-	struct change c = { .cpu = cpu, .tree = tree, .stock = stock, .made_n = n };
+	struct change c; /* its arrays are large, and hold only what is counted: not to be zeroed */
 
+	c.cpu = cpu;
+	c.tree = tree;
+	c.stock = stock;
+	c.made_n = n;
+	c.pieces_n = 0;
+	c.added = c.removed = 0;
 	quire_assert(start < end && n <= WITH_MAX);
 	for (unsigned i = 0; i < n; i++) {
 		quire_assert(with[i].start < with[i].end && with[i].end <= end);
