@@ -10,9 +10,9 @@
  */
 #include "protect.h"
 
-static quire_entry wanted_bits(const struct vma *vma, const struct cursor *cursor)
+/* @bits are those that the VMA gives to all of its entries. */
+static quire_entry wanted_bits(const struct vma *vma, const struct cursor *cursor, quire_entry bits)
 {
-	quire_entry bits = vma_entry_bits(vma) & ENTRY_PROT_MASK;
 	if (!(vma->flags & VMA_WRITE) || !entry_is_live(bits))
 		return bits;
 	struct folio *folio = entry_folio(vma->mm->quire, cursor->entry);
@@ -29,12 +29,13 @@ static quire_entry wanted_bits(const struct vma *vma, const struct cursor *curso
 
 void protect_range(struct quire_cpu **cpu, struct vma *vma, quire_vaddr start, quire_vaddr end)
 {
+	quire_entry vma_bits = vma_entry_bits(vma) & ENTRY_PROT_MASK;
 	struct gather gather;
 	struct cursor cursor;
 	gather_begin(cpu, &gather, &vma->mm->as, start, end);
 	cursor_begin(&cursor, *cpu, &vma->mm->as, start, end, CURSOR_MM, &gather);
 	while (cursor_next(&cursor)) {
-		quire_entry bits = wanted_bits(vma, &cursor);
+		quire_entry bits = wanted_bits(vma, &cursor, vma_bits);
 		if ((cursor.entry & ENTRY_PROT_MASK) != bits)
 			cursor_protect(&cursor, ENTRY_PROT_MASK & ~bits, bits);
 	}

@@ -6,6 +6,21 @@
 
 #include "../base/safeguard.h"
 #include "cursor.h"
+#include "table.h"
+
+/* @cursor is in @table, which is locked. */
+static inline void change_table(struct cursor *cursor, struct folio *table, unsigned level)
+{
+	cursor->table = table;
+	cursor->level = level;
+	cursor->slots = table_slot(cursor->as->quire, table, 0);
+}
+
+/* Of the entry that it stands on. */
+static inline _Atomic quire_entry *change_slot(const struct cursor *cursor)
+{
+	return cursor->slots + table_index(cursor->va, cursor->level);
+}
 
 /* @entries more entries map @folio. */
 static inline void mapping_added(struct folio *folio, unsigned entries)

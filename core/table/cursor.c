@@ -41,9 +41,7 @@
 static quire_entry entry_now(const struct cursor *cursor, quire_vaddr va)
 {
 	/* Relaxed: but for hardware's bits it changes under the lock only. */
-	return atomic_load_explicit(table_slot(cursor->as->quire, cursor->table,
-					       table_index(va, cursor->level)),
-				    memory_order_relaxed);
+	return atomic_load_explicit(cursor->slots + table_index(va, cursor->level), memory_order_relaxed);
 }
 
 static void stand_on(struct cursor *cursor, quire_vaddr va, quire_entry entry)
@@ -66,8 +64,7 @@ static int open_level(struct cursor *cursor, quire_vaddr va, unsigned level, str
 		err = walk_lock(cursor->cpu, cursor->as, va, level, &walk);
 	if (err)
 		return err;
-	cursor->table = walk.table;
-	cursor->level = walk.level;
+	change_table(cursor, walk.table, walk.level);
 	stand_on(cursor, va, walk.entry);
 	return 0;
 }
@@ -160,8 +157,7 @@ static bool step_in(struct cursor *cursor, quire_vaddr *at)
 	if (walk_next(cursor->cpu, cursor->as, at, cursor->end, &walk,
 		      cursor->intent == CURSOR_MM ? &by.passed : NULL))
 		return false;
-	cursor->table = walk.table;
-	cursor->level = walk.level;
+	change_table(cursor, walk.table, walk.level);
 	cursor->va = align_down(*at, cursor_size(cursor));
 	return true;
 }
@@ -213,11 +209,6 @@ void cursor_end(struct cursor *cursor)
 
 /* ---- changes ------------------------------------------------------------------------------------------- */
 
-static _Atomic quire_entry *slot_of(const struct cursor *cursor)
-{
-	return table_slot(cursor->as->quire, cursor->table, table_index(cursor->va, cursor->level));
-}
-
 static void owe_flush(struct cursor *cursor)
 {
 	quire_assert(cursor->gather);
@@ -257,7 +248,7 @@ void cursor_set(struct cursor *cursor, quire_entry entry, struct folio *folio)
 		mapping_added(folio, 1);
 	table_count_in(cursor->as->quire, cursor->table, entry);
 	/* Release: whoever reads the entry, a CPU's walker first of all, finds the page filled. */
-	atomic_store_explicit(slot_of(cursor), entry, memory_order_release);
+	atomic_store_explicit(change_slot(cursor), entry, memory_order_release);
 	cursor->entry = entry;
 }
 
@@ -276,7 +267,7 @@ static quire_entry take_entry(_Atomic quire_entry *slot)
 
 quire_entry cursor_clear(struct cursor *cursor)
 {
-	quire_entry old = take_entry(slot_of(cursor));
+	quire_entry old = take_entry(change_slot(cursor));
 
 	quire_assert(entry_is_mapped(old) && !(cursor->level && entry_is_table(old)));
 	table_count_out(cursor->as->quire, cursor->table, old);
@@ -290,7 +281,7 @@ quire_entry cursor_clear(struct cursor *cursor)
 
 quire_entry cursor_protect(struct cursor *cursor, quire_entry off, quire_entry on)
 {
-	_Atomic quire_entry *slot = slot_of(cursor);
+	_Atomic quire_entry *slot = change_slot(cursor);
 	quire_entry old = atomic_load_explicit(slot, memory_order_relaxed), new;
 
 	quire_assert(!((off | on) & ~(ENTRY_PROT_MASK | ENTRY_ACCESSED | ENTRY_DIRTY)));
@@ -321,7 +312,7 @@ quire_entry cursor_protect(struct cursor *cursor, quire_entry off, quire_entry o
  */
 quire_entry change_hide(struct cursor *cursor)
 {
-	_Atomic quire_entry *slot = slot_of(cursor);
+	_Atomic quire_entry *slot = change_slot(cursor);
 	quire_entry old = atomic_load_explicit(slot, memory_order_relaxed);
 
 	quire_assert(entry_is_mapped(old));
@@ -347,7 +338,7 @@ void cursor_replace(struct cursor *cursor, quire_entry entry, struct folio *foli
 	table_count_out(cursor->as->quire, cursor->table, old);
 	table_count_in(cursor->as->quire, cursor->table, entry);
 	/* Release as in cursor_set(). */
-	atomic_store_explicit(slot_of(cursor), entry, memory_order_release);
+	atomic_store_explicit(change_slot(cursor), entry, memory_order_release);
 	mapping_removed(cursor->as->quire, old, cursor->gather);
 	if (!QUIRE_SAFEGUARD(cow_flush))
 		owe_flush(cursor); /* when others have long written to the new page */

@@ -52,9 +52,10 @@ struct cursor {
 	struct quire_as *as;
 	struct gather *gather; /* for intents PAGE and MM; FILL needs one for cursor_replace() only */
 	enum cursor_intent intent;
-	quire_vaddr start, end; /* the range, for cursor_next() */
-	struct folio *table;	/* locked; NULL: the cursor holds nothing */
-	unsigned level;		/* of the table; above 0 at a huge leaf */
+	quire_vaddr start, end;	    /* the range, for cursor_next() */
+	struct folio *table;	    /* locked; NULL: the cursor holds nothing */
+	unsigned level;		    /* of the table; above 0 at a huge leaf */
+	_Atomic quire_entry *slots; /* its entries */
 	/* where it stands: */
 	quire_vaddr va;	   /* of the entry's first byte */
 	quire_entry entry; /* as it was when the cursor came there, or last changed it; 0 empty */

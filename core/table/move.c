@@ -20,6 +20,7 @@
 
 #include "../base/assert.h"
 #include "../base/safeguard.h"
+#include "change.h"
 #include "pair.h"
 #include "table.h"
 #include "tlb.h"
@@ -27,9 +28,7 @@
 static void move_one(struct pair *pair)
 {
 	struct quire *quire = pair->from_as->quire;
-	_Atomic quire_entry *from = table_slot(quire, pair->from.table,
-					       table_index(pair->from.va, pair->from.level));
-	_Atomic quire_entry *to = table_slot(quire, pair->to.table, table_index(pair->to.va, pair->to.level));
+	_Atomic quire_entry *from = change_slot(&pair->from), *to = change_slot(&pair->to);
 
 	quire_assert(pair->to.entry == 0);
 	/* Hardware's bits are final with the exchange: a later walker finds nothing to set them in. */

@@ -11,6 +11,7 @@
 #include "pair.h"
 
 #include "../base/assert.h"
+#include "change.h"
 #include "walk.h"
 
 static void unlock(struct quire_cpu *cpu, struct folio *table)
@@ -40,7 +41,8 @@ static void unlock_two(struct pair *pair, struct folio *a, struct folio *b)
 static void stand(struct pair *pair, struct cursor *cursor, struct quire_as *as, const struct walk *walk,
 		  quire_vaddr va)
 {
-	*cursor = (struct cursor){ .cpu = pair->cpu, .as = as, .table = walk->table, .level = walk->level };
+	*cursor = (struct cursor){ .cpu = pair->cpu, .as = as };
+	change_table(cursor, walk->table, walk->level);
 	cursor->intent = CURSOR_MM;
 	cursor->gather = pair->gather;
 	cursor->va = va;

@@ -63,7 +63,6 @@ void cursor_split(struct cursor *cursor, struct table_stock *stock, quire_vaddr 
 	quire_spin_lock(cursor->cpu, &table->table.lock);
 	table_replace(quire, upper, index, table);
 	quire_spin_unlock(cursor->cpu, &upper->table.lock);
-	cursor->table = table;
-	cursor->level = 0;
+	change_table(cursor, table, 0);
 	cursor_move(cursor, va);
 }
