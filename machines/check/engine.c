@@ -434,7 +434,7 @@ void engine_interrupt_leave(void)
 void engine_ordered_by_interrupt(uint32_t step)
 {
 	if (engine_now)
-		explore_interrupt(engine_now, step);
+		interrupts_note(engine_now, step);
 }
 
 /* ---- an execution ----------------------------------------------------------------------------------- */
@@ -539,6 +539,8 @@ void engine_destroy(struct engine *engine)
 	free(engine->race);
 	free(engine->hot);
 	free(engine->around);
+	for (unsigned t = 0; t < ENGINE_THREADS; t++)
+		free(engine->interrupt[t].touch);
 	free(engine->step);
 	free(engine->schedule);
 	free(engine);

@@ -91,39 +91,36 @@ static void note_hot(struct engine *engine, const struct candidate *race)
 	engine->hot[i].races++;
 }
 
-/* Of a handler and of whom it interrupts: which is first matters, though they may conflict in nothing. */
-static bool is_interrupt_between(const struct engine *engine, uint32_t q, uint32_t k)
-{
-	const struct event *a = &engine->event[q], *b = &engine->event[k];
-
-	return conflicts_one_cpu(engine, a->thread, b->thread) &&
-	       (engine->node[q].seen_place || engine->node[k].seen_place ||
-		footprints_conflict(&engine->touch[a->touches], a->touch_count, &engine->touch[b->touches],
-				    b->touch_count));
-}
-
 /*
- * The initials of v: the steps after @j that do not come after it, then step @s. A thread's first step in v
- * is one when no other thread's step in v comes before it.
+ * The initials of v: the steps from @from on that do not come after @e, then step @s. A thread's first step in
+ * v is one when no other thread's step in v comes before it, and it does not begin an interrupt that is @barred.
  */
-static thread_set initials(struct engine *engine, uint32_t j, uint32_t s)
+static thread_set initials(struct engine *engine, uint32_t from, uint32_t e, uint32_t s,
+			   const uint16_t barred[ENGINE_THREADS])
 {
 	thread_set seen = 0, found = 0;
+	thread_set behind = 0; /* an interrupt that is not in v: what is buffered then may conflict with it */
 	uint16_t first[ENGINE_THREADS];
 	uint32_t at[ENGINE_THREADS];
 
-	for (uint32_t k = j + 1; k <= s; k++) {
+	for (uint32_t k = from; k <= s; k++) {
 		const struct event *event = &engine->event[k];
-		bool is_first = true;
+		bool is_first;
 
-		if (seen & ONLY(event->thread))
+		if ((seen & ONLY(event->thread)) || k == e)
 			continue;
-		if (k < s && event_before(&engine->event[j], event))
+		if (k < s && event_before(&engine->event[e], event)) {
+			if (event->interrupt == k)
+				behind |= ONLY(engine->thread[event->thread].interrupts);
 			continue;
+		}
+		is_first = k != barred[event->thread] && !(behind & ONLY(event->thread)) &&
+			   !interrupts_give_way(engine, k, s);
 		for (thread_set rest = seen; rest && is_first; rest &= rest - 1) {
 			unsigned t = (unsigned)__builtin_ctz(rest);
 
-			is_first = event->clock[t] <= first[t] && !is_interrupt_between(engine, at[t], k);
+			is_first = event->clock[t] <= first[t] &&
+				   (at[t] == barred[t] || !interrupts_order(engine, at[t], k));
 		}
 		seen |= ONLY(event->thread);
 		first[event->thread] = event->local;
@@ -134,10 +131,15 @@ static thread_set initials(struct engine *engine, uint32_t j, uint32_t s)
 	return found;
 }
 
-static void add_source(struct engine *engine, uint32_t j, uint32_t s)
+static void add_source(struct engine *engine, uint32_t e, uint32_t s)
 {
-	struct node *node = &engine->node[j];
-	thread_set starts = initials(engine, j, s) & node->enabled;
+	uint16_t barred[ENGINE_THREADS];
+	uint32_t from = interrupts_hold(engine, e, s, barred);
+
+	if (from == NO_STEP)
+		return;
+	struct node *node = &engine->node[from];
+	thread_set starts = initials(engine, from, e, s, barred) & node->enabled;
 
 	if (starts & (node->todo | node->sleep))
 		return;
@@ -150,55 +152,25 @@ static void add_source(struct engine *engine, uint32_t j, uint32_t s)
 }
 
 /* For the end of the execution: SEARCH_OPTIMAL. */
-static void add_reversal(struct engine *engine, uint32_t j, uint32_t s)
+static void add_reversal(struct engine *engine, uint32_t e, uint32_t s)
 {
 	engine->race = search_grow(engine->race, &engine->race_room, engine->races, sizeof(*engine->race));
-	engine->race[engine->races][0] = (uint16_t)j;
+	engine->race[engine->races][0] = (uint16_t)e;
 	engine->race[engine->races++][1] = (uint16_t)s;
 }
 
-/* Whose step it is: the one's who has begun it. */
-static unsigned works_for(const struct engine *engine, uint32_t s)
+void explore_reverse(struct engine *engine, uint32_t e, uint32_t s)
 {
-	const struct event *event = &engine->event[s];
-
-	return event->begun == NO_STEP ? event->thread : engine->event[event->begun].thread;
-}
-
-/*
- * Step @d is part of an interrupt, and what is to come before it needs the CPU that this holds off: a step of
- * its own, or one that leads to it.
- */
-static bool is_held_back(const struct engine *engine, uint32_t d, uint32_t s)
-{
-	unsigned main = engine->thread[engine->event[d].thread].interrupts;
-
-	if (engine->event[d].interrupt == NO_STEP)
-		return false;
-	if (main == works_for(engine, s))
-		return true;
-	for (uint32_t k = d + 1; k < s; k++)
-		if (engine->event[k].thread == main && event_before(&engine->event[k], &engine->event[s]) &&
-		    !event_before(&engine->event[d], &engine->event[k]))
-			return true;
-	return false;
+	if (engine->config.search == SEARCH_OPTIMAL)
+		add_reversal(engine, e, s);
+	else
+		add_source(engine, e, s);
 }
 
 static void add_race(struct engine *engine, const struct candidate *race, uint32_t s)
 {
-	const struct event *earlier = &engine->event[race->step];
-	uint32_t j = race->step;
-
 	note_hot(engine, race);
-	if (is_held_back(engine, j, s)) {
-		j = earlier->interrupt;
-		engine->node[j].seen_place = true; /* its first step does not show the conflict */
-	}
-	if (engine->config.search != SEARCH_OPTIMAL) {
-		add_source(engine, j, s);
-		return;
-	}
-	add_reversal(engine, j, s);
+	explore_reverse(engine, race->step, s);
 }
 
 /* What a step has met. */
@@ -272,101 +244,18 @@ static void sort(struct candidates *list)
 }
 
 /*
- * Step @s meets step @d, which completed what a step before it had begun. If the CPU was interrupted in
- * between, and @s comes after that, the interrupt could have come before what was begun.
- */
-static void find_interrupt(struct engine *engine, uint32_t d, uint32_t s)
-{
-	uint32_t begun = engine->event[d].begun;
-
-	for (uint32_t k = d + 1; begun != NO_STEP && k < s; k++) {
-		const struct event *event = &engine->event[k];
-
-		if (event->interrupt != k || !event_before(event, &engine->event[s]) ||
-		    engine->thread[event->thread].interrupts != engine->event[begun].thread)
-			continue;
-		if (event_before(&engine->event[begun], event))
-			return; /* it came because of that */
-		if (engine->config.search == SEARCH_SOURCE)
-			add_source(engine, begun, k);
-		else
-			add_reversal(engine, begun, k);
-		return;
-	}
-}
-
-/* Does a step of the interrupt that begins with @k come after @m? @s is the last step. */
-static bool interrupt_is_after(const struct engine *engine, uint32_t k, uint32_t m, uint32_t s)
-{
-	for (uint32_t i = k; i <= s; i++)
-		if (engine->event[i].interrupt == k && event_before(&engine->event[m], &engine->event[i]))
-			return true;
-	return false;
-}
-
-/* What @thread knows of @step, interrupt @k of it knows too. From which step on would it not need to? */
-static void try_interrupt_earlier(struct engine *engine, unsigned thread, uint32_t step, uint32_t k,
-				  uint32_t s)
-{
-	uint32_t m = step;
-
-	while (m < k && (engine->event[m].thread != thread || interrupt_is_after(engine, k, m, s) ||
-			 (m > step && !event_before(&engine->event[step], &engine->event[m]))))
-		m++;
-	if (m == k)
-		return;
-	engine->node[m].seen_place = true;
-	if (engine->config.search == SEARCH_SOURCE)
-		add_source(engine, m, k);
-	else
-		add_reversal(engine, m, k);
-}
-
-/*
- *	P0				P1				P1's interrupt
- *					m: reads x, unprotected
- *					...
- *	waits for it						k: acknowledges
- *	writes to x
- *
- * In the order k, m there is a race, though the two do not conflict. What P1 knows may also be of somebody
- * else, who reads x and tells P1; and who writes may be the interrupt itself. Known of step @s, which is
- * over.
- */
-static void try_interrupts_earlier(struct engine *engine, uint32_t step, uint32_t s)
-{
-	for (uint32_t k = step + 1; k <= s; k++) {
-		unsigned main = engine->thread[engine->event[k].thread].interrupts;
-
-		if (engine->event[k].interrupt == k)
-			try_interrupt_earlier(engine, main, step, k, s);
-	}
-}
-
-void explore_interrupt(struct engine *engine, uint32_t step)
-{
-	/* Of a step that is only gone through once more all is known. */
-	if (engine->replaying || engine->depth <= engine->known)
-		return;
-	for (uint32_t i = 0; i < engine->arounds; i++)
-		if (engine->around[i] == step)
-			return;
-	engine->around = search_grow(engine->around, &engine->around_room, engine->arounds,
-				     sizeof(*engine->around));
-	engine->around[engine->arounds++] = (uint16_t)step;
-}
-
-/*
  * First what is immediate, by the order before this step; then the order; then what follows from each. The
- * latest come first: they order what is before them.
+ * latest come first: they order what is before them. That it is read does not make the step @read less of one
+ * to meet the other way round.
  */
-static void find_immediate(struct engine *engine, struct candidates *list, uint16_t *cover, bool *immediate)
+static void find_immediate(struct engine *engine, struct candidates *list, uint16_t *cover, uint32_t read,
+			   bool *immediate)
 {
 	sort(list);
 	for (unsigned i = 0; i < list->count; i++) {
 		struct event *event = &engine->event[list->at[i].step];
 
-		immediate[i] = !covers(cover, event);
+		immediate[i] = !covers(cover, event) || list->at[i].step == read;
 		join(cover, event->clock);
 	}
 }
@@ -413,23 +302,23 @@ void explore_step_done(struct engine *engine, uint32_t s)
 
 	memcpy(cover, met.order, sizeof(cover));
 	join(cover, met.source);
-	find_immediate(engine, &met.races, cover, immediate[0]);
+	if (met.read != NO_STEP && covers(met.order, &engine->event[met.read]))
+		met.read = NO_STEP; /* it would be before this step in any case */
+	find_immediate(engine, &met.races, cover, met.read, immediate[0]);
 	/* Locks by the order of the thread alone: whoever gave it back has taken it first. */
-	find_immediate(engine, &met.locks, event->clock, immediate[1]);
+	find_immediate(engine, &met.locks, event->clock, NO_STEP, immediate[1]);
 	join(event->clock, cover);
 	event->clock[event->thread] = event->local + 1;
 	for (unsigned i = 0; i < met.races.count; i++) {
 		if (immediate[0][i])
 			add_race(engine, &met.races.at[i], s);
-		find_interrupt(engine, met.races.at[i].step, s);
+		interrupts_find(engine, met.races.at[i].step, s);
 	}
 	for (unsigned i = 0; i < met.locks.count; i++)
 		if (immediate[1][i])
 			add_race(engine, &met.locks.at[i], s);
 	add_overtaken(engine, &met, s);
-	for (uint32_t i = 0; i < engine->arounds; i++)
-		try_interrupts_earlier(engine, engine->around[i], s);
-	engine->arounds = 0;
+	interrupts_step_done(engine, s);
 }
 
 /* ---- the tree --------------------------------------------------------------------------------------- */
@@ -455,7 +344,7 @@ void explore_fall_asleep(struct engine *engine, uint32_t depth)
 						    one_cpu);
 
 		if (waking == AWAKE || (waking == DROWSY && engine->config.search != SEARCH_SOURCE) ||
-		    (one_cpu && before->places & ONLY(t)))
+		    (one_cpu && before->places & ONLY(t)) || interrupts_wake(engine, depth - 1, t))
 			continue;
 		node->places |= before->places & ONLY(t);
 		if (waking == DROWSY || is_drowsy)
@@ -499,6 +388,7 @@ void explore_note_footprint(struct engine *engine, uint32_t depth)
 
 	for (uint32_t i = 0; i < event->touch_count; i++)
 		add_to_footprint(engine, &engine->node[depth], engine->touch[event->touches + i]);
+	interrupts_learn(engine, depth);
 }
 
 /* Another choice of the step taken at @depth, if one is left: as an odometer turns. */
@@ -572,6 +462,7 @@ static bool claim(struct engine *engine)
 {
 	const struct engine_config *config = &engine->config;
 
+	interrupts_forget(engine); /* parts do not know of each other */
 	engine->leaf = engine->counts.leaves++;
 	if (config->claim)
 		engine->in_leaf = config->claim(config->claim_data, engine->leaf, path_hash(engine));
@@ -743,6 +634,7 @@ void explore_begin(struct engine *engine)
 		memset(engine->location, 0, (engine->location_mask + 1ul) * sizeof(*engine->location));
 	engine->locations = 0;
 	engine->arounds = 0;
+	interrupts_forget(engine);
 	engine->entangled = 0;
 }
 

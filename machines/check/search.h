@@ -4,6 +4,7 @@
  *	engine.c	an execution: threads, transitions, choices, how it ends
  *	conflicts.c	which touches of a location commute
  *	explore.c	the order between steps; source-DPOR with sleep sets; brute force
+ *	interrupts.c	the place of an interrupt among the steps of its CPU
  *	optimal.c	wakeup trees
  *	bounded.c	at most so many preemptions
  *	random.c	PCT and POS
@@ -59,7 +60,25 @@ struct footprint {
 	uint32_t first, count;
 };
 
-struct wakeup; /* optimal.c */
+struct wakeup; /*
+ * interrupts.c. interrupts_hold(): the node from which step @s can come before step @e, e's own if no interrupt
+ * holds back what leads to @s, and of each thread the interrupt that must not begin there, by its first step;
+ * NO_STEP: from none.
+ * interrupts_order(): of first steps @q and @k of two threads, the later one is none if they are of one CPU.
+ * interrupts_give_way(): step @k is not needed for @s, but an interrupt of its CPU behind it is: let that be first.
+ * interrupts_wake(): does the step at @depth wake an interrupt that sleeps?
+ */
+void interrupts_note(struct engine *engine, uint32_t step);
+void interrupts_find(struct engine *engine, uint32_t d, uint32_t s);
+void interrupts_step_done(struct engine *engine, uint32_t s);
+uint32_t interrupts_hold(struct engine *engine, uint32_t e, uint32_t s, uint16_t barred[ENGINE_THREADS]);
+bool interrupts_order(const struct engine *engine, uint32_t q, uint32_t k);
+bool interrupts_give_way(const struct engine *engine, uint32_t k, uint32_t s);
+bool interrupts_wake(const struct engine *engine, uint32_t depth, unsigned sleeper);
+void interrupts_learn(struct engine *engine, uint32_t depth); /* what handlers touch, of a step behind us */
+void interrupts_forget(struct engine *engine);
+
+/* optimal.c */
 
 struct node {
 	thread_set enabled;
@@ -74,7 +93,7 @@ struct node {
 	uint16_t preemptions;
 	uint32_t choices, choice_count, choice_used; /* of the step tried now, in the choice pool */
 	struct footprint seen;			     /* by the step tried now, over its choices so far */
-	bool seen_place;			     /* where it comes matters: see places */
+	bool seen_place;			     /* where it comes matters (interrupts.c) */
 	uint32_t pool; /* footprints from here on belong to this node or later ones */
 	struct footprint asleep[ENGINE_THREADS]; /* of threads in sleep, drowsy or done */
 	uint16_t since[ENGINE_THREADS];
@@ -109,6 +128,12 @@ struct location {
 	bool several;	/* more than one thread touched it */
 	uint8_t first;	/* thread */
 	uint16_t modes; /* seen */
+};
+
+/* All that a handler was seen to touch, in whichever interrupt. */
+struct interrupt {
+	struct touch *touch;
+	uint32_t touches, room;
 };
 
 enum verdict { RUNNING, COMPLETE, BLOCKED, VIOLATED, ABANDONED, NOT_OURS };
@@ -157,6 +182,7 @@ struct engine {
 	/* Steps with accesses that come before one of the step under way only because of an interrupt. */
 	uint16_t *around;
 	uint32_t arounds, around_room;
+	struct interrupt interrupt[ENGINE_THREADS];
 	thread_set entangled; /* SEARCH_BOUNDED: whose interrupts hide orders of plain accesses */
 	uint64_t random;
 	uint64_t priority[ENGINE_THREADS]; /* random searches */
@@ -214,7 +240,8 @@ bool explore_next_choice(struct engine *engine, uint32_t depth);
 void explore_tried(struct engine *engine, uint32_t depth);
 void explore_branch(struct engine *engine, uint32_t depth);
 void explore_begin(struct engine *engine); /* an empty tree */
-void explore_interrupt(struct engine *engine, uint32_t step);
+/* Let @s come before @e, if that can be. */
+void explore_reverse(struct engine *engine, uint32_t e, uint32_t s);
 void explore_ended(struct engine *engine); /* an execution has ended: counts, and whoever listens */
 void explore_destroy(struct engine *engine);
 
