@@ -15,6 +15,14 @@ static quire_entry read_entry(struct quire *quire, struct folio *table, unsigned
 	return atomic_load_explicit(table_slot(quire, table, index), memory_order_acquire);
 }
 
+/* The root's upper half is the machine's, which may keep its own entries there (quire_port_load_root()). */
+static unsigned entries_of(const struct folio *table)
+{
+	bool root = table->table.level == QUIRE_LEVELS - 1;
+
+	return root ? table_index(QUIRE_USER_END - 1, QUIRE_LEVELS - 1) + 1 : QUIRE_TABLE_ENTRIES;
+}
+
 /* ---- counts -------------------------------------------------------------------------------------------- */
 
 /* Under the table's lock. */
@@ -27,7 +35,7 @@ static void add_table(struct quire *quire, struct folio *table, struct as_counts
 	for (unsigned kind = 0; kind < RSS_KINDS; kind++)
 		out->rss[kind] += table->table.rss[kind] * pages;
 	unsigned left = table->table.used;
-	for (unsigned i = 0; left && i < QUIRE_TABLE_ENTRIES; i++) {
+	for (unsigned i = 0; left && i < entries_of(table); i++) {
 		quire_entry entry = read_entry(quire, table, i);
 		if (!entry)
 			continue;
@@ -44,7 +52,7 @@ static void count_tree(struct quire_cpu *cpu, struct folio *table, struct as_cou
 	if (!dead)
 		add_table(cpu->quire, table, out);
 	quire_spin_unlock(cpu, &table->table.lock);
-	for (unsigned i = 0; !dead && table->table.level && i < QUIRE_TABLE_ENTRIES; i++) {
+	for (unsigned i = 0; !dead && table->table.level && i < entries_of(table); i++) {
 		quire_entry entry = read_entry(cpu->quire, table, i);
 		if (entry_is_table(entry))
 			count_tree(cpu, folio_of(cpu->quire, entry_pfn(entry)), out);
@@ -100,7 +108,7 @@ static const char *check_table(struct quire *quire, struct folio *table)
 	unsigned used = 0, rss[RSS_KINDS] = { 0 };
 	const char *what = NULL;
 
-	for (unsigned i = 0; !what && i < QUIRE_TABLE_ENTRIES; i++) {
+	for (unsigned i = 0; !what && i < entries_of(table); i++) {
 		quire_entry entry = read_entry(quire, table, i);
 		if (!entry)
 			continue;
@@ -136,7 +144,7 @@ static const char *check_below(struct quire_cpu *cpu, struct folio *table)
 {
 	const char *what = NULL;
 
-	for (unsigned i = 0; !what && table->table.level && i < QUIRE_TABLE_ENTRIES; i++) {
+	for (unsigned i = 0; !what && table->table.level && i < entries_of(table); i++) {
 		quire_entry entry = read_entry(cpu->quire, table, i);
 		if (!entry_is_table(entry))
 			continue;

@@ -322,7 +322,7 @@ quire_entry change_hide(struct cursor *cursor)
 	 */
 	if (entry_is_live(old) && QUIRE_SAFEGUARD(cow_hide))
 		old = atomic_fetch_xor_explicit(slot, ENTRY_PRESENT | ENTRY_NONE, memory_order_acq_rel);
-	if (QUIRE_SAFEGUARD(cow_flush))
+	if (QUIRE_SAFEGUARD(cow_flush) && QUIRE_SAFEGUARD(cow_flush_first))
 		tlb_flush(cursor->cpu, cursor->as, cursor->va, cursor->va + cursor_size(cursor));
 	return old;
 }
@@ -340,7 +340,7 @@ void cursor_replace(struct cursor *cursor, quire_entry entry, struct folio *foli
 	/* Release as in cursor_set(). */
 	atomic_store_explicit(change_slot(cursor), entry, memory_order_release);
 	mapping_removed(cursor->as->quire, old, cursor->gather);
-	if (!QUIRE_SAFEGUARD(cow_flush))
+	if (!QUIRE_SAFEGUARD(cow_flush_first))
 		owe_flush(cursor); /* when others have long written to the new page */
 	cursor->entry = entry;
 }

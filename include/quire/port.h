@@ -87,7 +87,9 @@ void quire_port_ipi(struct quire_cpu *cpu, const struct quire_cpu_mask *targets,
 
 /*
  * Translate with the table tree at @root from now on, tagging what is cached with @asid (1 to QUIRE_ASIDS; 0
- * is the empty root's, where nothing is mapped). Does not flush by itself.
+ * is the empty root's, where nothing is mapped). Does not flush by itself. The root's entries from
+ * QUIRE_USER_END on are the machine's, for a kernel's half of the address space: the core neither writes nor
+ * reads them.
  */
 void quire_port_load_root(struct quire_cpu *cpu, quire_pfn root, unsigned asid);
 

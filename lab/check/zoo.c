@@ -14,6 +14,8 @@ const struct zoo_safeguard zoo[] = {
 	  "munmap-vs-store", 2 },
 	{ "protect-flush", NULL, "BASE-3",
 	  "a CPU goes on writing where mprotect or fork has taken the right away", "mprotect-vs-store", 2 },
+	{ "fork-flush", NULL, "BASE-3", "a CPU goes on writing to a page that is the child's too",
+	  "fork-vs-store", 2 },
 	{ "mremap-flush", "CVE-2018-18281", "BASE-3",
 	  "a moved page is found at its new address and freed, and reached at its old one",
 	  "mremap-vs-truncate", 2 },
@@ -60,7 +62,8 @@ const struct zoo_safeguard zoo[] = {
 	/* Copy-on-write and fork */
 	{ "cow-hide", NULL, "VMA-4", "a CPU caches the old page behind the flush, and keeps it",
 	  "cow-vs-load", 2 },
-	{ "cow-flush", NULL, "VMA-4", "two CPUs see two pages at one address", "cow-vs-two", 3 },
+	{ "cow-flush", NULL, "BASE-3", "a CPU goes on reading the page that was copied", "cow-vs-load", 2 },
+	{ "cow-flush-first", NULL, "VMA-4", "two CPUs see two pages at one address", "cow-vs-two", 3 },
 	{ "cow-recheck", NULL, "BASE-1", "a copy takes the place of a newer one: a store is lost",
 	  "cow-vs-cow", 2 },
 	{ "cow-refs", "CVE-2020-29374", "PIN-1",

@@ -614,6 +614,31 @@ static void base_4_check_finds_wrong_entries(void **state)
 	land_run(wrong_entries, 1);
 }
 
+/* BASE-2: what a machine has in the root beyond the user's half is none of the core's. */
+static void the_machines_half(struct scene *s, struct quire_cpu **cpu)
+{
+	struct quire_as as;
+	unsigned first = (unsigned)((QUIRE_USER_END - 1) >> QUIRE_LEVEL_SHIFT(QUIRE_LEVELS - 1)) + 1;
+
+	CHECK_EQUAL(as_create(*cpu, &as), 0);
+	CHECK_EQUAL(land_draw(*cpu, &as, 0, "w"), 0);
+	_Atomic quire_entry *root = folio_memory((*cpu)->quire, as.root);
+	uint64_t tables = land_tables(*cpu, &as);
+	for (unsigned i = first; i < QUIRE_TABLE_ENTRIES; i++)
+		root[i] = entry_table(~0ul >> 24);
+	CHECK(sound(*cpu, &as));
+	CHECK_EQUAL(land_tables(*cpu, &as), tables);
+	for (unsigned i = first; i < QUIRE_TABLE_ENTRIES; i++)
+		root[i] = 0;
+	land_end(cpu, &as);
+}
+
+static void base_2_the_roots_upper_half_is_the_machines(void **state)
+{
+	(void)state;
+	land_run(the_machines_half, 1);
+}
+
 /* Tables that nobody took out: pages taken by their file, tables of a path that was not completed. */
 static void left_over(struct scene *s, struct quire_cpu **cpu)
 {
@@ -664,6 +689,7 @@ int main(void)
 		cmocka_unit_test(upr_1_a_huge_leaf_splits_and_its_folio_stays_whole),
 		cmocka_unit_test(base_4_check_finds_wrong_counts),
 		cmocka_unit_test(base_4_check_finds_wrong_entries),
+		cmocka_unit_test(base_2_the_roots_upper_half_is_the_machines),
 		cmocka_unit_test(base_4_destroying_frees_what_is_left),
 	};
 
