@@ -12,7 +12,8 @@ list(FILTER QUIRE_ENGINE_SOURCES INCLUDE REGEX "/(engine|conflicts|explore|inter
 set(QUIRE_CHECKER_SOURCES ${QUIRE_CHECK_SOURCES})
 list(REMOVE_ITEM QUIRE_CHECKER_SOURCES ${QUIRE_ENGINE_SOURCES})
 list(APPEND QUIRE_CHECKER_SOURCES ${PROJECT_SOURCE_DIR}/machines/softmmu/walk.c
-	${PROJECT_SOURCE_DIR}/machines/lockorder/lockorder.c)
+	${PROJECT_SOURCE_DIR}/machines/lockorder/lockorder.c
+	${PROJECT_SOURCE_DIR}/machines/safeguards/safeguards.c)
 
 add_library(quire_engine STATIC ${QUIRE_ENGINE_SOURCES})
 target_include_directories(quire_engine PUBLIC ${PROJECT_SOURCE_DIR})

@@ -1,5 +1,6 @@
-# The metal machine: the core's sources once more, compiled as a kernel wants them, and machines/metal around them; one
-# ELF file, build/quire-kernel, which `quire boot` hands to QEMU.
+# The metal machine: the core's sources once more, compiled as a kernel wants them, and machines/metal around them: the
+# ELF file build/quire-kernel, which `quire boot` hands to QEMU. And once more for tests, build/quire-test-kernel: with
+# the core's invariants checked, its safeguards switches, and tests of tests/unit inside.
 
 enable_language(ASM)
 file(GLOB QUIRE_METAL_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/machines/metal/*.c
@@ -15,31 +16,7 @@ if(QUIRE_WERROR)
 	target_compile_options(quire_flags_metal INTERFACE -Werror)
 endif()
 target_compile_definitions(quire_flags_metal INTERFACE QUIRE_PORT_OWN_SPIN)
-if(QUIRE_DEBUG)
-	target_compile_definitions(quire_flags_metal INTERFACE QUIRE_DEBUG)
-endif()
 target_include_directories(quire_flags_metal INTERFACE ${PROJECT_SOURCE_DIR}/include)
-
-add_library(quire_core_metal OBJECT ${QUIRE_CORE_SOURCES})
-target_compile_options(quire_core_metal PRIVATE -std=c11)
-target_link_libraries(quire_core_metal PRIVATE quire_flags_metal)
-
-# The core in one piece: small functions of one file are put into the others that call them (gcc; a tenth to a quarter of
-# all instructions). As in the library, of the core only quire_* is to be seen.
-set(core ${PROJECT_BINARY_DIR}/quire_core_metal.o)
-set(link_core ${CMAKE_LINKER} -r)
-if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
-	target_compile_options(quire_core_metal PRIVATE -flto)
-	set(link_core ${CMAKE_C_COMPILER} -r -nostdlib -flto=auto -flinker-output=nolto-rel)
-endif()
-add_custom_command(
-	OUTPUT ${core}
-	COMMAND ${link_core} -o ${core} $<TARGET_OBJECTS:quire_core_metal>
-	COMMAND ${CMAKE_OBJCOPY} --wildcard --keep-global-symbol=quire_* ${core}
-	DEPENDS quire_core_metal $<TARGET_OBJECTS:quire_core_metal>
-	COMMENT "Linking the core into one object for the metal machine"
-	COMMAND_EXPAND_LISTS VERBATIM)
-set_source_files_properties(${core} PROPERTIES EXTERNAL_OBJECT ON GENERATED ON)
 
 set(script ${PROJECT_BINARY_DIR}/kernel.lds)
 add_custom_command(
@@ -50,13 +27,77 @@ add_custom_command(
 	VERBATIM)
 add_custom_target(quire_kernel_script DEPENDS ${script})
 
-add_executable(quire-kernel ${QUIRE_METAL_SOURCES} ${core})
-add_dependencies(quire-kernel quire_kernel_script)
-set_target_properties(quire-kernel PROPERTIES LINK_DEPENDS ${script})
-target_compile_options(quire-kernel PRIVATE $<$<COMPILE_LANGUAGE:C>:-std=gnu11>)
-target_link_libraries(quire-kernel PRIVATE quire_flags_metal)
-target_link_options(quire-kernel PRIVATE -nostdlib -static -no-pie -Wl,-T,${script} -Wl,--build-id=none
-	-Wl,-z,max-page-size=4096 -Wl,-z,noexecstack)
+# quire_kernel(name definitions visible source...): a kernel of those and of the machine's sources; @visible is a pattern
+# of the core's symbols that they see.
+function(quire_kernel name definitions visible)
+	add_library(${name}_core OBJECT ${QUIRE_CORE_SOURCES})
+	target_compile_options(${name}_core PRIVATE -std=c11)
+	target_compile_definitions(${name}_core PRIVATE ${definitions})
+	target_link_libraries(${name}_core PRIVATE quire_flags_metal)
+
+	# The core in one piece: small functions of one file are put into the others that call them (gcc; a tenth to a
+	# quarter of all instructions). As in the library, of the core only quire_* is to be seen.
+	set(core ${PROJECT_BINARY_DIR}/${name}_core.o)
+	set(link_core ${CMAKE_LINKER} -r)
+	if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+		target_compile_options(${name}_core PRIVATE -flto)
+		set(link_core ${CMAKE_C_COMPILER} -r -nostdlib -flto=auto -flinker-output=nolto-rel)
+	endif()
+	add_custom_command(
+		OUTPUT ${core}
+		COMMAND ${link_core} -o ${core} $<TARGET_OBJECTS:${name}_core>
+		COMMAND ${CMAKE_OBJCOPY} --wildcard --keep-global-symbol=${visible} ${core}
+		DEPENDS ${name}_core $<TARGET_OBJECTS:${name}_core>
+		COMMENT "Linking the core into one object for ${name}"
+		COMMAND_EXPAND_LISTS VERBATIM)
+	set_source_files_properties(${core} PROPERTIES EXTERNAL_OBJECT ON GENERATED ON)
+
+	add_executable(${name} ${QUIRE_METAL_SOURCES} ${ARGN} ${core})
+	add_dependencies(${name} quire_kernel_script)
+	set_target_properties(${name} PROPERTIES LINK_DEPENDS ${script})
+	target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:C>:-std=gnu11>)
+	target_compile_definitions(${name} PRIVATE ${definitions})
+	target_link_libraries(${name} PRIVATE quire_flags_metal)
+	target_link_options(${name} PRIVATE -nostdlib -static -no-pie -Wl,-T,${script} -Wl,--build-id=none
+		-Wl,-z,max-page-size=4096 -Wl,-z,noexecstack)
+endfunction()
+
+if(QUIRE_DEBUG)
+	quire_kernel(quire-kernel QUIRE_DEBUG quire_*)
+else()
+	quire_kernel(quire-kernel "" quire_*)
+endif()
+
+# Tests of tests/unit that know of the machine only what stage.h, scene.h and hosted.h say: tests/metal/machine.c says it
+# here. Each is included by a file that calls its main() otherwise, and all of them are in a list.
+set(units maps pages extremes file_mapping failures hardship store)
+file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/metal/*.c)
+list(FILTER sources EXCLUDE REGEX "/control\\.c$")
+set(list "#include \"tests/metal/tests.h\"\n")
+set(mains)
+foreach(unit control ${units})
+	set(path ${PROJECT_SOURCE_DIR}/tests/unit/test_${unit}.c)
+	if(unit STREQUAL control)
+		set(path ${PROJECT_SOURCE_DIR}/tests/metal/control.c)
+	endif()
+	set(source ${PROJECT_BINARY_DIR}/metal_test_${unit}.c)
+	file(CONFIGURE OUTPUT ${source} CONTENT "#define main tests_${unit}\n#include \"${path}\"\n" @ONLY)
+	list(APPEND sources ${source})
+	list(APPEND mains tests_${unit})
+	string(APPEND list "int tests_${unit}(void);\n")
+endforeach()
+list(LENGTH mains count)
+list(JOIN mains ", " mains)
+string(APPEND list "int (*const tests_all[])(void) = { ${mains} };\nconst unsigned tests_count = ${count};\n")
+file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/metal_tests.c CONTENT "${list}" @ONLY)
+foreach(name stage scene disk)
+	list(APPEND sources ${PROJECT_SOURCE_DIR}/tests/support/${name}.c)
+endforeach()
+quire_kernel(quire-test-kernel "QUIRE_DEBUG;QUIRE_CHECKED;STACK_BYTES=65536" *
+	${PROJECT_SOURCE_DIR}/machines/safeguards/safeguards.c ${PROJECT_BINARY_DIR}/metal_tests.c ${sources})
+target_include_directories(quire-test-kernel PRIVATE ${PROJECT_SOURCE_DIR}/tests/metal/include ${PROJECT_SOURCE_DIR}
+	${PROJECT_SOURCE_DIR}/tests/support)
+target_link_options(quire-test-kernel PRIVATE -Wl,--wrap=quire_port_alloc -Wl,--wrap=quire_port_copy)
 
 # bench/metal/run boots it on this kernel and on Linux.
 add_executable(metal-ops ${PROJECT_SOURCE_DIR}/bench/metal/ops.c)

@@ -1,12 +1,13 @@
 /*
- * safeguard.h - the one hook that the checker has in the core: a step that protects something, by name.
+ * safeguard.h - the one hook that tests have in the core: a step that protects something, by name.
  *
  *	if (QUIRE_SAFEGUARD(munmap_flush))
  *		gather_range(...);
  *
- * In every build but the checker's this is the constant true, and nothing of it is left. There, it can be
- * switched off by name (`quire check --without munmap-flush`), and a litmus file shows what then goes wrong
- * (CHK-7).
+ * This is the constant true, and nothing of it is left, but where QUIRE_CHECKED is defined: in the checker's
+ * builds, and in the metal machine's kernel for tests. There, it can be switched off by name (`quire check
+ * --without munmap-flush`, `quire boot --without munmap-flush`). A litmus file shows what then goes wrong
+ * (CHK-7), and tests/boot/stale.c how real TLBs show it.
  */
 #ifndef QUIRE_BASE_SAFEGUARD_H
 #define QUIRE_BASE_SAFEGUARD_H

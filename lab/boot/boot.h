@@ -15,8 +15,10 @@ struct boot_options {
 	const char *root; /* a directory whose files come along; NULL: none */
 	unsigned limit;	  /* seconds */
 	bool stats;
-	bool without_fault_around;
-	char **program; /* its arguments, the first its path; NULL at the end */
+	const char *without; /* fault-around, or a safeguard; NULL: with all */
+	bool test;	     /* run the kernel's tests, not a program */
+	const char *only;    /* those whose names have that; NULL: all */
+	char **program;	     /* its arguments, the first its path; NULL at the end */
 };
 
 /* What the kernel told, by lines (docs/metal.md). */
@@ -50,7 +52,7 @@ int qemu_run(const struct boot_options *options, const char *kernel, const char 
 
 /* ---- report.c -------------------------------------------------------------------------------------- */
 
-/* Read the kernel's report; with --stats print what it counted to standard error. */
+/* Read the kernel's report; print which system calls are missing, and with --stats what it counted. */
 void report_read(const char *path, const struct boot_options *options, struct boot_report *out);
 
 #endif

@@ -11,11 +11,14 @@
 #include <unistd.h>
 
 #include "lab/boot/boot.h"
+#include "lab/check/zoo.h"
 #include "lab/command.h"
 
-enum { KEY_WITHOUT = 256, KEY_LIMIT };
+enum { KEY_WITHOUT = 256, KEY_LIMIT, KEY_TEST };
 
 #define CPUS_MOST 4
+
+#define FAULT_AROUND "fault-around"
 
 static const uint64_t memory_least = 16ull << 20, memory_most = 3ull << 30;
 
@@ -76,9 +79,17 @@ static error_t parse(int key, char *text, struct argp_state *state)
 			       ? 0
 			       : wrong(a, "--limit %s: must be seconds, at least 1", text);
 	case KEY_WITHOUT:
-		options->without_fault_around = strcmp(text, "fault-around") == 0;
-		return options->without_fault_around ? 0
-						     : wrong(a, "--without %s: there is fault-around", text);
+		options->without = text;
+		return strcmp(text, FAULT_AROUND) == 0 || zoo_find(text)
+			       ? 0
+			       : wrong(a, "--without %s: there is fault-around, and what quire check "
+				       "--list-safeguards says", text);
+	case KEY_TEST:
+		options->test = true;
+		options->only = text;
+		return !text || (!text[strcspn(text, " ")] && strlen(text) < 64)
+			       ? 0
+			       : wrong(a, "--test=%s: part of a test's name is wanted", text);
 	case 'h':
 		a->help = true;
 		return 0;
@@ -86,7 +97,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		options->program = state->argv + state->next;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		return a->help ? 0 : wrong(a, "no program is given (quire boot --help)");
+		return a->help || options->test ? 0 : wrong(a, "no program is given (quire boot --help)");
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -153,13 +164,21 @@ static bool pack(const struct boot_options *options, const char *path)
 
 /* ---- the run --------------------------------------------------------------------------------------- */
 
-static bool find_kernel(char *out)
+/* Safeguards are switches only in the kernel for tests. */
+static const char *kernel_name(const struct boot_options *options)
+{
+	bool plain = !options->without || strcmp(options->without, FAULT_AROUND) == 0;
+
+	return options->test || !plain ? "quire-test-kernel" : "quire-kernel";
+}
+
+static bool find_kernel(const struct boot_options *options, char *out)
 {
 	ssize_t length = readlink("/proc/self/exe", out, PATH_MAX - 40);
 
 	out[length > 0 ? length : 0] = '\0';
 	char *slash = strrchr(out, '/');
-	snprintf(slash ? slash + 1 : out, 40, "quire-kernel");
+	snprintf(slash ? slash + 1 : out, 40, "%s", kernel_name(options));
 	if (access(out, R_OK) == 0)
 		return true;
 	fprintf(stderr, "quire boot: %s: %s\n", out, strerror(errno));
@@ -189,7 +208,7 @@ static int boot(const struct boot_options *options)
 	struct boot_report report;
 	int result = EXIT_MISSING;
 
-	if (!find_kernel(kernel))
+	if (!find_kernel(options, kernel))
 		return EXIT_MISSING;
 	if (!mkdtemp(directory)) {
 		fprintf(stderr, "quire boot: %s: %s\n", directory, strerror(errno));
@@ -197,7 +216,7 @@ static int boot(const struct boot_options *options)
 	}
 	snprintf(archive, sizeof(archive), "%s/files", directory);
 	snprintf(told, sizeof(told), "%s/report", directory);
-	if (!pack(options, archive)) {
+	if (!options->test && !pack(options, archive)) {
 		result = EXIT_USAGE;
 	} else if (qemu_run(options, kernel, archive, told) != -1) {
 		report_read(told, options, &report);
@@ -215,17 +234,19 @@ int command_boot(int argc, char **argv)
 		{ "cpus", 'c', "N", 0, "Boot with N CPUs, 1 to 4 (default: 1)", 0 },
 		{ "memory", 'm', "SIZE", 0, "Memory, like 64M or 1G (default: 256M)", 0 },
 		{ "root", 'r', "DIR", 0, "Take the files of DIR along; else the program is the only one", 0 },
-		{ "without", KEY_WITHOUT, "M", 0, "Do without M: fault-around", 0 },
-		{ "limit", KEY_LIMIT, "SECONDS", 0, "End a run that takes longer (default: 300)", 0 },
-		{ "stats", 's', NULL, 0, "Print what the kernel counted, and which system calls it lacks",
-		  0 },
+		{ "without", KEY_WITHOUT, "M", 0,
+		  "Do without M: fault-around, or a safeguard of quire check --list-safeguards", 0 },
+		{ "test", KEY_TEST, "NAME", OPTION_ARG_OPTIONAL,
+		  "Run the core's tests in the kernel, no program; only those with NAME in their names", 0 },
+		{ "limit", KEY_LIMIT, "SECONDS", 0, "End a run, or a test, that takes longer (default: 300)", 0 },
+		{ "stats", 's', NULL, 0, "Print what the kernel counted", 0 },
 		{ "help", 'h', NULL, 0, "Print this", 0 },
 		{ 0 },
 	};
 	static const struct argp argp = {
 		options,
 		parse,
-		"-- PROGRAM [ARGUMENT...]",
+		"-- PROGRAM [ARGUMENT...]\n--test[=NAME]",
 		"Run a static program on a small kernel around Quire, in QEMU: real page tables, real shootdowns.\v"
 		"Exit status: the program's; 128 and the signal that ended it; 1 the kernel stopped, or lost memory; "
 		"2 bad options or input; 3 QEMU or the kernel is missing.",

@@ -23,6 +23,7 @@
 
 #define PROGRAM "qemu-system-x86_64"
 #define GRACE_SECONDS 10
+#define TESTS_SECONDS 1800 /* of all tests; each has the limit */
 
 enum { WORDS = 48 };
 
@@ -88,14 +89,17 @@ static void command_line(struct words *words, const struct boot_options *options
 	add(words, "%u", options->cpus);
 	add(words, "-kernel");
 	add(words, "%s", kernel);
-	add(words, "-initrd");
-	add_path(words, "", archive);
+	if (!options->test) {
+		add(words, "-initrd");
+		add_path(words, "", archive);
+	}
 	add(words, "-debugcon");
 	add_path(words, "file:", report);
 	add(words, "-append");
-	add(words, "limit=%u%s%s%s", options->limit, options->stats ? " stats" : "",
-	    isatty(STDIN_FILENO) ? " terminal" : "",
-	    options->without_fault_around ? " without=fault-around" : "");
+	add(words, "limit=%u%s%s%s%s%s%s%s", options->limit, options->stats ? " stats" : "",
+	    isatty(STDIN_FILENO) ? " terminal" : "", options->without ? " without=" : "",
+	    options->without ? options->without : "", options->test ? " test" : "",
+	    options->only ? " only=" : "", options->only ? options->only : "");
 	words->word[words->count] = NULL;
 }
 
@@ -222,7 +226,7 @@ int qemu_run(const struct boot_options *options, const char *kernel, const char 
 	pid_t feeder = start_input(&input, report);
 	pid_t qemu = feeder < 0 ? -1 : start_qemu(&words, input);
 	if (qemu > 0)
-		status = wait_for(qemu, options->limit + GRACE_SECONDS);
+		status = wait_for(qemu, options->test ? TESTS_SECONDS : options->limit + GRACE_SECONDS);
 	else if (errno == ENOENT)
 		fprintf(stderr, "quire boot: there is no " PROGRAM " here (Debian: qemu-system-x86)\n");
 	else

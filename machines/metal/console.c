@@ -120,8 +120,8 @@ static void add_string(struct text *text, const char *string, unsigned width)
 		add(text, ' ');
 }
 
-/* %s %c %d %u %x %p, l and ll, a width, and 0 before it. */
-static size_t format_text(char *to, size_t room, const char *format, va_list args)
+/* A # and a precision are read over. */
+size_t format_text(char *to, size_t room, const char *format, va_list args)
 {
 	struct text text = { to, room, 0 };
 
@@ -133,10 +133,16 @@ static size_t format_text(char *to, size_t room, const char *format, va_list arg
 			add(&text, *format);
 			continue;
 		}
-		if (*++format == '0')
+		if (*++format == '#')
+			format++;
+		if (*format == '0')
 			fill = '0';
 		for (; *format >= '0' && *format <= '9'; format++)
 			width = width * 10 + (unsigned)(*format - '0');
+		if (*format == '.')
+			format++;
+		for (; *format >= '0' && *format <= '9'; format++)
+			;
 		for (; *format == 'l'; format++)
 			longs++;
 		if (*format == 's') {

@@ -22,6 +22,8 @@
 /* Frames of [LOW_RESERVED, end of the kernel) are never the core's: that page, the BIOS, video memory, us. */
 #define LOW_RESERVED 0x80000
 
+#ifndef STACK_BYTES
 #define STACK_BYTES 16384 /* a kernel stack */
+#endif
 
 #endif

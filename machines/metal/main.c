@@ -23,6 +23,13 @@ void power_off(int status)
 		halt();
 }
 
+/* The kernel for tests has its own (tests/metal/begin.c). */
+__attribute__((weak)) void kernel_begin(void)
+{
+	tree_start();
+	process_start_first();
+}
+
 _Noreturn void metal_main(uint32_t start_info);
 void metal_main(uint32_t start_info)
 {
@@ -33,7 +40,7 @@ void metal_main(uint32_t start_info)
 	sched_start(boot);
 	rcu_start(boot);
 	atomic_store_explicit(&boot->online, true, memory_order_release);
-	memory_reserve();
+	(void)memory_reserve();
 	apic_find();
 	time_start();
 	apic_start();
@@ -41,7 +48,6 @@ void metal_main(uint32_t start_info)
 	console_listen();
 	if (boot_option("terminal"))
 		console_typed_by_hand();
-	tree_start();
-	process_start_first();
+	kernel_begin();
 	sched_idle();
 }

@@ -219,6 +219,17 @@ static void read_start_info(const struct pvh_start_info *info)
 
 #define PAGE_DOWN(address) ((address)&QUIRE_PAGE_MASK)
 
+static uint64_t metadata, metadata_end; /* physical; the heap ends where it begins */
+
+int memory_instance(struct quire_config *config)
+{
+	config->memory = direct(0);
+	config->metadata = direct(metadata);
+	/* Memory that no firmware has touched is zero, but nobody promises it. */
+	memset(config->metadata, 0, metadata_end - metadata);
+	return quire_create(config, metal_cpus[0], &metal_quire, &metal_cpus[0]->cpu);
+}
+
 void memory_start(uint32_t start_info)
 {
 	read_start_info(direct(start_info));
@@ -226,30 +237,26 @@ void memory_start(uint32_t start_info)
 	uint64_t top = boot_info.memory_end;
 	if (boot_info.archive_bytes && boot_info.archive < top)
 		top = boot_info.archive;
-	top = PAGE_DOWN(top);
-	uint64_t metadata = PAGE_DOWN(top - quire_metadata_bytes(top / QUIRE_PAGE_SIZE));
+	metadata_end = top = PAGE_DOWN(top);
+	metadata = PAGE_DOWN(top - quire_metadata_bytes(top / QUIRE_PAGE_SIZE));
 	uint64_t low = PAGE_DOWN(metadata - metadata / 8);
 	if (metadata > top || low < physical_of(kernel_end) + (4ul << 20))
 		kernel_panic("there is too little memory");
 	heap_start(direct(low), direct(metadata));
 
-	/* Memory that no firmware has touched is zero, but nobody promises it. */
 	struct quire_config config = {
-		.memory = direct(0),
 		.frames = low / QUIRE_PAGE_SIZE,
-		.metadata = direct(metadata),
 		.overcommit = QUIRE_OVERCOMMIT_GUESS,
 		.mmap_min_addr = 0x10000,
 		.fault_around_pages = boot_option("without=fault-around") ? 1 : 0,
 	};
-	memset(config.metadata, 0, top - metadata);
 	struct metal_cpu *boot = kernel_alloc(sizeof(*boot));
 	if (!boot)
 		kernel_panic("there is too little memory");
 	metal_cpus[0] = boot;
 	cpu_start_traps(boot);
 	metal_cpu_count = 1;
-	if (quire_create(&config, boot, &metal_quire, &boot->cpu))
+	if (memory_instance(&config))
 		kernel_panic("there is too little memory");
 }
 
@@ -287,7 +294,7 @@ uint64_t memory_frames_kept(void)
  * The allocator hands out low frames first, so this ends soon; but all it rests on is that every frame comes
  * in the end, if nobody gives any back.
  */
-void memory_reserve(void)
+struct quire_file *memory_reserve(void)
 {
 	static const struct quire_store store = { .read = look_where, .punch = keep_nothing };
 	static bool kept[LOOKED_AT];
@@ -308,4 +315,5 @@ void memory_reserve(void)
 	while (pages--)
 		if (!kept[pages])
 			quire_file_punch(&cpu, file, pages * QUIRE_PAGE_SIZE, QUIRE_PAGE_SIZE);
+	return file;
 }

@@ -82,6 +82,7 @@ struct metal_cpu {
 	bool resched;				/* the tick, or somebody else, wants another task to run */
 	uint64_t ticks;
 	_Atomic uint64_t ticked; /* time_monotonic() of the last tick */
+	uint64_t resume;	 /* where to go on after a page fault of the kernel's own; 0: it may have none */
 	uint64_t spin_since;	 /* TSC at the first turn of the wait that it is in; 0: in none */
 	struct run_queue queue;
 	struct rcu_cpu rcu;
@@ -151,6 +152,8 @@ void console_modes(void *get, const void *set); /* struct termios; NULL: not wan
 void console_typed_by_hand(void);		/* echo it */
 void console_break_lock(void);			/* the machine stops, whoever held it */
 
+/* %s %c %d %u %x %p, l and ll, a width, and 0 before it. The length; cut to fit. */
+size_t format_text(char *to, size_t room, const char *format, va_list args);
 __attribute__((format(printf, 1, 2))) void kprintf(const char *format, ...);
 __attribute__((format(printf, 1, 2))) void report(const char *format, ...); /* to who started the machine */
 
@@ -166,7 +169,8 @@ struct boot_info {
 extern struct boot_info boot_info;
 
 void memory_start(uint32_t start_info);
-void memory_reserve(void);		/* takes what is not ours to use from the core's frames */
+int memory_instance(struct quire_config *config); /* of the core; its memory and metadata are filled in */
+struct quire_file *memory_reserve(void); /* takes what is not ours to use from the core's frames, as pages of that */
 uint64_t memory_frames_kept(void);	/* how many that are */
 bool boot_option(const char *name);	/* is it among the options? */
 uint64_t boot_number(const char *name); /* of an option like "limit="; 0: it is not there */
@@ -220,6 +224,7 @@ void rcu_wait_all(void);	     /* SLEEPS until nothing is handed in any more */
 
 /* ---- main.c ---------------------------------------------------------------------------------------- */
 
+void kernel_begin(void); /* the machine is ready: make the first task */
 _Noreturn void power_off(int status);
 _Noreturn void kernel_panic(const char *why);
 

@@ -7,9 +7,8 @@
  * upper-level entries.
  *
  * The kernel's half. Before a root is loaded its two upper entries that are the kernel's are written. They
- * are the same in all roots and never change, so that to write them again does no harm; the core follows
- * only entries that it counts, and counts none of these. (quire_mm_stats() and quire_mm_check() look at
- * whole roots, and are not for this machine.)
+ * are the same in all roots and never change, so that to write them again does no harm; the core leaves the
+ * upper half to us.
  *
  * IPIs. A sender has one request at a time, in its own struct; a target has a bit per sender. So nothing is
  * allocated and nothing can overflow.

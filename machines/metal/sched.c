@@ -52,7 +52,7 @@ static struct task *dequeue(struct metal_cpu *me, struct metal_cpu *target)
 	spin_lock(&queue->lock);
 	for (link = &queue->first; (task = *link) != NULL; link = &task->next) {
 		/* Acquire pairs with the release in finish_switch(): its stack is as it left it. */
-		if (me != target && atomic_load_explicit(&task->on_cpu, memory_order_acquire))
+		if (me != target && (task->pinned || atomic_load_explicit(&task->on_cpu, memory_order_acquire)))
 			continue;
 		*link = task->next;
 		if (!*link)
@@ -405,6 +405,15 @@ static void run_timers(void)
  * that it will not come back. (One that spins there notices by itself: quire_port_relax().) The time is
  * generous: CPUs that are threads of a busy host may get nothing for seconds.
  */
+static _Atomic uint64_t limit_from;
+static const char *_Atomic limit_of = "the run takes longer than its limit";
+
+void sched_limit(const char *what)
+{
+	atomic_store_explicit(&limit_from, time_monotonic(), memory_order_relaxed);
+	atomic_store_explicit(&limit_of, what, memory_order_relaxed);
+}
+
 static void watch(struct metal_cpu *me)
 {
 	static uint64_t limit = ~0ull;
@@ -413,8 +422,8 @@ static void watch(struct metal_cpu *me)
 	atomic_store_explicit(&me->ticked, now, memory_order_relaxed);
 	if (limit == ~0ull)
 		limit = boot_number("limit=") * 1000000000;
-	if (limit && now > limit)
-		trap_stop_all("the run takes longer than its limit");
+	if (limit && now > limit + atomic_load_explicit(&limit_from, memory_order_relaxed))
+		trap_stop_all(atomic_load_explicit(&limit_of, memory_order_relaxed));
 	for (unsigned id = 0; id < metal_cpu_count; id++) {
 		struct metal_cpu *other = metal_cpus[id];
 		uint64_t ticked = atomic_load_explicit(&other->ticked, memory_order_relaxed);
@@ -471,11 +480,11 @@ struct switch_frame {
 void task_start(struct task *task, void (*run)(void))
 {
 	struct switch_frame *frame = (struct switch_frame *)(void *)task_frame(task) - 1;
-	struct metal_cpu *target = this_cpu();
+	struct metal_cpu *target = task->pinned ? task->pinned : this_cpu();
 
 	*frame = (struct switch_frame){ .r12 = (uint64_t)run, .rip = (uint64_t)task_begin };
 	task->stack_at = (uint64_t)frame;
-	for (unsigned id = 0; id < metal_cpu_count; id++) {
+	for (unsigned id = 0; id < metal_cpu_count && !task->pinned; id++) {
 		struct metal_cpu *cpu = metal_cpus[id];
 
 		if (atomic_load_explicit(&cpu->online, memory_order_relaxed) && is_idle(cpu) &&

@@ -48,6 +48,7 @@ struct task {
 	char *stack;
 	uint64_t stack_at;	 /* where switch_stacks() left it */
 	struct metal_cpu *cpu;	 /* where it runs, or ran last */
+	struct metal_cpu *pinned; /* the only one that may run it; NULL: any */
 	_Atomic uint32_t on_cpu; /* 1 until its stack is no longer in use */
 	_Atomic uint32_t state;	 /* enum task_state */
 	_Atomic(_Atomic uint32_t *) waits_for;
@@ -77,6 +78,7 @@ _Noreturn void sched_idle(void);	/* that task's work, from then on */
 void schedule(void);			/* the current task's state is set */
 void sched_yield_cpu(void);
 void sched_tick(void);
+void sched_limit(const char *what); /* the limit counts from now on; what to say when it has passed */
 void sched_kick(struct metal_cpu *target);
 
 struct task *task_create(const char *name);

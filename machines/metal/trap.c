@@ -215,6 +215,10 @@ void fatal_trap(struct trap_frame *frame)
 
 static void kernel_fault(struct trap_frame *frame)
 {
+	if (frame->vector == VECTOR_PAGE && this_cpu()->resume) {
+		frame->rip = this_cpu()->resume;
+		return;
+	}
 	console_break_lock();
 	print_frame(frame);
 	print_stack(frame->rsp);

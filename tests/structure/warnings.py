@@ -11,8 +11,9 @@ def main():
     sources = sorted(p for d in ("machines", "lab", "tests", "examples", "bench") for p in common.ROOT.joinpath(d).rglob("*.c"))
     # mpi.h may be missing.
     sources = [p for p in sources if not p.name.startswith("planted_") and "mpi" not in p.parts]
-    # The check machine and what runs on it are built with the core as the checker has it.
+    # The check machine, what runs on it, and safeguards are built with the core as the checker has it.
     checked = [p for p in sources if p.is_relative_to(common.ROOT / "machines/check") or
+               p.is_relative_to(common.ROOT / "machines/safeguards") or
                p.is_relative_to(common.ROOT / "lab/check/worker") or
                p.is_relative_to(common.ROOT / "tests/check/machine")]
     complaints = []

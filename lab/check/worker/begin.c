@@ -4,6 +4,8 @@
  */
 #include "lab/check/worker/worker.h"
 
+#include "machines/safeguards/safeguards.h"
+
 #include <argp.h>
 #include <errno.h>
 #include <stdio.h>

@@ -7,6 +7,8 @@
  */
 #include "lab/check/worker/fuzz.h"
 
+#include "machines/safeguards/safeguards.h"
+
 #include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,57 +1,12 @@
 /*
- * safeguards.c - the core's safeguards, as the linker has gathered them (core/base/safeguard.h).
- *
- * One name may stand at several places of the core: it is switched off at all of them.
+ * safeguards.c - the core's safeguards, as JSON.
  */
 #include "lab/check/worker/worker.h"
 
-#include "core/base/safeguard.h"
+#include "machines/safeguards/safeguards.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* Weak: a core without safeguards has no such section. */
-extern struct quire_safeguard __start_quire_safeguards[] __attribute__((weak));
-extern struct quire_safeguard __stop_quire_safeguards[] __attribute__((weak));
-
-static bool same_name(const char *a, const char *b)
-{
-	for (; *a && *b; a++, b++)
-		if (*a != *b && !((*a == '-' || *a == '_') && (*b == '-' || *b == '_')))
-			return false;
-	return *a == *b;
-}
-
-/*
- * The one after @before, NULL: the first. Where one object file's end and another's begin, the linker may
- * leave a gap: zeroes, which no safeguard begins with.
- */
-static struct quire_safeguard *safeguard_next(struct quire_safeguard *before)
-{
-	uintptr_t at = before ? (uintptr_t)(before + 1) : (uintptr_t)__start_quire_safeguards;
-	uintptr_t end = (uintptr_t)__stop_quire_safeguards;
-
-	for (; at + sizeof(*before) <= end; at += _Alignof(struct quire_safeguard))
-		if (((struct quire_safeguard *)at)->name)
-			return (struct quire_safeguard *)at;
-	return NULL;
-}
-
-bool safeguard_exists(const char *name)
-{
-	for (struct quire_safeguard *s = NULL; (s = safeguard_next(s));)
-		if (same_name(s->name, name))
-			return true;
-	return false;
-}
-
-bool safeguard_off(const char *name)
-{
-	for (struct quire_safeguard *s = NULL; (s = safeguard_next(s));)
-		if (same_name(s->name, name))
-			s->on = false;
-	return safeguard_exists(name);
-}
 
 /* [{"name": "munmap-flush", "place": "core/table/gather.c:12"}, ...] */
 json_t *safeguards_json(void)

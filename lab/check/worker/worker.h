@@ -232,8 +232,6 @@ json_t *tlb_json(struct run *run, unsigned cpu);
 
 /* ---- safeguards.c -------------------------------------------------------------------------------------- */
 
-bool safeguard_off(const char *name); /* - and _ are equal; false: none so called */
-bool safeguard_exists(const char *name);
 json_t *safeguards_json(void);
 
 #endif

@@ -1,0 +1,3 @@
+/*
+ * setjmp.h - cmocka wants it included; the tests do not jump.
+ */

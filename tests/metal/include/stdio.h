@@ -1,0 +1,12 @@
+/*
+ * stdio.h - of the C library, what tests use that run in the kernel too.
+ */
+#ifndef METAL_TESTS_STDIO_H
+#define METAL_TESTS_STDIO_H
+
+#include <stdarg.h>
+#include <stddef.h>
+
+__attribute__((format(printf, 3, 4))) int snprintf(char *to, size_t room, const char *format, ...);
+
+#endif
