@@ -70,7 +70,7 @@ endif()
 
 # Tests of tests/unit that know of the machine only what stage.h, scene.h and hosted.h say: tests/metal/machine.c says it
 # here. Each is included by a file that calls its main() otherwise, and all of them are in a list.
-set(units maps pages extremes file_mapping failures hardship store)
+set(units maps pages extremes file_mapping failures hardship store table table_move table_race)
 file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/metal/*.c)
 list(FILTER sources EXCLUDE REGEX "/control\\.c$")
 set(list "#include \"tests/metal/tests.h\"\n")
@@ -90,14 +90,15 @@ list(LENGTH mains count)
 list(JOIN mains ", " mains)
 string(APPEND list "int (*const tests_all[])(void) = { ${mains} };\nconst unsigned tests_count = ${count};\n")
 file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/metal_tests.c CONTENT "${list}" @ONLY)
-foreach(name stage scene disk)
+foreach(name stage scene land disk)
 	list(APPEND sources ${PROJECT_SOURCE_DIR}/tests/support/${name}.c)
 endforeach()
 quire_kernel(quire-test-kernel "QUIRE_DEBUG;QUIRE_CHECKED;STACK_BYTES=65536" *
 	${PROJECT_SOURCE_DIR}/machines/safeguards/safeguards.c ${PROJECT_BINARY_DIR}/metal_tests.c ${sources})
 target_include_directories(quire-test-kernel PRIVATE ${PROJECT_SOURCE_DIR}/tests/metal/include ${PROJECT_SOURCE_DIR}
 	${PROJECT_SOURCE_DIR}/tests/support)
-target_link_options(quire-test-kernel PRIVATE -Wl,--wrap=quire_port_alloc -Wl,--wrap=quire_port_copy)
+target_link_options(quire-test-kernel PRIVATE -Wl,--wrap=quire_port_alloc -Wl,--wrap=quire_port_copy
+	-Wl,--wrap=quire_port_wait -Wl,--wrap=quire_port_rcu_barrier)
 
 # bench/metal/run boots it on this kernel and on Linux.
 add_executable(metal-ops ${PROJECT_SOURCE_DIR}/bench/metal/ops.c)

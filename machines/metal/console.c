@@ -110,57 +110,77 @@ static void add_number(struct text *text, uint64_t number, unsigned base, unsign
 		add(text, digits[--count]);
 }
 
-static void add_string(struct text *text, const char *string, unsigned width)
+static void add_string(struct text *text, const char *string, unsigned width, unsigned most)
 {
-	size_t length = strlen(string);
+	unsigned length = 0;
 
-	while (*string)
-		add(text, *string++);
+	for (; length < most && string[length]; length++)
+		add(text, string[length]);
 	for (; width > length; width--)
 		add(text, ' ');
 }
 
-/* A # and a precision are read over. */
+static unsigned read_number(const char **format)
+{
+	unsigned number = 0;
+
+	for (; **format >= '0' && **format <= '9'; ++*format)
+		number = number * 10 + (unsigned)(**format - '0');
+	return number;
+}
+
+/* What follows a %: how a number or a string is laid out. */
+struct layout {
+	unsigned width, most, longs;
+	char fill;
+};
+
+static const char *read_layout(struct layout *layout, const char *format, int star)
+{
+	*layout = (struct layout){ .most = ~0u, .fill = ' ' };
+	if (*format == '#')
+		format++;
+	if (*format == '0')
+		layout->fill = '0';
+	layout->width = read_number(&format);
+	if (*format == '.') {
+		format++;
+		layout->most = *format == '*' ? (unsigned)star : read_number(&format);
+		format += *format == '*';
+	}
+	for (; *format == 'l'; format++)
+		layout->longs++;
+	return format;
+}
+
 size_t format_text(char *to, size_t room, const char *format, va_list args)
 {
 	struct text text = { to, room, 0 };
+	struct layout l;
 
 	for (; *format; format++) {
-		unsigned width = 0, longs = 0;
-		char fill = ' ';
-
 		if (*format != '%') {
 			add(&text, *format);
 			continue;
 		}
-		if (*++format == '#')
-			format++;
-		if (*format == '0')
-			fill = '0';
-		for (; *format >= '0' && *format <= '9'; format++)
-			width = width * 10 + (unsigned)(*format - '0');
-		if (*format == '.')
-			format++;
-		for (; *format >= '0' && *format <= '9'; format++)
-			;
-		for (; *format == 'l'; format++)
-			longs++;
+		bool star = format[1] == '.' && format[2] == '*';
+		format = read_layout(&l, format + 1, star ? va_arg(args, int) : 0);
 		if (*format == 's') {
-			add_string(&text, va_arg(args, const char *), width);
+			add_string(&text, va_arg(args, const char *), l.width, l.most);
 		} else if (*format == 'c') {
 			add(&text, (char)va_arg(args, int));
 		} else if (*format == 'd') {
-			int64_t number = longs ? va_arg(args, int64_t) : va_arg(args, int);
+			int64_t number = l.longs ? va_arg(args, int64_t) : va_arg(args, int);
 
 			if (number < 0)
 				add(&text, '-');
-			add_number(&text, number < 0 ? -(uint64_t)number : (uint64_t)number, 10, width, fill);
+			add_number(&text, number < 0 ? -(uint64_t)number : (uint64_t)number, 10, l.width, l.fill);
 		} else if (*format == 'p') {
 			add_number(&text, (uintptr_t)va_arg(args, void *), 16, 16, '0');
 		} else if (*format == 'u' || *format == 'x') {
-			uint64_t number = longs ? va_arg(args, uint64_t) : va_arg(args, unsigned);
+			uint64_t number = l.longs ? va_arg(args, uint64_t) : va_arg(args, unsigned);
 
-			add_number(&text, number, *format == 'u' ? 10 : 16, width, fill);
+			add_number(&text, number, *format == 'u' ? 10 : 16, l.width, l.fill);
 		} else {
 			add(&text, *format);
 		}

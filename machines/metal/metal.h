@@ -152,7 +152,7 @@ void console_modes(void *get, const void *set); /* struct termios; NULL: not wan
 void console_typed_by_hand(void);		/* echo it */
 void console_break_lock(void);			/* the machine stops, whoever held it */
 
-/* %s %c %d %u %x %p, l and ll, a width, and 0 before it. The length; cut to fit. */
+/* %s %c %d %u %x %p, l and ll, a width, 0 before it, most of a string; # is read over. Its length, cut to fit. */
 size_t format_text(char *to, size_t room, const char *format, va_list args);
 __attribute__((format(printf, 1, 2))) void kprintf(const char *format, ...);
 __attribute__((format(printf, 1, 2))) void report(const char *format, ...); /* to who started the machine */

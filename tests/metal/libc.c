@@ -30,6 +30,20 @@ size_t strspn(const char *text, const char *set)
 	return length;
 }
 
+int fprintf(FILE *file, const char *format, ...)
+{
+	char text[256];
+	va_list args;
+
+	(void)file;
+	va_start(args, format);
+	size_t length = format_text(text, sizeof(text), format, args);
+	va_end(args);
+	console_write("# ", 2);
+	console_write(text, length);
+	return (int)length;
+}
+
 int snprintf(char *to, size_t room, const char *format, ...)
 {
 	va_list args;

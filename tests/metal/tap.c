@@ -15,6 +15,7 @@ static struct {
 	const struct tap_test *test;
 	_Atomic uint32_t ended;
 	bool failed;
+	const char *skipped; /* why; NULL: it was not */
 	char why[512];
 } now;
 
@@ -50,6 +51,12 @@ void tap_fail(const char *format, ...)
 	end_test();
 }
 
+void tap_skip(const char *why)
+{
+	now.skipped = why;
+	end_test();
+}
+
 static void run_test(void)
 {
 	void *state = NULL;
@@ -81,12 +88,14 @@ static void run_one(const struct tap_test *test)
 	sched_limit(limit);
 	now.test = test;
 	now.failed = false;
+	now.skipped = NULL;
 	atomic_store_explicit(&now.ended, 0, memory_order_relaxed);
 	tap_task("test", 0, run_test);
 	/* Acquire pairs with the release in end_test(). */
 	while (!atomic_load_explicit(&now.ended, memory_order_acquire))
 		task_wait_patiently(&now.ended, 0, 0);
-	kprintf("%sok %u - %s\n", now.failed ? "not " : "", ++ran, test->name);
+	kprintf("%sok %u - %s%s%s\n", now.failed ? "not " : "", ++ran, test->name, now.skipped ? " # SKIP " : "",
+		now.skipped ? now.skipped : "");
 	if (!now.failed)
 		return;
 	failed++;

@@ -17,6 +17,9 @@ int tap_run(const struct tap_test *tests, size_t count);
 /* The test that runs has failed, and why. It ends here. */
 __attribute__((format(printf, 1, 2))) _Noreturn void tap_fail(const char *format, ...);
 
+/* It cannot run on this machine. It ends here. */
+_Noreturn void tap_skip(const char *why);
+
 /* The task that runs all of them, and then switches the machine off. */
 void tap_start(void);
 
