@@ -23,8 +23,7 @@ void report_read(const char *path, const struct boot_options *options, struct bo
 		else if (options->stats && sscanf(line, "stat %llu %199[^\n]", &value, text) == 2)
 			fprintf(stderr, "  %-36s %12llu\n", text, value);
 		else if (sscanf(line, "unknown %llu %llu", &value, &count) == 2)
-			fprintf(stderr, "quire boot: system call %llu is not there: asked for %llu times\n", value,
-				count);
+			fprintf(stderr, "quire boot: unknown system call %llu: %llu\n", value, count);
 	}
 	if (file)
 		fclose(file);

@@ -15,6 +15,7 @@
 
 void power_off(int status)
 {
+	syscalls_report();
 	if (status >= 0)
 		report("exit %d\n", status);
 	out32(DEBUG_EXIT_PORT, status >= 0 ? 0 : 1);

@@ -442,7 +442,6 @@ static _Noreturn void end_machine(struct process *first)
 	tree_end();
 	rcu_wait_all();
 	quire_stats_read(metal_quire, &stats);
-	syscalls_report();
 	if (boot_option("stats"))
 		print_stats(&stats);
 	report("frames %ld\n", (int64_t)(frames_at_start - stats.frames_free));

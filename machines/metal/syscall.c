@@ -14,7 +14,7 @@ static call_function *const table[CALLS] = {
 #undef CALL
 };
 
-static _Atomic uint32_t unknown[CALLS];
+static _Atomic uint32_t unknown[CALLS + 1]; /* the last: of all larger numbers */
 
 void system_call(struct trap_frame *frame);
 void system_call(struct trap_frame *frame)
@@ -27,8 +27,7 @@ void system_call(struct trap_frame *frame)
 	if (number < CALLS && table[number]) {
 		frame->rax = (uint64_t)table[number](arguments);
 	} else {
-		if (number < CALLS)
-			atomic_fetch_add_explicit(&unknown[number], 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&unknown[number < CALLS ? number : CALLS], 1, memory_order_relaxed);
 		frame->rax = (uint64_t)-ERROR_NOSYS;
 	}
 	user_return(frame);
@@ -36,7 +35,7 @@ void system_call(struct trap_frame *frame)
 
 void syscalls_report(void)
 {
-	for (unsigned number = 0; number < CALLS; number++)
+	for (unsigned number = 0; number <= CALLS; number++)
 		if (unknown[number])
 			report("unknown %u %u\n", number, unknown[number]);
 }

@@ -1,0 +1,71 @@
+#!/bin/sh
+# boot-tests.sh - the kernel for tests: the core's tests inside it; and stale translations, which real TLBs show when a
+# flush is left out, and only then.
+quire=$1
+scratch=$(mktemp -d) || exit 1
+trap 'rm -rf "$scratch"' EXIT
+failed=0
+
+fail()
+{
+	echo "FAIL: $*"
+	failed=1
+}
+
+# expect STATUS ARGUMENT...: exits so, in time.
+expect()
+{
+	status=$1
+	shift
+	timeout 300 "$quire" boot "$@" > "$scratch/out" 2> "$scratch/err" < /dev/null
+	got=$?
+	[ $got -eq "$status" ] ||
+		fail "quire boot $*: exit status $got, expected $status: $(head -n 3 "$scratch/err"; grep -v '^ok' "$scratch/out" | head -n 5)"
+}
+
+[ -f "$(dirname "$quire")/quire-test-kernel" ] || { echo "no kernel for tests in this build"; exit 77; }
+command -v qemu-system-x86_64 > /dev/null || { echo "qemu-system-x86_64 is not here"; exit 77; }
+
+# Tests of the tests: one that fails, one that hangs, none at all.
+expect 0 --test=control_passes
+expect 1 --test=control_fails
+grep -q '^not ok 1 - control_fails' "$scratch/out" || fail "a test that fails is not said to: $(cat "$scratch/out")"
+expect 1 --test=control_hangs --cpus 2 --limit 1
+grep -q 'control_hangs takes longer than its limit' "$scratch/err" || fail "who hangs is not named: $(cat "$scratch/err")"
+expect 1 --test=no_such_test
+
+# At 4 CPUs all can run.
+expect 0 --test --cpus 4 --limit 60
+count=$(sed -n 's/^1\.\.//p' "$scratch/out")
+passed=$(grep -c '^ok [0-9]* - [a-z0-9_]*$' "$scratch/out")
+[ "${count:-0}" -ge 100 ] && [ "$passed" = "$count" ] || fail "of ${count:-no} tests $passed passed"
+expect 0 --test=base_1_munmap --cpus 1
+
+# A flush left out shows in them.
+expect 1 --test=base_3_replace --without cow-flush
+
+if ! "${CC:-cc}" -O2 -static -pthread -o "$scratch/stale" "$QUIRE_SOURCE/tests/boot/stale.c" 2> "$scratch/err"; then
+	fail "stale.c: $(cat "$scratch/err")"
+	exit 1
+fi
+# stale WAY SAFEGUARD CPUS...: seen without the flush, and only then. With all flushes also in the kernel that has none
+# to switch off.
+stale()
+{
+	way=$1
+	safeguard=$2
+	shift 2
+	for cpus; do
+		expect 0 --cpus "$cpus" -- "$scratch/stale" "$way"
+		# The switch of something else: the same kernel, with this flush.
+		expect 0 --cpus "$cpus" --without walk-dead -- "$scratch/stale" "$way"
+		expect 9 --cpus "$cpus" --without "$safeguard" -- "$scratch/stale" "$way"
+	done
+}
+stale munmap munmap-flush 1 2 4
+stale mprotect protect-flush 1 2 4
+stale cow cow-flush 2 4
+stale fork fork-flush 1 2 4
+
+[ $failed -eq 0 ] || exit 1
+echo "$passed tests of the core hold in the kernel; four flushes left out are seen"
