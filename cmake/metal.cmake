@@ -93,7 +93,7 @@ file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/metal_tests.c CONTENT "${list}" @ONL
 foreach(name stage scene land disk)
 	list(APPEND sources ${PROJECT_SOURCE_DIR}/tests/support/${name}.c)
 endforeach()
-quire_kernel(quire-test-kernel "QUIRE_DEBUG;QUIRE_CHECKED;STACK_BYTES=65536" *
+quire_kernel(quire-test-kernel "QUIRE_DEBUG;QUIRE_CHECKED;STACK_BYTES=65536;HANG_SECONDS=600;QUIRE_TEST_ROUNDS=12000" *
 	${PROJECT_SOURCE_DIR}/machines/safeguards/safeguards.c ${PROJECT_BINARY_DIR}/metal_tests.c ${sources})
 target_include_directories(quire-test-kernel PRIVATE ${PROJECT_SOURCE_DIR}/tests/metal/include ${PROJECT_SOURCE_DIR}
 	${PROJECT_SOURCE_DIR}/tests/support)

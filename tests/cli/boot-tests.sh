@@ -35,7 +35,7 @@ grep -q 'control_hangs takes longer than its limit' "$scratch/err" || fail "who 
 expect 1 --test=no_such_test
 
 # At 4 CPUs all can run.
-expect 0 --test --cpus 4 --limit 60
+expect 0 --test --cpus 4 --limit 200
 count=$(sed -n 's/^1\.\.//p' "$scratch/out")
 passed=$(grep -c '^ok [0-9]* - [a-z0-9_]*$' "$scratch/out")
 [ "${count:-0}" -ge 100 ] && [ "$passed" = "$count" ] || fail "of ${count:-no} tests $passed passed"
