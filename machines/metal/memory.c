@@ -62,7 +62,7 @@ static struct quire_spin heap_lock;
 static struct block heap_free[ORDERS]; /* heads of rings */
 static char *heap;
 static uint8_t *heap_map; /* for each unit: FREE and the order, where a free block begins */
-static uint64_t heap_used;
+static uint64_t heap_used, heap_bytes;
 
 static uint8_t *map_of(const void *block)
 {
@@ -146,6 +146,7 @@ static void heap_start(char *start, char *end)
 	size_t blocks = (size_t)(end - start) / (LARGEST + LARGEST / UNIT);
 
 	heap = start;
+	heap_bytes = blocks * LARGEST;
 	heap_map = (uint8_t *)start + blocks * LARGEST;
 	memset(heap_map, 0, blocks * LARGEST / UNIT);
 	for (unsigned order = 0; order < ORDERS; order++)
@@ -157,6 +158,11 @@ static void heap_start(char *start, char *end)
 uint64_t kernel_heap_used(void)
 {
 	return heap_used;
+}
+
+uint64_t kernel_heap_bytes(void)
+{
+	return heap_bytes;
 }
 
 /* ---- the start ------------------------------------------------------------------------------------- */

@@ -177,6 +177,7 @@ uint64_t boot_number(const char *name); /* of an option like "limit="; 0: it is 
 void *kernel_alloc(size_t bytes);	/* zeroed, aligned to 64 bytes; NULL */
 void kernel_free(void *object, size_t bytes);
 uint64_t kernel_heap_used(void);
+uint64_t kernel_heap_bytes(void); /* in use or not */
 
 /* ---- trap.c, apic.c, time.c ------------------------------------------------------------------------ */
 

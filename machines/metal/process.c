@@ -8,6 +8,9 @@
  * When the first process ends, so do all others, and then the machine: its frames are counted, for that is
  * the proof that the core lost none.
  *
+ * There are no more tasks at a time than half of the heap has room for, so that who forks without end takes
+ * no memory that others need: from there on fork() and clone() say EAGAIN, which the kernel reports once.
+ *
  * Order:   process_lock is a spin lock, outside the buckets' and the run queues'.
  */
 #include "fs.h"
@@ -28,6 +31,7 @@ struct quire_spin process_lock;
 static struct process *processes; /* process_lock */
 static struct task *tasks;	  /* process_lock */
 static int next_id = 1;		  /* process_lock */
+static _Atomic uint32_t task_count; /* and zombies */
 static uint64_t frames_at_start, heap_at_start;
 
 static void lock(void)
@@ -54,6 +58,27 @@ bool task_has_signal(void)
 }
 
 /* ---- beginning ------------------------------------------------------------------------------------- */
+
+#define TASK_BYTES (STACK_BYTES + sizeof(struct task) + 2 * sizeof(struct process)) /* and what else there is to one */
+
+static void uncount_task(void)
+{
+	atomic_fetch_sub_explicit(&task_count, 1, memory_order_relaxed);
+}
+
+static bool count_task(void)
+{
+	static _Atomic bool told;
+	uint32_t most = (uint32_t)(kernel_heap_bytes() / 2 / TASK_BYTES);
+	struct task *task = current();
+
+	if (atomic_fetch_add_explicit(&task_count, 1, memory_order_relaxed) < most)
+		return true;
+	uncount_task();
+	if (!atomic_exchange_explicit(&told, true, memory_order_relaxed))
+		kprintf("quire: %s %d makes no more tasks: there are %u\n", task->name, task->tid, most);
+	return false;
+}
 
 /* A task of @process, or of a new one that is a copy of @process but for its address space. */
 static struct task *make_task(struct process *process, bool thread)
@@ -91,6 +116,7 @@ static void drop_files(struct process *process)
 
 static void drop_task(struct task *task, bool thread)
 {
+	uncount_task();
 	if (!thread) {
 		drop_files(task->process);
 		kernel_free(task->process, sizeof(*task->process));
@@ -152,11 +178,15 @@ int64_t process_clone(const struct clone *clone, const struct trap_frame *frame)
 	struct process *parent = current()->process;
 	bool thread = (clone->flags & CLONE_THREAD) != 0;
 	bool vfork = (clone->flags & CLONE_VFORK) && !thread;
-	struct task *task = make_task(parent, thread);
 	struct quire_cpu *cpu;
 
-	if (!task)
+	if (!count_task())
+		return -QUIRE_EAGAIN;
+	struct task *task = make_task(parent, thread);
+	if (!task) {
+		uncount_task();
 		return -QUIRE_ENOMEM;
+	}
 	int err = thread ? 0 : take_mm(task, parent, clone->flags);
 	if (err) {
 		drop_task(task, thread);
@@ -370,6 +400,13 @@ static void become_zombie(struct process *process)
 	unlock();
 }
 
+/* A zombie that was asked for. */
+static void free_process(struct process *process)
+{
+	kernel_free(process, sizeof(*process));
+	uncount_task();
+}
+
 /* The first process ends: all others do, and are waited for. */
 static void end_others(struct process *first)
 {
@@ -393,7 +430,7 @@ static void end_others(struct process *first)
 		if (!others)
 			return;
 		if (gone)
-			kernel_free(gone, sizeof(*gone));
+			free_process(gone);
 		else
 			task_wait_patiently(&first->event, seen, 0);
 	}
@@ -472,6 +509,8 @@ void task_exit(void)
 		become_zombie(process);
 		/* From here on the process may be gone. */
 	}
+	if (!last)
+		uncount_task();
 	task_end();
 }
 
@@ -507,7 +546,7 @@ int64_t process_wait(int64_t pid, quire_vaddr status, unsigned options, quire_va
 		if (found) {
 			int result = found->pid, how = found->status;
 
-			kernel_free(found, sizeof(*found));
+			free_process(found);
 			if ((status && copy_out(status, &how, sizeof(how))) ||
 			    (usage && copy_out(usage, no_usage, sizeof(no_usage))))
 				return -QUIRE_EFAULT;
