@@ -1,6 +1,7 @@
-# The metal machine: the core's sources once more, compiled as a kernel wants them, and machines/metal around them: the
-# ELF file build/quire-kernel, which `quire boot` hands to QEMU. And once more for tests, build/quire-test-kernel: with
-# the core's invariants checked, its safeguards switches, and tests of tests/unit inside.
+# The metal machine: the core's sources once more, compiled as a kernel wants them, and machines/metal around
+# them: the ELF file build/quire-kernel, which `quire boot` hands to QEMU. And once more for tests,
+# build/quire-test-kernel: with the core's invariants checked, its safeguards switches, and tests of tests/unit
+# inside.
 
 enable_language(ASM)
 file(GLOB QUIRE_METAL_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/machines/metal/*.c
@@ -27,16 +28,16 @@ add_custom_command(
 	VERBATIM)
 add_custom_target(quire_kernel_script DEPENDS ${script})
 
-# quire_kernel(name definitions visible source...): a kernel of those and of the machine's sources; @visible is a pattern
-# of the core's symbols that they see.
+# quire_kernel(name definitions visible source...): a kernel of those and of the machine's sources; @visible is
+# a pattern of the core's symbols that they see.
 function(quire_kernel name definitions visible)
 	add_library(${name}_core OBJECT ${QUIRE_CORE_SOURCES})
 	target_compile_options(${name}_core PRIVATE -std=c11)
 	target_compile_definitions(${name}_core PRIVATE ${definitions})
 	target_link_libraries(${name}_core PRIVATE quire_flags_metal)
 
-	# The core in one piece: small functions of one file are put into the others that call them (gcc; a tenth to a
-	# quarter of all instructions). As in the library, of the core only quire_* is to be seen.
+	# The core in one piece: small functions of one file are put into the others that call them (gcc; a
+	# tenth to a quarter of all instructions). As in the library, of the core only quire_* is to be seen.
 	set(core ${PROJECT_BINARY_DIR}/${name}_core.o)
 	set(link_core ${CMAKE_LINKER} -r)
 	if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
@@ -68,8 +69,9 @@ else()
 	quire_kernel(quire-kernel "" quire_*)
 endif()
 
-# Tests of tests/unit that know of the machine only what stage.h, scene.h and hosted.h say: tests/metal/machine.c says it
-# here. Each is included by a file that calls its main() otherwise, and all of them are in a list.
+# Tests of tests/unit that know of the machine only what stage.h, scene.h, land.h and hosted.h say:
+# tests/metal/machine.c says it here. Each is included by a file that calls its main() otherwise, and all of
+# them are in a list.
 set(units maps pages extremes file_mapping failures hardship store table table_move table_race)
 file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/metal/*.c)
 list(FILTER sources EXCLUDE REGEX "/control\\.c$")
@@ -93,10 +95,11 @@ file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/metal_tests.c CONTENT "${list}" @ONL
 foreach(name stage scene land disk)
 	list(APPEND sources ${PROJECT_SOURCE_DIR}/tests/support/${name}.c)
 endforeach()
-quire_kernel(quire-test-kernel "QUIRE_DEBUG;QUIRE_CHECKED;STACK_BYTES=65536;HANG_SECONDS=600;QUIRE_TEST_ROUNDS=12000" *
+set(definitions QUIRE_DEBUG QUIRE_CHECKED STACK_BYTES=65536 HANG_SECONDS=600 QUIRE_TEST_ROUNDS=12000)
+quire_kernel(quire-test-kernel "${definitions}" *
 	${PROJECT_SOURCE_DIR}/machines/safeguards/safeguards.c ${PROJECT_BINARY_DIR}/metal_tests.c ${sources})
-target_include_directories(quire-test-kernel PRIVATE ${PROJECT_SOURCE_DIR}/tests/metal/include ${PROJECT_SOURCE_DIR}
-	${PROJECT_SOURCE_DIR}/tests/support)
+target_include_directories(quire-test-kernel PRIVATE ${PROJECT_SOURCE_DIR}/tests/metal/include
+	${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/tests/support)
 target_link_options(quire-test-kernel PRIVATE -Wl,--wrap=quire_port_alloc -Wl,--wrap=quire_port_copy
 	-Wl,--wrap=quire_port_wait -Wl,--wrap=quire_port_rcu_barrier)
 

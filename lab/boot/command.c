@@ -82,8 +82,10 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		options->without = text;
 		return strcmp(text, FAULT_AROUND) == 0 || zoo_find(text)
 			       ? 0
-			       : wrong(a, "--without %s: there is fault-around, and what quire check "
-				       "--list-safeguards says", text);
+			       : wrong(a,
+				       "--without %s: there is fault-around, and what quire check "
+				       "--list-safeguards says",
+				       text);
 	case KEY_TEST:
 		options->test = true;
 		options->only = text;
@@ -238,7 +240,8 @@ int command_boot(int argc, char **argv)
 		  "Do without M: fault-around, or a safeguard of quire check --list-safeguards", 0 },
 		{ "test", KEY_TEST, "NAME", OPTION_ARG_OPTIONAL,
 		  "Run the core's tests in the kernel, no program; only those with NAME in their names", 0 },
-		{ "limit", KEY_LIMIT, "SECONDS", 0, "End a run, or a test, that takes longer (default: 300)", 0 },
+		{ "limit", KEY_LIMIT, "SECONDS", 0, "End a run, or a test, that takes longer (default: 300)",
+		  0 },
 		{ "stats", 's', NULL, 0, "Print what the kernel counted", 0 },
 		{ "help", 'h', NULL, 0, "Print this", 0 },
 		{ 0 },

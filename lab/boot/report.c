@@ -5,6 +5,8 @@
 
 #include "lab/boot/boot.h"
 
+enum { KNOWN_NUMBERS = 512 }; /* the kernel counts all others in one */
+
 void report_read(const char *path, const struct boot_options *options, struct boot_report *out)
 {
 	FILE *file = fopen(path, "r");
@@ -23,7 +25,8 @@ void report_read(const char *path, const struct boot_options *options, struct bo
 		else if (options->stats && sscanf(line, "stat %llu %199[^\n]", &value, text) == 2)
 			fprintf(stderr, "  %-36s %12llu\n", text, value);
 		else if (sscanf(line, "unknown %llu %llu", &value, &count) == 2)
-			fprintf(stderr, "quire boot: unknown system call %llu: %llu\n", value, count);
+			fprintf(stderr, "quire boot: unknown system call %llu%s: %llu\n", value,
+				value < KNOWN_NUMBERS ? "" : " or above", count);
 	}
 	if (file)
 		fclose(file);

@@ -184,7 +184,20 @@ CALL_IS(rt_sigprocmask, a[3] == 8 ? signal_mask((unsigned)a[0], a[1], a[2]) : -Q
 CALL_IS(pause, signal_pause())
 CALL_IS(rt_sigsuspend, a[1] == 8 ? signal_suspend(a[0]) : -QUIRE_EINVAL)
 CALL_IS(rt_sigreturn, signal_return(task_frame(current())))
-CALL_IS(sigaltstack, 0)
+
+/* One that is set is not used: handlers run on the program's own stack. */
+int64_t call_sigaltstack(const uint64_t *a)
+{
+	struct {
+		uint64_t at;
+		int32_t flags, pad;
+		uint64_t bytes;
+	} stack = { .flags = 2 /* SS_DISABLE */ };
+
+	if (a[1] && copy_out(a[1], &stack, sizeof(stack)))
+		return -QUIRE_EFAULT;
+	return a[0] ? copy_in(&stack, a[0], sizeof(stack)) : 0;
+}
 
 /* ---- time ------------------------------------------------------------------------------------------ */
 

@@ -174,7 +174,8 @@ size_t format_text(char *to, size_t room, const char *format, va_list args)
 
 			if (number < 0)
 				add(&text, '-');
-			add_number(&text, number < 0 ? -(uint64_t)number : (uint64_t)number, 10, l.width, l.fill);
+			add_number(&text, number < 0 ? -(uint64_t)number : (uint64_t)number, 10, l.width,
+				   l.fill);
 		} else if (*format == 'p') {
 			add_number(&text, (uintptr_t)va_arg(args, void *), 16, 16, '0');
 		} else if (*format == 'u' || *format == 'x') {

@@ -82,8 +82,8 @@ struct metal_cpu {
 	bool resched;				/* the tick, or somebody else, wants another task to run */
 	uint64_t ticks;
 	_Atomic uint64_t ticked; /* time_monotonic() of the last tick */
-	uint64_t resume;	 /* where to go on after a page fault of the kernel's own; 0: it may have none */
-	uint64_t spin_since;	 /* TSC at the first turn of the wait that it is in; 0: in none */
+	uint64_t resume;     /* where to go on after a page fault of the kernel's own; 0: it may have none */
+	uint64_t spin_since; /* TSC at the first turn of the wait that it is in; 0: in none */
 	struct run_queue queue;
 	struct rcu_cpu rcu;
 	struct ipi ipi;
@@ -152,7 +152,7 @@ void console_modes(void *get, const void *set); /* struct termios; NULL: not wan
 void console_typed_by_hand(void);		/* echo it */
 void console_break_lock(void);			/* the machine stops, whoever held it */
 
-/* %s %c %d %u %x %p, l and ll, a width, 0 before it, most of a string; # is read over. Its length, cut to fit. */
+/* %s %c %d %u %x %p, l and ll, a width, 0 before it, a precision; # is read over. Cut to fit; its length. */
 size_t format_text(char *to, size_t room, const char *format, va_list args);
 __attribute__((format(printf, 1, 2))) void kprintf(const char *format, ...);
 __attribute__((format(printf, 1, 2))) void report(const char *format, ...); /* to who started the machine */
@@ -170,7 +170,8 @@ extern struct boot_info boot_info;
 
 void memory_start(uint32_t start_info);
 int memory_instance(struct quire_config *config); /* of the core; its memory and metadata are filled in */
-struct quire_file *memory_reserve(void); /* takes what is not ours to use from the core's frames, as pages of that */
+struct quire_file *memory_reserve(
+	void); /* takes what is not ours to use from the core's frames, as pages of that */
 uint64_t memory_frames_kept(void);	/* how many that are */
 bool boot_option(const char *name);	/* is it among the options? */
 uint64_t boot_number(const char *name); /* of an option like "limit="; 0: it is not there */

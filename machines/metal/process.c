@@ -28,9 +28,9 @@ enum {
 };
 
 struct quire_spin process_lock;
-static struct process *processes; /* process_lock */
-static struct task *tasks;	  /* process_lock */
-static int next_id = 1;		  /* process_lock */
+static struct process *processes;   /* process_lock */
+static struct task *tasks;	    /* process_lock */
+static int next_id = 1;		    /* process_lock */
 static _Atomic uint32_t task_count; /* and zombies */
 static uint64_t frames_at_start, heap_at_start;
 
@@ -59,7 +59,8 @@ bool task_has_signal(void)
 
 /* ---- beginning ------------------------------------------------------------------------------------- */
 
-#define TASK_BYTES (STACK_BYTES + sizeof(struct task) + 2 * sizeof(struct process)) /* and what else there is to one */
+#define TASK_BYTES \
+	(STACK_BYTES + sizeof(struct task) + 2 * sizeof(struct process)) /* and what else there is to one */
 
 static void uncount_task(void)
 {

@@ -52,7 +52,8 @@ static struct task *dequeue(struct metal_cpu *me, struct metal_cpu *target)
 	spin_lock(&queue->lock);
 	for (link = &queue->first; (task = *link) != NULL; link = &task->next) {
 		/* Acquire pairs with the release in finish_switch(): its stack is as it left it. */
-		if (me != target && (task->pinned || atomic_load_explicit(&task->on_cpu, memory_order_acquire)))
+		if (me != target &&
+		    (task->pinned || atomic_load_explicit(&task->on_cpu, memory_order_acquire)))
 			continue;
 		*link = task->next;
 		if (!*link)

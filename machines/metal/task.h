@@ -46,11 +46,11 @@ struct task {
 	struct task *all_next;	 /* of all tasks; process_lock */
 	struct process *process; /* NULL: the kernel's own */
 	char *stack;
-	uint64_t stack_at;	 /* where switch_stacks() left it */
-	struct metal_cpu *cpu;	 /* where it runs, or ran last */
+	uint64_t stack_at;	  /* where switch_stacks() left it */
+	struct metal_cpu *cpu;	  /* where it runs, or ran last */
 	struct metal_cpu *pinned; /* the only one that may run it; NULL: any */
-	_Atomic uint32_t on_cpu; /* 1 until its stack is no longer in use */
-	_Atomic uint32_t state;	 /* enum task_state */
+	_Atomic uint32_t on_cpu;  /* 1 until its stack is no longer in use */
+	_Atomic uint32_t state;	  /* enum task_state */
 	_Atomic(_Atomic uint32_t *) waits_for;
 	_Atomic bool woken;	 /* by a waker, not by time or a signal */
 	uint64_t deadline;	 /* timers_lock; 0: none */

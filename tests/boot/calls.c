@@ -226,8 +226,18 @@ static void floating_point(void)
 	CHECK(waitpid(child, &status, 0) == child && status == 0);
 }
 
+/* Calls that are not there; tests/cli/boot.sh looks whether they are told at the end. */
+static void unknown_calls(void)
+{
+	static const long numbers[] = { 169, 169, 169, 511, 512, 100000, -1 };
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		CHECK(syscall(numbers[i]) == -1 && errno == ENOSYS);
+}
+
 int main(void)
 {
+	unknown_calls();
 	conditions();
 	cancellation();
 	signals();

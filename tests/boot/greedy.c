@@ -51,7 +51,8 @@ int main(void)
 	memset(mine, 5, sizeof(mine));
 	for (int round = 0; round < 4; round++) {
 		if (!round_of(round % 2 ? CHILDREN : 1)) {
-			printf("round %d: a child was not ended for want of memory, or could not be made\n", round);
+			printf("round %d: a child was not ended for want of memory, or could not be made\n",
+			       round);
 			return 1;
 		}
 		for (size_t i = 0; i < sizeof(mine); i++)

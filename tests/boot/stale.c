@@ -136,7 +136,7 @@ static int look(void *page)
 
 static int by_fork(char *page)
 {
-	int status;
+	int status = 0;
 
 	go = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (go == MAP_FAILED || !make(STORE, page, 1))
@@ -169,7 +169,9 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		int (*run)(char *page);
-	} ways[] = { { "munmap", by_munmap }, { "mprotect", by_mprotect }, { "cow", by_cow }, { "fork", by_fork } };
+	} ways[] = {
+		{ "munmap", by_munmap }, { "mprotect", by_mprotect }, { "cow", by_cow }, { "fork", by_fork }
+	};
 	unsigned rounds = argc > 2 ? (unsigned)atoi(argv[2]) : 20, stale = 0;
 	struct sigaction action = { .sa_handler = on_fault, .sa_flags = SA_NODEFER };
 	pthread_t thread;
@@ -179,8 +181,8 @@ int main(int argc, char **argv)
 	while (way < 4 && (argc < 2 || strcmp(argv[1], ways[way].name) != 0))
 		way++;
 	/* Every second page stays: a table that is left empty would be flushed for. */
-	pages = mmap(NULL, 2 * rounds * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE,
-		     -1, 0);
+	pages = mmap(NULL, 2 * rounds * PAGE, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (way == 4 || pages == MAP_FAILED || sigaction(SIGSEGV, &action, NULL))
 		return 2;
 	if (ways[way].run == by_cow)

@@ -167,6 +167,7 @@ int main(int argc, char **argv)
 		if (pthread_join(threads[i], &result) || result != (void *)i)
 			fail("pthread_join", (int)i, 0);
 	}
-	printf("%lu rounds, %lu faults, %s\n", counter, faults, counts_are_exact() ? "all as it should be" : "WRONG");
+	printf("%lu rounds, %lu faults, %s\n", counter, faults,
+	       counts_are_exact() ? "all as it should be" : "WRONG");
 	return counts_are_exact() ? 0 : 1;
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# boot-tests.sh - the kernel for tests: the core's tests inside it; and stale translations, which real TLBs show when a
-# flush is left out, and only then.
+# boot-tests.sh - the kernel for tests: the core's tests inside it; and stale translations, which real TLBs
+# show when a flush is left out, and only then.
 quire=$1
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
@@ -19,8 +19,16 @@ expect()
 	shift
 	timeout 300 "$quire" boot "$@" > "$scratch/out" 2> "$scratch/err" < /dev/null
 	got=$?
-	[ $got -eq "$status" ] ||
-		fail "quire boot $*: exit status $got, expected $status: $(head -n 3 "$scratch/err"; grep -v '^ok' "$scratch/out" | head -n 5)"
+	[ $got -eq "$status" ] && return
+	fail "quire boot $*: exit status $got, expected $status"
+	head -n 3 "$scratch/err"
+	grep -v '^ok' "$scratch/out" | head -n 5
+}
+
+# says FILE PATTERN: it has such a line.
+says()
+{
+	grep -q "$2" "$scratch/$1" || fail "no line '$2': $(head -n 5 "$scratch/$1")"
 }
 
 [ -f "$(dirname "$quire")/quire-test-kernel" ] || { echo "no kernel for tests in this build"; exit 77; }
@@ -29,9 +37,9 @@ command -v qemu-system-x86_64 > /dev/null || { echo "qemu-system-x86_64 is not h
 # Tests of the tests: one that fails, one that hangs, none at all.
 expect 0 --test=control_passes
 expect 1 --test=control_fails
-grep -q '^not ok 1 - control_fails' "$scratch/out" || fail "a test that fails is not said to: $(cat "$scratch/out")"
+says out '^not ok 1 - control_fails'
 expect 1 --test=control_hangs --cpus 2 --limit 1
-grep -q 'control_hangs takes longer than its limit' "$scratch/err" || fail "who hangs is not named: $(cat "$scratch/err")"
+says err 'control_hangs takes longer than its limit'
 expect 1 --test=no_such_test
 
 # At 4 CPUs all can run.
@@ -44,12 +52,14 @@ expect 0 --test=base_1_munmap --cpus 1
 # A flush left out shows in them.
 expect 1 --test=base_3_replace --without cow-flush
 
-if ! "${CC:-cc}" -O2 -static -pthread -o "$scratch/stale" "$QUIRE_SOURCE/tests/boot/stale.c" 2> "$scratch/err"; then
+source=$QUIRE_SOURCE/tests/boot/stale.c
+if ! "${CC:-cc}" -O2 -static -pthread -o "$scratch/stale" "$source" 2> "$scratch/err"; then
 	fail "stale.c: $(cat "$scratch/err")"
 	exit 1
 fi
-# stale WAY SAFEGUARD CPUS...: seen without the flush, and only then. With all flushes also in the kernel that has none
-# to switch off.
+
+# stale WAY SAFEGUARD CPUS...: seen without the flush, and only then; neither in the kernel that has nothing to
+# switch off, nor in the other when it does without something else.
 stale()
 {
 	way=$1
@@ -57,7 +67,6 @@ stale()
 	shift 2
 	for cpus; do
 		expect 0 --cpus "$cpus" -- "$scratch/stale" "$way"
-		# The switch of something else: the same kernel, with this flush.
 		expect 0 --cpus "$cpus" --without walk-dead -- "$scratch/stale" "$way"
 		expect 9 --cpus "$cpus" --without "$safeguard" -- "$scratch/stale" "$way"
 	done

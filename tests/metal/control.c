@@ -4,6 +4,10 @@
  */
 #include <quire/port.h>
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
 #include <cmocka.h>
 
 #include "machines/metal/metal.h"

@@ -7,8 +7,8 @@
  * load is a load: with the CPU's own MMU, under SMAP's lifted hand, and a fault of it is quire_fault()'s.
  *
  * Between hosted_destroy() and the next hosted_create() nobody runs but the task that calls them, on CPU 0:
- * so nobody uses an instance that goes. One that a failed test has left as it was is only forgotten, and so is
- * the first, which the kernel began with.
+ * so nobody uses an instance that goes. One that a failed test has left as it was is only forgotten, and so
+ * is the first, which the kernel began with.
  *
  * What differs: the memory asked for comes on top of the kernel's own frames, which a file of the core has.
  * And the kernel cannot execute a program's page: whether one may is read from the entry.
@@ -253,8 +253,8 @@ void hosted_fail_objects_after(struct hosted *on, uint64_t succeed)
 /* ---- before the port's own, by the linker (--wrap) --------------------------------------------------- */
 
 /*
- * Who sleeps lets other tasks onto the CPU, and runs no address space afterwards: the kernel knows of no space
- * of a test's. The hosted machine's CPU goes on with what it had.
+ * Who sleeps lets other tasks onto the CPU, and runs no address space afterwards: the kernel knows of no
+ * space of a test's. The hosted machine's CPU goes on with what it had.
  */
 static void run_again(struct quire_cpu *cpu, struct quire_as *as)
 {
@@ -266,8 +266,9 @@ static struct quire_as *running(struct quire_cpu *cpu)
 {
 	struct cpu_tlb *tlb = cpu->tlb;
 
-	return atomic_load_explicit(&tlb->lazy, memory_order_relaxed) ?
-		       NULL : atomic_load_explicit(&tlb->as, memory_order_relaxed);
+	return atomic_load_explicit(&tlb->lazy, memory_order_relaxed)
+		       ? NULL
+		       : atomic_load_explicit(&tlb->as, memory_order_relaxed);
 }
 
 void __real_quire_port_wait(struct quire_cpu **cpu, _Atomic uint32_t *word, uint32_t seen);
@@ -359,8 +360,8 @@ static bool try_access(unsigned access, quire_vaddr at, void *buffer, size_t byt
 					      : copy_as_program(buffer, place, bytes));
 }
 
-static int access_all(struct quire_cpu **cpu, struct quire_mm *mm, unsigned access, quire_vaddr at, char *buffer,
-		      size_t bytes, struct quire_fault *fault)
+static int access_all(struct quire_cpu **cpu, struct quire_mm *mm, unsigned access, quire_vaddr at,
+		      char *buffer, size_t bytes, struct quire_fault *fault)
 {
 	while (bytes) {
 		size_t part = QUIRE_PAGE_SIZE - at % QUIRE_PAGE_SIZE;

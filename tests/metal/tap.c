@@ -94,8 +94,8 @@ static void run_one(const struct tap_test *test)
 	/* Acquire pairs with the release in end_test(). */
 	while (!atomic_load_explicit(&now.ended, memory_order_acquire))
 		task_wait_patiently(&now.ended, 0, 0);
-	kprintf("%sok %u - %s%s%s\n", now.failed ? "not " : "", ++ran, test->name, now.skipped ? " # SKIP " : "",
-		now.skipped ? now.skipped : "");
+	kprintf("%sok %u - %s%s%s\n", now.failed ? "not " : "", ++ran, test->name,
+		now.skipped ? " # SKIP " : "", now.skipped ? now.skipped : "");
 	if (!now.failed)
 		return;
 	failed++;

@@ -37,7 +37,7 @@ struct stage {
 	struct quire_cpu **cpu;
 	struct quire_mm *mm;
 	struct quire_stats before; /* the machine may have frames of its own */
-	char failed[400]; /* empty: nothing */
+	char failed[400];	   /* empty: nothing */
 	char picture[STAGE_PAGES + 1];
 	void (*body)(struct stage *s);
 };
