@@ -67,7 +67,8 @@ _quire()
 		done
 		case $previous in
 		--without)
-			COMPREPLY=($(compgen -W "fault-around" -- "$current"))
+			COMPREPLY=($(compgen -W "fault-around $("${COMP_WORDS[0]}" check --list-safeguards 2>/dev/null |
+				cut -d' ' -f1)" -- "$current"))
 			return
 			;;
 		-c | --cpus)
@@ -83,7 +84,7 @@ _quire()
 			return
 			;;
 		esac
-		options="--cpus --memory --root --without --limit --stats --help --"
+		options="--cpus --memory --root --without --test --limit --stats --help --"
 		;;
 	fuzz)
 		options="--ops --seconds --seed --replay --verbose --program --length --findings --no-shrink --blind

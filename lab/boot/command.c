@@ -96,6 +96,8 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		a->help = true;
 		return 0;
 	case ARGP_KEY_ARGS:
+		if (options->test)
+			return wrong(a, "--test runs no program");
 		options->program = state->argv + state->next;
 		return 0;
 	case ARGP_KEY_NO_ARGS:

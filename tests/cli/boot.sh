@@ -34,11 +34,12 @@ expect 0 --help
 expect 2
 expect 2 --
 for bad in "--cpus 0" "--cpus 5" "--cpus many" "--memory 0" "--memory 1M" "--memory 12Q" "--limit 0" \
-	"--without everything" "--no-such-option" "--cpus"; do
+	"--without everything" "--no-such-option" "--cpus" "--test --test=x"; do
 	# shellcheck disable=SC2086
 	expect 2 $bad -- /bin/true
 	[ "$(wc -l < "$scratch/err")" -eq 1 ] || fail "quire boot $bad: not one line: $(cat "$scratch/err")"
 done
+expect 2 "--test=two words"
 [ -f "$kernel" ] || { [ $failed -eq 0 ] && echo "no kernel in this build" && exit 77; exit 1; }
 expect 2 -- "$scratch/missing"
 expect 2 -- "$scratch"

@@ -6,6 +6,7 @@
 #include "include/stdio.h"
 #include "include/stdlib.h"
 #include "include/string.h"
+#include "include/time.h"
 
 int strncmp(const char *a, const char *b, size_t most)
 {
@@ -30,18 +31,36 @@ size_t strspn(const char *text, const char *set)
 	return length;
 }
 
-int fprintf(FILE *file, const char *format, ...)
+/* TAP's comments. */
+static int say(const char *format, va_list args)
 {
 	char text[256];
+	size_t length = format_text(text, sizeof(text), format, args);
+
+	console_write("# ", 2);
+	console_write(text, length);
+	return (int)length;
+}
+
+int fprintf(FILE *file, const char *format, ...)
+{
 	va_list args;
 
 	(void)file;
 	va_start(args, format);
-	size_t length = format_text(text, sizeof(text), format, args);
+	int length = say(format, args);
 	va_end(args);
-	console_write("# ", 2);
-	console_write(text, length);
-	return (int)length;
+	return length;
+}
+
+int printf(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	int length = say(format, args);
+	va_end(args);
+	return length;
 }
 
 int snprintf(char *to, size_t room, const char *format, ...)
@@ -80,4 +99,27 @@ void free(void *object)
 		return;
 	memcpy(&whole, (char *)object - HEADER, sizeof(whole));
 	kernel_free((char *)object - HEADER, whole);
+}
+
+char *getenv(const char *name)
+{
+	(void)name;
+	return NULL;
+}
+
+unsigned long strtoul(const char *text, char **end, int base)
+{
+	(void)text, (void)end, (void)base;
+	return 0;
+}
+
+unsigned long long strtoull(const char *text, char **end, int base)
+{
+	return strtoul(text, end, base);
+}
+
+time_t time(time_t *out)
+{
+	(void)out;
+	return (time_t)(time_monotonic() / 1000000000);
 }

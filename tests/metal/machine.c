@@ -350,32 +350,36 @@ static bool may_execute(quire_vaddr at)
 	}
 }
 
-static bool try_access(unsigned access, quire_vaddr at, void *buffer, size_t bytes)
+/* What is left of @bytes, which lie in one page, when it faulted. */
+static size_t try_access(unsigned access, quire_vaddr at, void *buffer, size_t bytes)
 {
 	void *place = (void *)at;
 
 	if (at >= QUIRE_USER_END || (access == QUIRE_ACCESS_EXEC && !may_execute(at)))
-		return false;
-	return !(access == QUIRE_ACCESS_WRITE ? copy_as_program(place, buffer, bytes)
-					      : copy_as_program(buffer, place, bytes));
+		return bytes;
+	return access == QUIRE_ACCESS_WRITE ? copy_as_program(place, buffer, bytes)
+					    : copy_as_program(buffer, place, bytes);
 }
 
 static int access_all(struct quire_cpu **cpu, struct quire_mm *mm, unsigned access, quire_vaddr at,
 		      char *buffer, size_t bytes, struct quire_fault *fault)
 {
+	/* Here the CPU is as in user mode, where a kernel's grace periods get on. */
+	if (!this_cpu()->rcu.depth)
+		rcu_work(this_cpu());
+	quire_cpu_run(*cpu, mm);
 	while (bytes) {
 		size_t part = QUIRE_PAGE_SIZE - at % QUIRE_PAGE_SIZE;
-		int err = 0;
 
 		if (part > bytes)
 			part = bytes;
-		while (!err && !try_access(access, at, buffer, part))
-			err = quire_fault(cpu, mm, at, access, fault);
+		size_t left = try_access(access, at, buffer, part);
+		at += part - left;
+		buffer += part - left;
+		bytes -= part - left;
+		int err = left ? quire_fault(cpu, mm, at, access, fault) : 0;
 		if (err)
 			return err;
-		at += part;
-		buffer += part;
-		bytes -= part;
 	}
 	return 0;
 }
@@ -404,11 +408,11 @@ uint64_t land_load(struct quire_cpu *cpu, quire_vaddr va)
 	uint64_t word = 0;
 
 	(void)cpu;
-	return try_access(QUIRE_ACCESS_READ, va, &word, sizeof(word)) ? word : 0;
+	return try_access(QUIRE_ACCESS_READ, va, &word, sizeof(word)) ? 0 : word;
 }
 
 bool land_store(struct quire_cpu *cpu, quire_vaddr va, uint64_t word)
 {
 	(void)cpu;
-	return try_access(QUIRE_ACCESS_WRITE, va, &word, sizeof(word));
+	return !try_access(QUIRE_ACCESS_WRITE, va, &word, sizeof(word));
 }

@@ -11,4 +11,9 @@ void *malloc(size_t bytes);
 void *calloc(size_t count, size_t bytes);
 void free(void *object);
 
+/* No test has arguments here, or an environment. */
+char *getenv(const char *name);
+unsigned long strtoul(const char *text, char **end, int base);
+unsigned long long strtoull(const char *text, char **end, int base);
+
 #endif
