@@ -11,7 +11,7 @@
 
 #include "../base/assert.h"
 #include "../base/safeguard.h"
-#include "copy.h"
+#include "../table/move.h"
 #include "unmap.h"
 
 static void lay_out_whole(struct quire_mm *mm)
@@ -105,7 +105,10 @@ static int fork_vma(struct door *child, struct vma *vma, struct gather *gather)
 	if (err || (vma->flags & VMA_WIPE_ON_FORK) || !vma_anon(vma))
 		return err;
 	err = anon_fork(child->cpu, &copy->rmap, &vma->rmap);
-	return err ? err : copy_pages(*child->cpu, vma, copy, gather);
+	if (err)
+		return err;
+	return table_copy(*child->cpu, &vma->mm->as, &copy->mm->as, vma->rmap.start, vma->rmap.end, gather,
+			  vma_is_private(vma));
 }
 
 static int fork_vmas(struct door *child, struct quire_mm *mm)

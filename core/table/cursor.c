@@ -64,7 +64,7 @@ static int open_level(struct cursor *cursor, quire_vaddr va, unsigned level, str
 		err = walk_lock(cursor->cpu, cursor->as, va, level, &walk);
 	if (err)
 		return err;
-	change_table(cursor, walk.table, walk.level);
+	change_table(cursor, &walk);
 	stand_on(cursor, va, walk.entry);
 	return 0;
 }
@@ -157,8 +157,9 @@ static bool step_in(struct cursor *cursor, quire_vaddr *at)
 	if (walk_next(cursor->cpu, cursor->as, at, cursor->end, &walk,
 		      cursor->intent == CURSOR_MM ? &by.passed : NULL))
 		return false;
-	change_table(cursor, walk.table, walk.level);
+	change_table(cursor, &walk);
 	cursor->va = align_down(*at, cursor_size(cursor));
+	change_stop(cursor, *at);
 	return true;
 }
 
@@ -168,10 +169,11 @@ static bool step_in(struct cursor *cursor, quire_vaddr *at)
  */
 static bool scan(struct cursor *cursor, quire_vaddr *at)
 {
-	quire_vaddr size = cursor_size(cursor), span = table_span(cursor->level);
-	quire_vaddr stop = min_u64(cursor->end, align_down(cursor->va, span) + span);
+	quire_vaddr size = cursor_size(cursor);
 
-	for (; *at < stop; *at = align_down(*at, size) + size) {
+	if (!cursor->table->table.used) /* what it held has moved */
+		*at = cursor->stop;
+	for (; *at < cursor->stop; *at = align_down(*at, size) + size) {
 		quire_entry entry = entry_now(cursor, *at);
 		if (cursor->level > 0 && entry_is_table(entry))
 			return false;
@@ -183,11 +185,28 @@ static bool scan(struct cursor *cursor, quire_vaddr *at)
 	return false;
 }
 
+/* The next small leaf in the table. */
+static bool next_here(struct cursor *cursor)
+{
+	for (quire_vaddr at = cursor->va + QUIRE_PAGE_SIZE; at < cursor->stop; at += QUIRE_PAGE_SIZE) {
+		quire_entry entry = entry_now(cursor, at);
+		cursor->va = at;
+		if (entry_is_mapped(entry)) {
+			cursor->entry = entry;
+			return true;
+		}
+	}
+	return false;
+}
+
 bool cursor_next(struct cursor *cursor)
 {
-	quire_vaddr at = cursor->table ? cursor->va + cursor_size(cursor) : cursor->va;
+	bool full = cursor->table && cursor->gather && gather_is_full(cursor->gather);
 
-	if (cursor->table && cursor->gather && gather_is_full(cursor->gather)) {
+	if (cursor->table && cursor->level == 0 && !full && next_here(cursor))
+		return true;
+	quire_vaddr at = cursor->table ? cursor->va + cursor_size(cursor) : cursor->va;
+	if (full) {
 		step_out(cursor);
 		gather_flush(cursor->cpu, cursor->gather);
 	}
@@ -227,14 +246,15 @@ static void owe_flush(struct cursor *cursor)
  * Once the new page can be seen the old one must not be: so whoever sets an entry flushes for it first. The
  * table says whether anything was cleared in it, or in one that stood here before, since nobody owed a flush.
  */
-static void flush_before_set(struct cursor *cursor)
+void change_flush_owed(struct quire_cpu *cpu, struct quire_as *as, struct folio *table, quire_vaddr va,
+		       quire_vaddr end)
 {
-	if (!cursor->table->table.owed)
+	if (!table->table.owed)
 		return;
-	if (gather_owed(cursor->as))
-		tlb_flush(cursor->cpu, cursor->as, cursor->va, cursor->va + cursor_size(cursor));
+	if (gather_owed(as))
+		tlb_flush(cpu, as, va, end);
 	else
-		cursor->table->table.owed = false;
+		table->table.owed = false;
 }
 
 void cursor_set(struct cursor *cursor, quire_entry entry, struct folio *folio)
@@ -243,10 +263,11 @@ void cursor_set(struct cursor *cursor, quire_entry entry, struct folio *folio)
 	quire_assert(folio == entry_folio(cursor->as->quire, entry));
 	quire_assert(!(entry & ENTRY_HUGE) == (cursor->level == 0) && cursor->level <= 1);
 	if (QUIRE_SAFEGUARD(set_flush))
-		flush_before_set(cursor);
+		change_flush_owed(cursor->cpu, cursor->as, cursor->table, cursor->va,
+				  cursor->va + cursor_size(cursor));
 	if (folio)
 		mapping_added(folio, 1);
-	table_count_in(cursor->as->quire, cursor->table, entry);
+	table_count_in(cursor->table, folio);
 	/* Release: whoever reads the entry, a CPU's walker first of all, finds the page filled. */
 	atomic_store_explicit(change_slot(cursor), entry, memory_order_release);
 	cursor->entry = entry;
@@ -270,8 +291,9 @@ quire_entry cursor_clear(struct cursor *cursor)
 	quire_entry old = take_entry(change_slot(cursor));
 
 	quire_assert(entry_is_mapped(old) && !(cursor->level && entry_is_table(old)));
-	table_count_out(cursor->as->quire, cursor->table, old);
-	mapping_removed(cursor->as->quire, old, cursor->gather);
+	struct folio *folio = entry_folio(cursor->as->quire, old);
+	table_count_out(cursor->table, folio);
+	mapping_removed(folio, old, cursor->gather);
 	cursor->table->table.owed = true;
 	if (QUIRE_SAFEGUARD(munmap_flush))
 		owe_flush(cursor);
@@ -281,16 +303,10 @@ quire_entry cursor_clear(struct cursor *cursor)
 
 quire_entry cursor_protect(struct cursor *cursor, quire_entry off, quire_entry on)
 {
-	_Atomic quire_entry *slot = change_slot(cursor);
-	quire_entry old = atomic_load_explicit(slot, memory_order_relaxed), new;
+	quire_entry old = entry_now(cursor, cursor->va);
 
 	quire_assert(!((off | on) & ~(ENTRY_PROT_MASK | ENTRY_ACCESSED | ENTRY_DIRTY)));
-	/* Fails when hardware set a bit in between: then once more, with the bit. */
-	do {
-		new = (old & ~off) | on;
-		quire_assert(entry_is_mapped(old) && entry_is_mapped(new));
-	} while (!atomic_compare_exchange_weak_explicit(slot, &old, new, memory_order_acq_rel,
-							memory_order_relaxed));
+	quire_entry new = change_bits(change_slot(cursor), &old, off, on);
 
 	/*
 	 * A dirty bit taken away needs the flush too: a CPU that has the bit cached stores without setting it
@@ -335,11 +351,12 @@ void cursor_replace(struct cursor *cursor, quire_entry entry, struct folio *foli
 	quire_assert(folio == entry_folio(cursor->as->quire, entry));
 	if (folio)
 		mapping_added(folio, 1);
-	table_count_out(cursor->as->quire, cursor->table, old);
-	table_count_in(cursor->as->quire, cursor->table, entry);
+	struct folio *before = entry_folio(cursor->as->quire, old);
+	table_count_out(cursor->table, before);
+	table_count_in(cursor->table, folio);
 	/* Release as in cursor_set(). */
 	atomic_store_explicit(change_slot(cursor), entry, memory_order_release);
-	mapping_removed(cursor->as->quire, old, cursor->gather);
+	mapping_removed(before, old, cursor->gather);
 	if (!QUIRE_SAFEGUARD(cow_flush_first))
 		owe_flush(cursor); /* when others have long written to the new page */
 	cursor->entry = entry;

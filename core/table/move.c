@@ -25,20 +25,48 @@
 #include "table.h"
 #include "tlb.h"
 
-static void move_one(struct pair *pair)
+/* The counts go with the entries; most often all of them go, and what they are need not be looked up. */
+static void move_counts(struct pair *pair, const _Atomic quire_entry *to, unsigned slots, unsigned moved)
 {
-	struct quire *quire = pair->from_as->quire;
-	_Atomic quire_entry *from = change_slot(&pair->from), *to = change_slot(&pair->to);
+	struct table_counts counts = { 0 };
 
-	quire_assert(pair->to.entry == 0);
-	/* Hardware's bits are final with the exchange: a later walker finds nothing to set them in. */
-	quire_entry entry = atomic_exchange_explicit(from, 0, memory_order_acq_rel);
-	table_count_out(quire, pair->from.table, entry);
-	table_count_in(quire, pair->to.table, entry);
-	/* Release: as in cursor_set(). */
-	atomic_store_explicit(to, entry, memory_order_release);
+	if (moved == pair->from.table->table.used) {
+		table_counts_all(pair->from.table, &counts);
+	} else {
+		for (unsigned i = 0; i < slots; i++) {
+			quire_entry entry = atomic_load_explicit(&to[i], memory_order_relaxed);
+			if (entry)
+				table_counts_add(&counts, entry_folio(pair->from_as->quire, entry));
+		}
+	}
+	table_counts_out(pair->from.table, &counts);
+	table_counts_in(pair->to.table, &counts);
+}
+
+/* All that both tables hold of the range, locked throughout. A huge leaf goes alone: the next may need a split. */
+static void move_leaves(struct pair *pair)
+{
+	_Atomic quire_entry *from = change_slot(&pair->from), *to = change_slot(&pair->to);
+	quire_vaddr size = cursor_size(&pair->from);
+	unsigned slots = pair->from.level ? 1 : (unsigned)page_of(pair->stop - pair->at);
+	unsigned moved = 0, last = 0;
+
+	for (unsigned i = 0; i < slots; i++) {
+		/* Relaxed: but for hardware's bits it changes under the lock only. */
+		if (!atomic_load_explicit(&from[i], memory_order_relaxed))
+			continue;
+		quire_assert(atomic_load_explicit(&to[i], memory_order_relaxed) == 0);
+		/* Hardware's bits are final with the exchange: a later walker finds nothing to set them in. */
+		quire_entry entry = atomic_exchange_explicit(&from[i], 0, memory_order_acq_rel);
+		/* Release: as in cursor_set(). */
+		atomic_store_explicit(&to[i], entry, memory_order_release);
+		moved++;
+		last = i;
+	}
+	move_counts(pair, to, slots, moved);
 	/* Also when hardware cannot use it now: see the head of cursor.c. */
-	gather_range(pair->gather, pair->from.va, pair->from.va + cursor_size(&pair->from));
+	gather_range(pair->gather, pair->at, pair->at + (last + 1) * size);
+	pair->at += slots * size;
 }
 
 /* What the gather owed before stays owed; what was moved since is flushed now. */
@@ -66,9 +94,7 @@ static void move_tables(struct pair *pair)
 
 	gather->start = UINT64_MAX;
 	gather->end = 0;
-	do {
-		move_one(pair);
-	} while (pair_next(pair));
+	move_leaves(pair);
 	flush_moved(pair, owed_start, owed_end);
 	pair_close(pair);
 }

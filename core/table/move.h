@@ -19,23 +19,12 @@ int table_move(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr from, qui
 	       quire_vaddr bytes, struct gather *gather, quire_vaddr *moved);
 
 /*
- * What fork wants done with one entry. The callback may change the parent's (through @from) and sets the
- * child's itself.
- */
-struct table_copy {
-	/*
-	 * Called with both cursors open and locked, @to at the same address and empty. 0, or an error that
-	 * ends the copy.
-	 */
-	int (*entry)(struct table_copy *copy, struct cursor *from, struct cursor *to);
-};
-
-/*
- * For each present leaf of [start, end) in @from call copy->entry. Child tables are made as needed. The
- * parent's flush is owed in @gather (opened by the caller, CURSOR_MM). 0, -ENOMEM, or the callback's error;
- * what was copied stays copied. Does not sleep in between, but unlocks between tables.
+ * Map in @to whatever [start, end) of @from maps; nothing is mapped there yet. @private: what @from may write
+ * it may not any more, nor may @to, and an anonymous page is nobody's own. Tables are made as needed. The
+ * flush of @from is owed in @gather. 0 or -ENOMEM; what was copied stays copied. Does not sleep in between,
+ * but unlocks between tables.
  */
 int table_copy(struct quire_cpu *cpu, struct quire_as *from, struct quire_as *to, quire_vaddr start,
-	       quire_vaddr end, struct gather *gather, struct table_copy *copy);
+	       quire_vaddr end, struct gather *gather, bool private);
 
 #endif

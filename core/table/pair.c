@@ -42,7 +42,7 @@ static void stand(struct pair *pair, struct cursor *cursor, struct quire_as *as,
 		  quire_vaddr va)
 {
 	*cursor = (struct cursor){ .cpu = pair->cpu, .as = as };
-	change_table(cursor, walk->table, walk->level);
+	change_table(cursor, walk);
 	cursor->intent = CURSOR_MM;
 	cursor->gather = pair->gather;
 	cursor->va = va;
@@ -137,6 +137,20 @@ static int make_destination(struct pair *pair, unsigned level, bool *whole)
 	return 0;
 }
 
+/* Go to the next leaf within the tables that are locked; false, @at past them, when there is none. */
+static bool find_next(struct pair *pair)
+{
+	quire_assert(pair->from.level == 0);
+	for (pair->at += QUIRE_PAGE_SIZE; pair->at < pair->stop; pair->at += QUIRE_PAGE_SIZE) {
+		cursor_move(&pair->from, pair->at);
+		if (entry_is_mapped(pair->from.entry)) {
+			cursor_move(&pair->to, pair->at + pair->offset);
+			return true;
+		}
+	}
+	return false;
+}
+
 int pair_open(struct pair *pair)
 {
 	for (;;) {
@@ -159,29 +173,10 @@ int pair_open(struct pair *pair)
 			pair_close(pair);
 			continue; /* it was split, or went, or a table came in its way */
 		}
-		if (entry_is_mapped(pair->from.entry) || pair_next(pair))
+		if (entry_is_mapped(pair->from.entry) || find_next(pair))
 			return 0;
 		pair_close(pair);
 	}
-}
-
-bool pair_next(struct pair *pair)
-{
-	quire_vaddr size = cursor_size(&pair->from);
-
-	/* After a huge leaf the next may need a split: look at it from outside. */
-	if (pair->from.level > 0) {
-		pair->at = min_u64(pair->end, pair->at + size);
-		return false;
-	}
-	for (pair->at += size; pair->at < pair->stop; pair->at += size) {
-		cursor_move(&pair->from, pair->at);
-		if (entry_is_mapped(pair->from.entry)) {
-			cursor_move(&pair->to, pair->at + pair->offset);
-			return true;
-		}
-	}
-	return false;
 }
 
 void pair_close(struct pair *pair)

@@ -13,7 +13,7 @@ struct pair {
 	quire_vaddr offset;    /* add it to an address there for that in @to_as; wraps */
 	struct gather *gather; /* @from_as's */
 	struct cursor from, to;
-	quire_vaddr stop; /* while open: both cursors can move from @at up to here */
+	quire_vaddr stop; /* while open: of small leaves, both tables reach from @at up to here */
 };
 
 /*
@@ -24,11 +24,8 @@ struct pair {
 int pair_open(struct pair *pair);
 
 /*
- * Go to the next leaf within the tables that are locked; false when there is none, @at being where to open
- * the next pair.
+ * Done with the leaves up to @at, which the caller has moved on: to @stop, or past the one huge leaf.
  */
-bool pair_next(struct pair *pair);
-
 void pair_close(struct pair *pair);
 
 #endif

@@ -55,7 +55,7 @@ void cursor_split(struct cursor *cursor, struct table_stock *stock, quire_vaddr 
 		mapping_added(folio, QUIRE_HUGE_PAGES - 1);
 	}
 
-	table_count_out(quire, upper, old);
+	table_count_out(upper, entry_folio(quire, old));
 	unsigned index = table_index(cursor->va, 1);
 	/*
 	 * The lock word of the new table is taken before it can be found, and the cursor walks away with it.
@@ -63,6 +63,7 @@ void cursor_split(struct cursor *cursor, struct table_stock *stock, quire_vaddr 
 	quire_spin_lock(cursor->cpu, &table->table.lock);
 	table_replace(quire, upper, index, table);
 	quire_spin_unlock(cursor->cpu, &upper->table.lock);
-	change_table(cursor, table, 0);
+	change_table(cursor, &(struct walk){ .table = table, .slots = table_slot(quire, table, 0) });
+	change_stop(cursor, va);
 	cursor_move(cursor, va);
 }

@@ -106,33 +106,47 @@ struct folio *entry_folio(struct quire *quire, quire_entry entry)
 	return folio_head(folio_of(quire, entry_pfn(entry)));
 }
 
-enum rss_kind folio_rss_kind(const struct folio *folio)
+void table_count_in(struct folio *table, const struct folio *folio)
 {
-	if (folio->kind == FOLIO_ANON)
-		return RSS_ANON;
-	return folio_flags(folio) & FOLIO_SHMEM ? RSS_SHMEM : RSS_FILE;
-}
-
-void table_count_in(struct quire *quire, struct folio *table, quire_entry entry)
-{
-	struct folio *folio = entry_folio(quire, entry);
-
 	quire_assert(table->table.used < QUIRE_TABLE_ENTRIES);
 	table->table.used++;
 	if (folio)
 		table->table.rss[folio_rss_kind(folio)]++;
 }
 
-void table_count_out(struct quire *quire, struct folio *table, quire_entry entry)
+void table_count_out(struct folio *table, const struct folio *folio)
 {
-	struct folio *folio = entry_folio(quire, entry);
-
 	quire_assert(table->table.used > 0);
 	table->table.used--;
 	if (!folio)
 		return;
 	quire_assert(table->table.rss[folio_rss_kind(folio)] > 0);
 	table->table.rss[folio_rss_kind(folio)]--;
+}
+
+void table_counts_all(const struct folio *table, struct table_counts *counts)
+{
+	counts->used = table->table.used;
+	for (unsigned kind = 0; kind < RSS_KINDS; kind++)
+		counts->rss[kind] = table->table.rss[kind];
+}
+
+void table_counts_in(struct folio *table, const struct table_counts *counts)
+{
+	quire_assert(table->table.used + counts->used <= QUIRE_TABLE_ENTRIES);
+	table->table.used += counts->used;
+	for (unsigned kind = 0; kind < RSS_KINDS; kind++)
+		table->table.rss[kind] += counts->rss[kind];
+}
+
+void table_counts_out(struct folio *table, const struct table_counts *counts)
+{
+	quire_assert(table->table.used >= counts->used);
+	table->table.used -= counts->used;
+	for (unsigned kind = 0; kind < RSS_KINDS; kind++) {
+		quire_assert(table->table.rss[kind] >= counts->rss[kind]);
+		table->table.rss[kind] -= counts->rss[kind];
+	}
 }
 
 /* ---- stocks -------------------------------------------------------------------------------------------- */

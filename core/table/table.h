@@ -53,10 +53,32 @@ void table_link(struct quire *quire, struct folio *parent, unsigned index, struc
 /* Both locks held: @child is empty and comes out of slot @index of @parent. */
 void table_unlink(struct quire *quire, struct folio *parent, unsigned index, struct folio *child);
 
-/* The table's counts when a leaf entry comes to it or leaves it. Under its lock. */
-void table_count_in(struct quire *quire, struct folio *table, quire_entry entry);
-void table_count_out(struct quire *quire, struct folio *table, quire_entry entry);
+static inline enum rss_kind folio_rss_kind(const struct folio *folio)
+{
+	if (folio->kind == FOLIO_ANON)
+		return RSS_ANON;
+	return folio_flags(folio) & FOLIO_SHMEM ? RSS_SHMEM : RSS_FILE;
+}
 
-enum rss_kind folio_rss_kind(const struct folio *folio);
+/* The table's counts when an entry that maps @folio (NULL: SPECIAL) comes to it or leaves it. Under its lock. */
+void table_count_in(struct folio *table, const struct folio *folio);
+void table_count_out(struct folio *table, const struct folio *folio);
+
+/* The same for many at a time: counted one by one, then said to the table at once. */
+struct table_counts {
+	uint16_t used, rss[RSS_KINDS];
+};
+
+/* @folio is the entry's, NULL for a SPECIAL one. */
+static inline void table_counts_add(struct table_counts *counts, const struct folio *folio)
+{
+	counts->used++;
+	if (folio)
+		counts->rss[folio_rss_kind(folio)]++;
+}
+
+void table_counts_all(const struct folio *table, struct table_counts *counts); /* the table's own */
+void table_counts_in(struct folio *table, const struct table_counts *counts);
+void table_counts_out(struct folio *table, const struct table_counts *counts);
 
 #endif

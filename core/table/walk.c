@@ -27,31 +27,34 @@
 
 struct walk walk_down(struct quire_as *as, quire_vaddr va, unsigned level)
 {
-	struct walk walk = { .table = as->root, .level = QUIRE_LEVELS - 1 };
+	struct walk walk = { .level = QUIRE_LEVELS - 1 };
+	quire_pfn table = folio_pfn(as->quire, as->root);
+	char *memory = frame_memory(as->quire, 0); /* once: the loop is what a fault does most */
 
-	for (;;) {
-		_Atomic quire_entry *slot = table_slot(as->quire, walk.table, table_index(va, walk.level));
+	for (;; walk.level--) {
+		walk.slots = (_Atomic quire_entry *)(void *)(memory + (table << QUIRE_PAGE_SHIFT));
 		/* Acquire pairs with the release in table_link(). */
-		walk.entry = atomic_load_explicit(slot, memory_order_acquire);
+		walk.entry = atomic_load_explicit(walk.slots + table_index(va, walk.level),
+						  memory_order_acquire);
 		if (walk.level == level || !entry_is_table(walk.entry))
-			return walk;
-		walk.table = folio_of(as->quire, entry_pfn(walk.entry));
-		walk.level--;
+			break;
+		table = entry_pfn(walk.entry);
 	}
+	walk.table = folio_of(as->quire, table);
+	return walk;
 }
 
 /*
  * Lock what walk_down() came to; false, with nothing locked, when that is not the end of the path any more.
  */
-static bool lock_found(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsigned level,
-		       struct walk *walk)
+static bool lock_found(struct quire_cpu *cpu, quire_vaddr va, unsigned level, struct walk *walk)
 {
 	struct folio *table = walk->table;
 
 	quire_spin_lock(cpu, &table->table.lock);
 	if (!table->table.dead || !QUIRE_SAFEGUARD(walk_dead)) {
 		/* Relaxed: software's part of it changes only under the lock. */
-		walk->entry = atomic_load_explicit(table_slot(as->quire, table, table_index(va, walk->level)),
+		walk->entry = atomic_load_explicit(walk->slots + table_index(va, walk->level),
 						   memory_order_relaxed);
 		if (walk->level == level || !entry_is_table(walk->entry))
 			return true;
@@ -66,7 +69,7 @@ int walk_lock(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsign
 		quire_port_rcu_lock(cpu);
 		*walk = walk_down(as, va, level);
 		bool missing = walk->level > level && !walk->entry;
-		bool locked = !missing && lock_found(cpu, as, va, level, walk);
+		bool locked = !missing && lock_found(cpu, va, level, walk);
 		quire_port_rcu_unlock(cpu);
 		if (missing)
 			return -QUIRE_ENOENT;
@@ -98,7 +101,7 @@ int walk_make(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsign
 				return -QUIRE_ENOMEM;
 			continue;
 		}
-		bool locked = lock_found(cpu, as, va, level, walk);
+		bool locked = lock_found(cpu, va, level, walk);
 		quire_port_rcu_unlock(cpu);
 		if (!locked)
 			continue;
@@ -115,7 +118,7 @@ int walk_make(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsign
 }
 
 /* Under RCU: the first address, from @va, of which the table says anything, or its end, or @end. */
-static quire_vaddr skip_empty(struct quire_as *as, const struct walk *walk, quire_vaddr va, quire_vaddr end)
+static quire_vaddr skip_empty(const struct walk *walk, quire_vaddr va, quire_vaddr end)
 {
 	quire_vaddr size = QUIRE_LEVEL_SIZE(walk->level);
 	quire_vaddr stop = min_u64(end, align_down(va, table_span(walk->level)) + table_span(walk->level));
@@ -123,7 +126,7 @@ static quire_vaddr skip_empty(struct quire_as *as, const struct walk *walk, quir
 	do {
 		va = align_down(va, size) + size;
 	} while (va < stop &&
-		 !atomic_load_explicit(table_slot(as->quire, walk->table, table_index(va, walk->level)),
+		 !atomic_load_explicit(walk->slots + table_index(va, walk->level),
 				       memory_order_acquire)); /* pairs with the release in table_unlink() */
 	return min_u64(va, stop);
 }
@@ -136,9 +139,9 @@ int walk_next(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr *va, quire
 		quire_port_rcu_lock(cpu);
 		*walk = walk_down(as, at, 0);
 		bool found = walk->level == 0 || walk->entry;
-		bool locked = found && lock_found(cpu, as, at, 0, walk);
+		bool locked = found && lock_found(cpu, at, 0, walk);
 		if (!found)
-			*va = skip_empty(as, walk, at, end);
+			*va = skip_empty(walk, at, end);
 		quire_port_rcu_unlock(cpu);
 		if (!found) {
 			if (passed && is_aligned(*va, table_span(walk->level)))

@@ -8,8 +8,9 @@
 
 struct walk {
 	struct folio *table;
-	unsigned level;	   /* of the table */
-	quire_entry entry; /* what stands there for the address */
+	_Atomic quire_entry *slots; /* its entries */
+	unsigned level;		    /* of the table */
+	quire_entry entry;	    /* what stands there for the address */
 };
 
 /*

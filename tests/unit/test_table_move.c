@@ -226,35 +226,13 @@ static void upr_1_a_table_in_the_way_of_a_huge_leaf(void **state)
 
 /* ---- copies -------------------------------------------------------------------------------------------- */
 
-struct fork {
-	struct table_copy copy;
-	unsigned copied, stop_at;
-};
-
-static int share(struct table_copy *copy, struct cursor *from, struct cursor *to)
-{
-	struct fork *fork = (struct fork *)copy;
-	struct folio *folio = entry_folio(from->as->quire, from->entry);
-
-	if (fork->copied == fork->stop_at)
-		return -QUIRE_EINTR;
-	fork->copied++;
-	if (entry_is_writable(from->entry))
-		cursor_protect(from, ENTRY_WRITE, 0);
-	if (folio)
-		folio_get(folio);
-	cursor_set(to, from->entry & ~ENTRY_DIRTY, folio);
-	return 0;
-}
-
 static int copy(struct quire_cpu **cpu, struct quire_as *from, struct quire_as *to, quire_vaddr start,
-		quire_vaddr end, struct fork *fork)
+		quire_vaddr end, bool private)
 {
 	struct gather gather;
 
-	fork->copy.entry = share;
 	gather_begin(cpu, &gather, from, start, end);
-	int err = table_copy(*cpu, from, to, start, end, &gather, &fork->copy);
+	int err = table_copy(*cpu, from, to, start, end, &gather, private);
 	gather_end(cpu, &gather);
 	return err;
 }
@@ -262,7 +240,6 @@ static int copy(struct quire_cpu **cpu, struct quire_as *from, struct quire_as *
 static void copying(struct scene *s, struct quire_cpu **cpu)
 {
 	struct quire_as parent, child;
-	struct fork fork = { .stop_at = 100 };
 
 	CHECK_EQUAL(as_create(*cpu, &parent), 0);
 	CHECK_EQUAL(as_create(*cpu, &child), 0);
@@ -271,8 +248,7 @@ static void copying(struct scene *s, struct quire_cpu **cpu)
 	CHECK_EQUAL(land_put_huge(*cpu, &parent, 4 * LEAF, LAND_WRITE), 0);
 	as_run(*cpu, &parent);
 	CHECK(land_store(*cpu, LEAF - 3 * PAGE, 5));
-	CHECK_EQUAL(copy(cpu, &parent, &child, 0, QUIRE_USER_END, &fork), 0);
-	CHECK_EQUAL(fork.copied, 8);
+	CHECK_EQUAL(copy(cpu, &parent, &child, 0, QUIRE_USER_END, true), 0);
 	CHECK_DRAWN(land_picture(*cpu, &parent, LEAF - 3 * PAGE, 6), "r.rnzr");
 	CHECK_DRAWN(land_picture(*cpu, &child, LEAF - 3 * PAGE, 6), "r.rnzr");
 	CHECK_DRAWN(land_picture(*cpu, &child, QUIRE_USER_END - 2 * PAGE, 2), "rr");
@@ -292,22 +268,54 @@ static void base_1_copy_goes_over_every_leaf(void **state)
 	land_run(copying, 1);
 }
 
+static bool is_dirty(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va)
+{
+	struct cursor cursor;
+
+	if (cursor_open(&cursor, cpu, as, va, CURSOR_READ, NULL, NULL))
+		return false;
+	bool dirty = cursor.entry & ENTRY_DIRTY;
+	cursor_close(&cursor);
+	return dirty;
+}
+
+static void copying_shared(struct scene *s, struct quire_cpu **cpu)
+{
+	struct quire_as parent, child;
+
+	CHECK_EQUAL(as_create(*cpu, &parent), 0);
+	CHECK_EQUAL(as_create(*cpu, &child), 0);
+	CHECK_EQUAL(land_draw(*cpu, &parent, LEAF - 2 * PAGE, "w.r"), 0);
+	as_run(*cpu, &parent);
+	CHECK(land_store(*cpu, LEAF - 2 * PAGE, 5));
+	CHECK_EQUAL(copy(cpu, &parent, &child, 0, QUIRE_USER_END, false), 0);
+	CHECK_DRAWN(land_picture(*cpu, &parent, LEAF - 2 * PAGE, 3), "w.r");
+	CHECK_DRAWN(land_picture(*cpu, &child, LEAF - 2 * PAGE, 3), "w.r");
+	CHECK(is_dirty(*cpu, &parent, LEAF - 2 * PAGE));
+	CHECK(!is_dirty(*cpu, &child, LEAF - 2 * PAGE));
+	CHECK(land_store(*cpu, LEAF - 2 * PAGE, 6));
+	CHECK(sound(*cpu, &child));
+	land_end(cpu, &child);
+	land_end(cpu, &parent);
+}
+
+static void base_1_a_shared_copy_takes_no_right(void **state)
+{
+	(void)state;
+	land_run(copying_shared, 1);
+}
+
 static void copy_fails(struct scene *s, struct quire_cpu **cpu)
 {
 	struct quire_as parent, child;
-	struct fork fork = { .stop_at = 2 };
 
 	CHECK_EQUAL(as_create(*cpu, &parent), 0);
 	CHECK_EQUAL(as_create(*cpu, &child), 0);
 	CHECK_EQUAL(land_draw(*cpu, &parent, LEAF - 2 * PAGE, "wwww"), 0);
-	CHECK_EQUAL(copy(cpu, &parent, &child, 0, QUIRE_USER_END, &fork), -QUIRE_EINTR);
-	CHECK_EQUAL(land_rss(*cpu, &child), 2);
-	land_unmap(cpu, &child, 0, QUIRE_USER_END);
 	for (unsigned succeed = 0; succeed < QUIRE_LEVELS; succeed++) {
-		fork = (struct fork){ .stop_at = 100 };
 		phys_fail_after((*cpu)->quire, succeed);
-		CHECK_EQUAL(copy(cpu, &parent, &child, 0, QUIRE_USER_END, &fork), -QUIRE_ENOMEM);
-		CHECK_EQUAL(fork.copied, succeed == QUIRE_LEVELS - 1 ? 2 : 0);
+		CHECK_EQUAL(copy(cpu, &parent, &child, 0, QUIRE_USER_END, true), -QUIRE_ENOMEM);
+		CHECK_EQUAL(land_rss(*cpu, &child), succeed == QUIRE_LEVELS - 1 ? 2 : 0);
 		CHECK(sound(*cpu, &child));
 		land_unmap(cpu, &child, 0, QUIRE_USER_END);
 		CHECK_EQUAL(land_tables(*cpu, &child), 1);
@@ -333,6 +341,7 @@ int main(void)
 		cmocka_unit_test(upr_1_huge_leaves_move_whole_or_split),
 		cmocka_unit_test(upr_1_a_table_in_the_way_of_a_huge_leaf),
 		cmocka_unit_test(base_1_copy_goes_over_every_leaf),
+		cmocka_unit_test(base_1_a_shared_copy_takes_no_right),
 		cmocka_unit_test(base_1_a_copy_that_fails_leaves_what_it_did),
 	};
 
