@@ -375,6 +375,8 @@ void engine_seen(void)
 
 	if (!(node->todo & others))
 		node->todo |= others & -others;
+	if (engine->arounds) /* what is seen here may depend on where an interrupt came */
+		explore_step_done(engine, engine->depth - 1);
 	leave(engine, BLOCKED);
 }
 

@@ -20,8 +20,8 @@
  *
  * Three orders are no races, though one step made the other possible: a lock's release and the next
  * acquire, a signal and what waited for it. The race of two that take one lock is between the acquires,
- * whatever lies in between. And an interrupt's steps and those of the thread that it interrupts cannot mix:
- * a race of one within is a race of its beginning.
+ * whatever lies in between. And an interrupt's steps and those of the thread that it interrupts cannot mix
+ * (interrupts.c).
  *
  * Errors:  out of memory ends the process with status 3.
  * Rules:   CHK-2.
@@ -92,8 +92,9 @@ static void note_hot(struct engine *engine, const struct candidate *race)
 }
 
 /*
- * The initials of v: the steps from @from on that do not come after @e, then step @s. A thread's first step in
- * v is one when no other thread's step in v comes before it, and it does not begin an interrupt that is @barred.
+ * The initials of v: the steps from @from on that do not come after @e, then step @s. A thread's first step
+ * in v is one when no other thread's step in v comes before it, and it does not begin an interrupt that is
+ * @barred.
  */
 static thread_set initials(struct engine *engine, uint32_t from, uint32_t e, uint32_t s,
 			   const uint16_t barred[ENGINE_THREADS])

@@ -86,7 +86,7 @@ bool interrupts_wake(const struct engine *engine, uint32_t depth, unsigned sleep
 
 	if (!sleeps_whole(engine, sleeper))
 		return false;
-	/* What it touches each part of the search has to find out for itself: above the frontier, none has. */
+	/* Each part of the search finds out for itself what it touches: above the frontier, none has. */
 	return depth < engine->config.frontier || engine->thread[sleeper].interrupts == event->thread ||
 	       conflicts_wake(interrupt->touch, interrupt->touches, &engine->touch[event->touches],
 			      event->touch_count, false) != ASLEEP;

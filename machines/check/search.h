@@ -60,25 +60,7 @@ struct footprint {
 	uint32_t first, count;
 };
 
-struct wakeup; /*
- * interrupts.c. interrupts_hold(): the node from which step @s can come before step @e, e's own if no interrupt
- * holds back what leads to @s, and of each thread the interrupt that must not begin there, by its first step;
- * NO_STEP: from none.
- * interrupts_order(): of first steps @q and @k of two threads, the later one is none if they are of one CPU.
- * interrupts_give_way(): step @k is not needed for @s, but an interrupt of its CPU behind it is: let that be first.
- * interrupts_wake(): does the step at @depth wake an interrupt that sleeps?
- */
-void interrupts_note(struct engine *engine, uint32_t step);
-void interrupts_find(struct engine *engine, uint32_t d, uint32_t s);
-void interrupts_step_done(struct engine *engine, uint32_t s);
-uint32_t interrupts_hold(struct engine *engine, uint32_t e, uint32_t s, uint16_t barred[ENGINE_THREADS]);
-bool interrupts_order(const struct engine *engine, uint32_t q, uint32_t k);
-bool interrupts_give_way(const struct engine *engine, uint32_t k, uint32_t s);
-bool interrupts_wake(const struct engine *engine, uint32_t depth, unsigned sleeper);
-void interrupts_learn(struct engine *engine, uint32_t depth); /* what handlers touch, of a step behind us */
-void interrupts_forget(struct engine *engine);
-
-/* optimal.c */
+struct wakeup; /* optimal.c */
 
 struct node {
 	thread_set enabled;
@@ -244,6 +226,24 @@ void explore_begin(struct engine *engine); /* an empty tree */
 void explore_reverse(struct engine *engine, uint32_t e, uint32_t s);
 void explore_ended(struct engine *engine); /* an execution has ended: counts, and whoever listens */
 void explore_destroy(struct engine *engine);
+
+/*
+ * interrupts.c. interrupts_hold(): the node from which step @s can come before step @e, e's own if no
+ * interrupt holds back what leads to @s, and of each thread the interrupt that must not begin there, by its
+ * first step; NO_STEP: from none.
+ * interrupts_order(): of first steps @q and @k of two threads, the later one is none if they are of one CPU.
+ * interrupts_give_way(): step @k is not needed for @s, an interrupt of its CPU behind it is: let that begin.
+ * interrupts_wake(): does the step at @depth wake an interrupt that sleeps?
+ */
+void interrupts_note(struct engine *engine, uint32_t step);
+void interrupts_find(struct engine *engine, uint32_t d, uint32_t s);
+void interrupts_step_done(struct engine *engine, uint32_t s);
+uint32_t interrupts_hold(struct engine *engine, uint32_t e, uint32_t s, uint16_t barred[ENGINE_THREADS]);
+bool interrupts_order(const struct engine *engine, uint32_t q, uint32_t k);
+bool interrupts_give_way(const struct engine *engine, uint32_t k, uint32_t s);
+bool interrupts_wake(const struct engine *engine, uint32_t depth, unsigned sleeper);
+void interrupts_learn(struct engine *engine, uint32_t depth); /* what handlers touch, of a step behind us */
+void interrupts_forget(struct engine *engine);
 
 /* optimal.c */
 unsigned optimal_pick(struct engine *engine, uint32_t depth, unsigned otherwise);

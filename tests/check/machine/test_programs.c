@@ -343,6 +343,12 @@ static const struct {
 	{ "P0 add1 P1 st1 P2 ipi01 ld1", WEAK, 6 },
 	/* st1 happens to be before H0, and need not be. */
 	{ "P0 st1* P1 swap0* swap1* P2 ipi0 H0 swap0*", WEAK, 4 },
+	/* What P0 knows only from its interrupt it would not know before that. */
+	{ "P0 swap0 ld1 P1 add1* P2 ld1 ipi01 H1 add0*", WEAK, 8 },
+	/* P1 has nothing new to read, as long as it reads behind its interrupt. */
+	{ "P0 st1* ipi1 P1 ld1 P2 swap1 ld0 H1 add0", WEAK, 12 },
+	/* st0 is in v, its end in memory is not: it stays behind H1. */
+	{ "P0 ipi1 P1 st0 ipi2 P2 ipi0 ipi1 H0 st1 H1 ld0 H2 st1*", TSO, 5 },
 	/* Who waits for callbacks has stored what he had stored. */
 	{ "P0 st1 barrier P1", EVERY, 1 },
 };
