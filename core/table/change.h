@@ -33,8 +33,8 @@ static inline _Atomic quire_entry *change_slot(const struct cursor *cursor)
 }
 
 /*
- * Turn bits of @old, which is what @slot holds but for what hardware sets meanwhile, @off and @on. Returns the
- * entry as it is then, and in *@old as it was just before.
+ * Turn bits of *old, which is what @slot holds but for what hardware sets meanwhile, @off and @on. Returns
+ * the entry as it is then, and in *old as it was just before.
  */
 static inline quire_entry change_bits(_Atomic quire_entry *slot, quire_entry *old, quire_entry off,
 				      quire_entry on)

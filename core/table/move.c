@@ -43,7 +43,7 @@ static void move_counts(struct pair *pair, const _Atomic quire_entry *to, unsign
 	table_counts_in(pair->to.table, &counts);
 }
 
-/* All that both tables hold of the range, locked throughout. A huge leaf goes alone: the next may need a split. */
+/* All that both tables hold of the range, locked throughout. A huge leaf goes alone: see pair_open(). */
 static void move_leaves(struct pair *pair)
 {
 	_Atomic quire_entry *from = change_slot(&pair->from), *to = change_slot(&pair->to);
@@ -56,7 +56,7 @@ static void move_leaves(struct pair *pair)
 		if (!atomic_load_explicit(&from[i], memory_order_relaxed))
 			continue;
 		quire_assert(atomic_load_explicit(&to[i], memory_order_relaxed) == 0);
-		/* Hardware's bits are final with the exchange: a later walker finds nothing to set them in. */
+		/* Hardware's bits are final with the exchange: a later walker has none to set. */
 		quire_entry entry = atomic_exchange_explicit(&from[i], 0, memory_order_acq_rel);
 		/* Release: as in cursor_set(). */
 		atomic_store_explicit(&to[i], entry, memory_order_release);

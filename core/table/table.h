@@ -60,7 +60,7 @@ static inline enum rss_kind folio_rss_kind(const struct folio *folio)
 	return folio_flags(folio) & FOLIO_SHMEM ? RSS_SHMEM : RSS_FILE;
 }
 
-/* The table's counts when an entry that maps @folio (NULL: SPECIAL) comes to it or leaves it. Under its lock. */
+/* Its counts when an entry that maps @folio (NULL: SPECIAL) comes to it or leaves it. Under its lock. */
 void table_count_in(struct folio *table, const struct folio *folio);
 void table_count_out(struct folio *table, const struct folio *folio);
 
