@@ -102,13 +102,18 @@ static bool outside_memory(int64_t recorded)
 	}
 }
 
-/* An address that the recording kernel chose, or was hinted at, is demanded. */
+/*
+ * An address that the recording kernel chose, or was hinted at, is demanded. MAP_SHARED_VALIDATE would refuse
+ * the flag for that, which is younger than it; what it had to validate was found good when it was recorded.
+ */
 static void impose(struct quire_mmap *map, int64_t recorded)
 {
 	if (recorded < 0 || (map->flags & (QUIRE_MAP_FIXED | QUIRE_MAP_FIXED_NOREPLACE)))
 		return;
 	map->addr = (uint64_t)recorded;
 	map->flags |= QUIRE_MAP_FIXED_NOREPLACE;
+	if ((map->flags & QUIRE_MAP_TYPE) == QUIRE_MAP_SHARED_VALIDATE)
+		map->flags = (map->flags & ~(uint32_t)QUIRE_MAP_TYPE) | QUIRE_MAP_SHARED;
 }
 
 static enum verdict call_mmap(struct call *c)
@@ -130,6 +135,8 @@ static enum verdict call_mmap(struct call *c)
 		return LEFT_OUT;
 	else if (!file) { /* which one is not known: memory of nobody else's stands for it */
 		map.flags |= QUIRE_MAP_ANONYMOUS;
+		if ((map.flags & QUIRE_MAP_TYPE) == QUIRE_MAP_SHARED_VALIDATE)
+			map.flags = (map.flags & ~(uint32_t)QUIRE_MAP_TYPE) | QUIRE_MAP_SHARED;
 		map.offset = 0;
 		count(&c->worker->replay->tally.calls_adapted);
 	}

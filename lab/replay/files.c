@@ -2,8 +2,8 @@
  * files.c - what a trace's programs map: files with invented contents, and files in memory.
  *
  * A regular file's page is model_content() of the file's seed and the page's number, to the shortest length
- * that the file ever had; what was cut off and grows again is zero. Nothing is written back: the page cache
- * is the only copy.
+ * that the file ever had; what was cut off and grows again is zero, and so is what was punched out. Nothing
+ * is written back: the page cache is the only copy.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +14,42 @@
 struct content {
 	uint64_t seed;
 	_Atomic uint64_t bytes; /* of invented contents */
+	pthread_mutex_t lock;
+	struct span *holes; /* lock; in bytes, ascending, disjoint */
+	size_t count, room; /* lock */
 };
+
+/* The first hole that ends at or above @at. Under the lock. */
+static size_t hole_above(const struct content *content, uint64_t at)
+{
+	size_t low = 0, high = content->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (content->holes[middle].end >= at)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low;
+}
+
+/* Zero what of @page, which begins at byte @start of the file, lies in holes. */
+static void dig(struct content *content, uint64_t start, char *page)
+{
+	uint64_t end = start + QUIRE_PAGE_SIZE;
+
+	pthread_mutex_lock(&content->lock);
+	for (size_t i = hole_above(content, start); i < content->count && content->holes[i].start < end;
+	     i++) {
+		struct span hole = content->holes[i];
+		uint64_t from = hole.start > start ? hole.start : start, to = hole.end < end ? hole.end : end;
+
+		memset(page + (from - start), 0, to - from);
+	}
+	pthread_mutex_unlock(&content->lock);
+}
 
 static int content_read(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t index,
 			void *page)
@@ -28,6 +63,7 @@ static int content_read(struct quire_cpu **cpu, struct quire_file *file, void *d
 	(void)file;
 	if (known)
 		model_content(content->seed, index, page);
+	dig(content, start, page);
 	if (known < QUIRE_PAGE_SIZE)
 		memset((char *)page + known, 0, QUIRE_PAGE_SIZE - known);
 	return 0;
@@ -44,16 +80,60 @@ static int content_resize(struct quire_cpu **cpu, struct quire_file *file, void 
 	return 0;
 }
 
+/* Holes that meet run together. */
+static int content_punch(struct quire_cpu **cpu, struct quire_file *file, void *data, uint64_t start,
+			 uint64_t end)
+{
+	struct content *content = data;
+	struct span hole = { start, end };
+
+	(void)cpu;
+	(void)file;
+	pthread_mutex_lock(&content->lock);
+	if (content->count == content->room) {
+		size_t room = content->room ? 2 * content->room : 8;
+		struct span *more = realloc(content->holes, room * sizeof(*more));
+
+		if (!more) {
+			pthread_mutex_unlock(&content->lock);
+			return -ENOMEM;
+		}
+		content->holes = more;
+		content->room = room;
+	}
+	size_t first = hole_above(content, start), last = first;
+	for (; last < content->count && content->holes[last].start <= end; last++) {
+		struct span *met = &content->holes[last];
+
+		hole.start = met->start < hole.start ? met->start : hole.start;
+		hole.end = met->end > hole.end ? met->end : hole.end;
+	}
+	memmove(&content->holes[first + 1], &content->holes[last],
+		(content->count - last) * sizeof(*content->holes));
+	content->holes[first] = hole;
+	content->count = content->count - (last - first) + 1;
+	pthread_mutex_unlock(&content->lock);
+	return 0;
+}
+
+static void content_free(struct content *content)
+{
+	pthread_mutex_destroy(&content->lock);
+	free(content->holes);
+	free(content);
+}
+
 static void content_release(struct quire_cpu **cpu, struct quire_file *file, void *data)
 {
 	(void)cpu;
 	(void)file;
-	free(data);
+	content_free(data);
 }
 
 static const struct quire_store content_store = {
 	.read = content_read,
 	.resize = content_resize,
+	.punch = content_punch,
 	.release = content_release,
 };
 
@@ -81,11 +161,12 @@ static int create(struct quire_cpu **cpu, const struct plan_file *plan, uint32_t
 	if (!content)
 		return -ENOMEM;
 	content->seed = seed;
+	pthread_mutex_init(&content->lock, NULL);
 	atomic_store_explicit(&content->bytes, bytes, memory_order_relaxed);
 	int error = quire_file_create(cpu, &content_store, content, QUIRE_FILE_READ | QUIRE_FILE_WRITE, bytes,
 				      seed, &out->quire);
 	if (error)
-		free(content);
+		content_free(content);
 	return error;
 }
 

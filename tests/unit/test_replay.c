@@ -389,6 +389,46 @@ static void base_4_what_is_left_is_put_away(void **state)
 	holds();
 }
 
+/* A type that refuses flags it does not know, at an address that the kernel chose. */
+static void base_1_a_validated_mapping_is_imposed(void **state)
+{
+	(void)state;
+	begin();
+	call_on(memfd, 0, TRACE_MMAP, AREA, 0, 8 * PAGE, RW, QUIRE_MAP_SHARED_VALIDATE, 3, 0);
+	touch(0, AREA + PAGE, TRACE_ACCESS_WRITE);
+	call_on(memfd, 0, TRACE_MMAP, AREA + 32 * PAGE, AREA + 32 * PAGE, 8 * PAGE, RW,
+		QUIRE_MAP_SHARED_VALIDATE | QUIRE_MAP_FIXED, 3, 0);
+	touch(0, AREA + 33 * PAGE, TRACE_ACCESS_READ);
+	CALL(0, TRACE_MMAP, AREA + 64 * PAGE, 0, PAGE, RW, QUIRE_MAP_SHARED_VALIDATE, 3,
+	     0); /* of no known file */
+	touch(0, AREA + 64 * PAGE, TRACE_ACCESS_WRITE);
+	CALL(0, TRACE_MMAP, -QUIRE_EINVAL, 0, PAGE, RW, QUIRE_MAP_SHARED_VALIDATE | QUIRE_MAP_ANONYMOUS,
+	     -1ull, 0);
+	leave(0, true);
+	holds();
+}
+
+/* Holes in a file on disk, whole pages and parts, seen before and not, by fallocate and through a mapping. */
+static void base_5_holes_in_a_file_on_disk(void **state)
+{
+	(void)state;
+	begin();
+	call_on(program, 0, TRACE_MMAP, AREA, 0, 4 * PAGE, RW, QUIRE_MAP_SHARED, 3, 0);
+	touch(0, AREA + PAGE, TRACE_ACCESS_WRITE);
+	call_on(program, 0, TRACE_FALLOCATE, 0, 3, 3, 2 * PAGE + 100, 200, 0, 0);
+	call_on(program, 0, TRACE_FALLOCATE, 0, 3, 3, 2 * PAGE + 1000, PAGE, 0, 0);
+	call_on(program, 0, TRACE_FALLOCATE, 0, 3, 3, 2 * PAGE + 300, 700, 0, 0);
+	call_on(program, 0, TRACE_FALLOCATE, 0, 3, 3, PAGE, PAGE, 0, 0);
+	for (uint64_t i = 0; i < 4; i++)
+		touch(0, AREA + i * PAGE, TRACE_ACCESS_READ);
+	touch(0, AREA + PAGE, TRACE_ACCESS_WRITE);
+	CALL(0, TRACE_MADVISE, 0, AREA + PAGE, 2 * PAGE, QUIRE_MADV_REMOVE, 0, 0, 0);
+	touch(0, AREA + PAGE, TRACE_ACCESS_READ);
+	touch(0, AREA + 2 * PAGE, TRACE_ACCESS_WRITE);
+	leave(0, true);
+	holds();
+}
+
 /* ---- what does not ---- */
 
 static void base_1_a_wrong_result_is_found(void **state)
@@ -437,6 +477,8 @@ int main(void)
 		cmocka_unit_test(vma_7_threads_of_one_mm),
 		cmocka_unit_test(base_5_a_file_that_must_have_grown),
 		cmocka_unit_test(base_4_what_is_left_is_put_away),
+		cmocka_unit_test(base_1_a_validated_mapping_is_imposed),
+		cmocka_unit_test(base_5_holes_in_a_file_on_disk),
 		cmocka_unit_test(base_1_a_wrong_result_is_found),
 		cmocka_unit_test(base_1_a_wrong_address_is_found),
 		cmocka_unit_test(base_1_a_missing_signal_is_found),
