@@ -25,6 +25,7 @@ enum { /* Linux's numbers for what the public header has no name for */
        MADV_GUARD_INSTALL_ = 102,
        MADV_GUARD_REMOVE_ = 103,
        SHM_RDONLY_ = 010000,
+       SHM_REMAP_ = 040000,
        SHM_EXEC_ = 0100000,
        FALLOC_KEEP_SIZE_ = 1,
        FALLOC_PUNCH_HOLE_ = 2,
@@ -40,11 +41,6 @@ struct call {
 	int64_t recorded;
 	int64_t result; /* Quire's */
 };
-
-static uint64_t page_up(uint64_t bytes)
-{
-	return (bytes + QUIRE_PAGE_SIZE - 1) & QUIRE_PAGE_MASK;
-}
 
 static void count(_Atomic uint64_t *counter)
 {
@@ -87,21 +83,6 @@ static void tell_map(struct call *c, const struct quire_mmap *map, uint64_t star
 	}
 }
 
-static bool outside_memory(int64_t recorded)
-{
-	switch (-recorded) {
-	case EBADF:
-	case ENODEV:
-	case EACCES:
-	case EPERM:
-	case ETXTBSY:
-	case ENFILE:
-		return true;
-	default:
-		return false;
-	}
-}
-
 /*
  * An address that the recording kernel chose, or was hinted at, is demanded. MAP_SHARED_VALIDATE would refuse
  * the flag for that, which is younger than it; what it had to validate was found good when it was recorded.
@@ -131,8 +112,6 @@ static enum verdict call_mmap(struct call *c)
 
 	if (map.flags & QUIRE_MAP_ANONYMOUS)
 		file = NULL;
-	else if (outside_memory(c->recorded) || (!file && c->recorded < 0))
-		return LEFT_OUT;
 	else if (!file) { /* which one is not known: memory of nobody else's stands for it */
 		map.flags |= QUIRE_MAP_ANONYMOUS;
 		if ((map.flags & QUIRE_MAP_TYPE) == QUIRE_MAP_SHARED_VALIDATE)
@@ -140,8 +119,6 @@ static enum verdict call_mmap(struct call *c)
 		map.offset = 0;
 		count(&c->worker->replay->tally.calls_adapted);
 	}
-	if (c->recorded == -ENOMEM && map.length < QUIRE_USER_END)
-		return LEFT_OUT; /* a limit that was set meanwhile, or that kernel's memory */
 	if (file) {
 		map.file = file->quire;
 		map.opened = c->step->event->call.file + 1;
@@ -362,7 +339,8 @@ static enum verdict call_shmat(struct call *c)
 		.length = quire_file_size(file->quire),
 		.prot = QUIRE_PROT_READ | (c->args[2] & SHM_RDONLY_ ? 0 : QUIRE_PROT_WRITE) |
 			(c->args[2] & SHM_EXEC_ ? QUIRE_PROT_EXEC : 0),
-		.flags = QUIRE_MAP_SHARED | QUIRE_MAP_FIXED_NOREPLACE,
+		.flags = QUIRE_MAP_SHARED |
+			 (c->args[2] & SHM_REMAP_ ? QUIRE_MAP_FIXED : QUIRE_MAP_FIXED_NOREPLACE),
 		.file = file->quire,
 		.access = QUIRE_FILE_READ | QUIRE_FILE_WRITE,
 		.opened = c->step->event->call.file + 1,
@@ -461,16 +439,6 @@ static enum verdict make(struct call *c)
 	return LEFT_OUT;
 }
 
-/* Results that say that the call was interrupted, or that something other than memory forbade it. */
-static bool tells_nothing(const struct step *step)
-{
-	int64_t result = step->event->call.result;
-
-	return result == -EINTR || (result <= -512 && result > -4096) ||
-	       (result == -EPERM && step->event->call.nr != TRACE_MLOCK &&
-		step->event->call.nr != TRACE_MLOCK2 && step->event->call.nr != TRACE_MLOCKALL);
-}
-
 void call_step(struct worker *worker, struct quire_cpu **cpu, const struct step *step)
 {
 	struct replay *replay = worker->replay;
@@ -482,7 +450,7 @@ void call_step(struct worker *worker, struct quire_cpu **cpu, const struct step 
 		.args = step->event->call.args,
 		.recorded = step->event->call.result,
 	};
-	enum verdict verdict = tells_nothing(step) ? LEFT_OUT : make(&c);
+	enum verdict verdict = refused_elsewhere(c.process, step->event) ? LEFT_OUT : make(&c);
 
 	if (verdict == LEFT_OUT) {
 		count(&replay->tally.calls_left_out);

@@ -4,7 +4,7 @@
  *	command.c   options, the traces one after the other, exit status
  *	plan.c	    the trace as steps with their order		schedule.c  which step next
  *	run.c	    workers: takes a step, does it, says so	calls.c	    system calls
-	life.c	    exec, fork, exit
+ *	life.c	    exec, fork, exit				refusals.c  calls that are not made
  *	touch.c	    loads, stores, fetches, looking at pages	files.c	    what is mapped
  *	report.c    the table and the JSON			model.c	    what memory must contain
  */
@@ -78,6 +78,11 @@ struct replay {
 	struct hosted_counts counts;
 };
 
+static inline uint64_t page_up(uint64_t bytes)
+{
+	return (bytes + QUIRE_PAGE_SIZE - 1) & QUIRE_PAGE_MASK;
+}
+
 /* ---- run.c ---- */
 
 /* Replay replay->plan. 0; or a negative errno, when nothing can be concluded. */
@@ -109,6 +114,11 @@ void process_end(struct worker *worker, struct quire_cpu **cpu, struct process *
 
 void call_step(struct worker *worker, struct quire_cpu **cpu, const struct step *step);
 void size_step(struct worker *worker, struct quire_cpu **cpu, const struct step *step);
+
+/* ---- refusals.c ---- */
+
+/* Did the recording refuse this call for a reason that the replay does not have? */
+bool refused_elsewhere(const struct process *process, const struct trace_event *event);
 
 /* ---- touch.c ---- */
 

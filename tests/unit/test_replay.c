@@ -429,6 +429,55 @@ static void base_5_holes_in_a_file_on_disk(void **state)
 	holds();
 }
 
+/* The recording computer had not the memory: nothing happened there, and nothing is asked here. */
+static void base_1_refusals_for_want_of_memory(void **state)
+{
+	(void)state;
+	begin();
+	CALL(0, TRACE_BRK, HEAP, 0, 0, 0, 0, 0, 0);
+	CALL(0, TRACE_BRK, HEAP, HEAP + (1 << 30), 0, 0, 0, 0, 0);
+	CALL(0, TRACE_BRK, HEAP + PAGE, HEAP + PAGE, 0, 0, 0, 0, 0);
+	touch(0, HEAP, TRACE_ACCESS_WRITE);
+	touch(0, HEAP + PAGE, TRACE_ACCESS_WRITE);
+	signal_of(0, QUIRE_SIGSEGV, QUIRE_SEGV_MAPERR);
+	CALL(0, TRACE_MMAP, AREA, 0, 8 * PAGE, QUIRE_PROT_READ, ANON, -1ull, 0);
+	CALL(0, TRACE_MPROTECT, -QUIRE_ENOMEM, AREA, 8 * PAGE, RW, 0, 0, 0);
+	touch(0, AREA, TRACE_ACCESS_WRITE);
+	signal_of(0, QUIRE_SIGSEGV, QUIRE_SEGV_ACCERR);
+	CALL(0, TRACE_MREMAP, -QUIRE_ENOMEM, AREA, 8 * PAGE, 1 << 30, QUIRE_MREMAP_MAYMOVE, 0, 0);
+	CALL(0, TRACE_MREMAP, -QUIRE_ENOMEM, AREA, 8 * PAGE, 16 * PAGE, 0, 0, 0);
+	touch(0, AREA + 8 * PAGE, TRACE_ACCESS_READ);
+	signal_of(0, QUIRE_SIGSEGV, QUIRE_SEGV_MAPERR);
+	/* and what refuses for what is mapped is asked all the same */
+	CALL(0, TRACE_MMAP, AREA + 9 * PAGE, AREA + 9 * PAGE, PAGE, RW, ANON | QUIRE_MAP_FIXED, -1ull, 0);
+	CALL(0, TRACE_MREMAP, -QUIRE_ENOMEM, AREA, 8 * PAGE, 16 * PAGE, 0, 0, 0);
+	CALL(0, TRACE_MPROTECT, -QUIRE_ENOMEM, AREA, 9 * PAGE, RW, 0, 0, 0);
+	touch(0, AREA, TRACE_ACCESS_WRITE);
+	CALL(0, TRACE_MMAP, HEAP + 64 * PAGE, HEAP + 64 * PAGE, PAGE, RW, ANON | QUIRE_MAP_FIXED, -1ull, 0);
+	CALL(0, TRACE_BRK, HEAP + PAGE, HEAP + 64 * PAGE, 0, 0, 0, 0, 0);
+	leave(0, true);
+	holds();
+}
+
+/* A descriptor's mode, a protection key, SHM_REMAP: not in the trace, or taken for another call. */
+static void base_1_refusals_that_are_no_matter_of_memory(void **state)
+{
+	(void)state;
+	begin();
+	call_on(memfd, 0, TRACE_MMAP, AREA, 0, 8 * PAGE, QUIRE_PROT_READ, QUIRE_MAP_SHARED, 3, 0);
+	CALL(0, TRACE_MPROTECT, -QUIRE_EACCES, AREA, PAGE, RW, 0, 0, 0);
+	CALL(0, TRACE_MADVISE, -QUIRE_EACCES, AREA, PAGE, QUIRE_MADV_REMOVE, 0, 0, 0);
+	touch(0, AREA, TRACE_ACCESS_WRITE);
+	signal_of(0, QUIRE_SIGSEGV, QUIRE_SEGV_ACCERR);
+	CALL(0, TRACE_MMAP, AREA + 32 * PAGE, 0, 8 * PAGE, RW, ANON, -1ull, 0);
+	CALL(0, TRACE_PKEY_MPROTECT, -QUIRE_EINVAL, AREA + 32 * PAGE, PAGE, QUIRE_PROT_READ, 7, 0, 0);
+	touch(0, AREA + 32 * PAGE, TRACE_ACCESS_WRITE);
+	call_on(memfd, 0, TRACE_SHMAT, AREA + 32 * PAGE, 1, AREA + 32 * PAGE, 040000, 0, 0, 0);
+	touch(0, AREA + 32 * PAGE, TRACE_ACCESS_READ);
+	leave(0, true);
+	holds();
+}
+
 /* ---- what does not ---- */
 
 static void base_1_a_wrong_result_is_found(void **state)
@@ -479,6 +528,8 @@ int main(void)
 		cmocka_unit_test(base_4_what_is_left_is_put_away),
 		cmocka_unit_test(base_1_a_validated_mapping_is_imposed),
 		cmocka_unit_test(base_5_holes_in_a_file_on_disk),
+		cmocka_unit_test(base_1_refusals_for_want_of_memory),
+		cmocka_unit_test(base_1_refusals_that_are_no_matter_of_memory),
 		cmocka_unit_test(base_1_a_wrong_result_is_found),
 		cmocka_unit_test(base_1_a_wrong_address_is_found),
 		cmocka_unit_test(base_1_a_missing_signal_is_found),
