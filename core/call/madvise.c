@@ -76,7 +76,7 @@ static int change_part(struct door *door, struct vma *vma, quire_vaddr start, qu
 	err = door_modify(door, vma, start, end, flags, &vma);
 	if (!err)
 		door_set_flags(door, vma, flags);
-	return err;
+	return err == -QUIRE_ENOMEM ? -QUIRE_EAGAIN : err; /* ENOMEM would say that there is a hole */
 }
 
 static int change_flags(const struct advice *advice, quire_vaddr start, quire_vaddr end)

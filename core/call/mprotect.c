@@ -117,17 +117,19 @@ static int protect_parts(struct door *door, struct vma *vma, quire_vaddr start, 
 }
 
 static int protect_locked(struct door *door, quire_vaddr start, quire_vaddr end, uint32_t prot,
-			  bool grows_down, struct copy_later *later)
+			  uint32_t grows, struct copy_later *later)
 {
 	struct vma *vma = vma_meets(door->mm, start, end);
 	if (!vma)
 		return -QUIRE_ENOMEM;
-	if (grows_down) {
+	if (grows & QUIRE_PROT_GROWSDOWN) {
 		start = vma->rmap.start;
 		if (!(vma->flags & VMA_GROWSDOWN))
 			return -QUIRE_EINVAL;
 	} else if (vma->rmap.start > start) {
 		return -QUIRE_ENOMEM;
+	} else if (grows & QUIRE_PROT_GROWSUP) {
+		return -QUIRE_EINVAL; /* nothing grows up here */
 	}
 	return protect_parts(door, vma, start, end, prot, later);
 }
@@ -144,12 +146,12 @@ int quire_mprotect(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr
 	quire_vaddr end = addr + align_up(length, QUIRE_PAGE_SIZE);
 	if (end <= addr)
 		return -QUIRE_ENOMEM;
-	if ((prot & ~(uint32_t)(VMA_ACCESS | QUIRE_PROT_SEM)) || (grows & QUIRE_PROT_GROWSUP))
+	if (prot & ~(uint32_t)(VMA_ACCESS | QUIRE_PROT_SEM))
 		return -QUIRE_EINVAL;
 	struct copy_later later = { 0 };
 	struct door door;
 	door_close(&door, cpu, mm);
-	int err = protect_locked(&door, addr, end, prot & VMA_ACCESS, grows & QUIRE_PROT_GROWSDOWN, &later);
+	int err = protect_locked(&door, addr, end, prot & VMA_ACCESS, grows, &later);
 	door_open(&door);
 	for (unsigned i = 0; i < later.count; i++)
 		populate_locked(cpu, mm, later.ranges[i].start, later.ranges[i].end);

@@ -70,11 +70,15 @@ void quire_mm_get_limits(struct quire_cpu **cpu, struct quire_mm *mm, struct qui
 /* Pages of the other process that are faulted in before any of them is copied. */
 #define PAGES_AT_ONCE 1024u
 
+/* Linux's MAX_RW_COUNT: more than that is not copied by one call. */
+#define MOST_BYTES (INT32_MAX & QUIRE_PAGE_MASK)
+
 /* Where a list of ranges stands. */
 struct walk {
 	const struct quire_iovec *vec;
 	unsigned left;
 	uint64_t done; /* of *vec */
+	uint64_t most; /* bytes that may still be copied */
 };
 
 static bool walk_settle(struct walk *walk)
@@ -84,7 +88,18 @@ static bool walk_settle(struct walk *walk)
 		walk->left--;
 		walk->done = 0;
 	}
-	return walk->left != 0;
+	return walk->left && walk->most;
+}
+
+static uint64_t walk_rest(const struct walk *walk)
+{
+	return min_u64(walk->vec->length - walk->done, walk->most);
+}
+
+static void walk_advance(struct walk *walk, uint64_t bytes)
+{
+	walk->done += bytes;
+	walk->most -= bytes;
 }
 
 /*
@@ -93,7 +108,7 @@ static bool walk_settle(struct walk *walk)
 static size_t piece(const struct walk *a, const struct walk *b)
 {
 	quire_vaddr at_a = a->vec->base + a->done, at_b = b->vec->base + b->done;
-	uint64_t bytes = min_u64(a->vec->length - a->done, b->vec->length - b->done);
+	uint64_t bytes = min_u64(walk_rest(a), walk_rest(b));
 	bytes = min_u64(bytes, QUIRE_PAGE_SIZE - (at_a & ~QUIRE_PAGE_MASK));
 	return min_u64(bytes, QUIRE_PAGE_SIZE - (at_b & ~QUIRE_PAGE_MASK));
 }
@@ -135,7 +150,7 @@ static bool copy_reached(struct quire_cpu **cpu, struct transfer *transfer, quir
 			 uint64_t bytes)
 {
 	struct quire_iovec range = { remote, bytes };
-	struct walk there = { &range, 1, 0 };
+	struct walk there = { &range, 1, 0, UINT64_MAX };
 	char buffer[256];
 	while (walk_settle(&there) && walk_settle(&transfer->here)) {
 		quire_vaddr at = transfer->here.vec->base + transfer->here.done, from = remote + there.done;
@@ -149,8 +164,8 @@ static bool copy_reached(struct quire_cpu **cpu, struct transfer *transfer, quir
 			put = access_copy(cpu, transfer->mm, at, buffer, got, FAULT_WRITE);
 		}
 		transfer->total += put;
-		transfer->here.done += put;
-		there.done += put;
+		walk_advance(&transfer->here, put);
+		walk_advance(&there, put);
 		if (put < part)
 			return false;
 	}
@@ -170,16 +185,39 @@ static bool transfer_range(struct quire_cpu **cpu, struct transfer *transfer, qu
 	return true;
 }
 
+/*
+ * The ranges as Linux judges them before anything is copied. A length is signed. Of one local range alone
+ * only what can be copied must lie in the space; of several, all. Returns the local bytes, up to MOST_BYTES.
+ */
+static int64_t check_ranges(quire_vaddr space_end, const struct quire_iovec *local, unsigned locals,
+			    const struct quire_iovec *remote, unsigned remotes)
+{
+	uint64_t total = 0;
+	for (unsigned i = 0; i < locals; i++) {
+		if (local[i].length > INT64_MAX)
+			return -QUIRE_EINVAL;
+	}
+	for (unsigned i = 0; i < locals; i++) {
+		uint64_t length = locals == 1 ? min_u64(local[i].length, MOST_BYTES) : local[i].length;
+		if (local[i].base > space_end || length > space_end - local[i].base)
+			return -QUIRE_EFAULT;
+		total = min_u64(total + length, MOST_BYTES);
+	}
+	for (unsigned i = 0; total && i < remotes; i++) {
+		if (remote[i].length > INT64_MAX)
+			return -QUIRE_EINVAL;
+	}
+	return (int64_t)total;
+}
+
 int64_t quire_process_vm(struct quire_cpu **cpu, struct quire_mm *mm, const struct quire_iovec *local,
 			 unsigned locals, struct quire_mm *other, const struct quire_iovec *remote,
 			 unsigned remotes, bool write)
 {
-	struct transfer transfer = { mm, other, { local, locals, 0 }, write, 0 };
-	quire_vaddr space_end = mm_end(mm);
-	for (unsigned i = 0; i < locals; i++) {
-		if (local[i].base > space_end || local[i].length > space_end - local[i].base)
-			return -QUIRE_EFAULT;
-	}
+	int64_t bytes = check_ranges(mm_end(mm), local, locals, remote, remotes);
+	if (bytes <= 0)
+		return bytes;
+	struct transfer transfer = { mm, other, { local, locals, 0, (uint64_t)bytes }, write, 0 };
 	for (unsigned i = 0; i < remotes; i++) {
 		if (!transfer_range(cpu, &transfer, remote[i].base, remote[i].length))
 			return transfer.total ? (int64_t)transfer.total : -QUIRE_EFAULT;

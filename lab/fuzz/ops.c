@@ -125,6 +125,8 @@ static uint32_t decode_prot(uint8_t byte)
 		return QUIRE_PROT_GROWSDOWN | 3;
 	if (byte == 0xfd)
 		return QUIRE_PROT_GROWSDOWN | QUIRE_PROT_GROWSUP | 1;
+	if (byte == 0xfc)
+		return QUIRE_PROT_GROWSUP | 1;
 	return prots[byte % 16];
 }
 
@@ -344,12 +346,18 @@ static void decode_access(struct wire_op *op, const uint8_t *b)
 
 static void decode_vm_copy(struct wire_op *op, const uint8_t *b)
 {
+	static const uint64_t absurd[8] = {
+		~0ul, 1ul << 63, (1ul << 63) - 1, 1ul << 47, 1ul << 46, 0x7ffff000, 0x7ffff001, 0,
+	};
+
 	set_place(op, b[2], b[3]);
 	set_place2(op, b[4], b[5]);
 	op->addr += b[6] & 0x80 ? b[6] * 17u : 0;
 	op->addr2 += b[7] & 0x80 ? b[7] * 13u : 0;
 	op->length = b[8] < 128 ? 8 + b[8] * 40ul : (1 + b[8] % 4) * WIRE_PAGE;
 	op->length2 = b[9] < 200 ? op->length : 1 + b[9] * 31ul;
+	if (b[9] >= 248) /* one of them only: how much is copied the other one decides */
+		*(b[9] & 4 ? &op->length : &op->length2) = absurd[b[8] % 8];
 }
 
 /* Half of the copies between processes go by way of /proc/PID/mem, whose places are not negative. */

@@ -378,6 +378,8 @@ BODY(base_1_bad_arguments)
 	CHECK_EQUAL(quire_mprotect(s->cpu, s->mm, AT(0), 0, RW), 0);
 	CHECK_EQUAL(quire_mprotect(s->cpu, s->mm, AT(0), PAGE, RW), -QUIRE_ENOMEM);
 	CHECK_EQUAL(quire_mprotect(s->cpu, s->mm, AT(0), PAGE, 0x40), -QUIRE_EINVAL);
+	CHECK_EQUAL(quire_mprotect(s->cpu, s->mm, AT(0), PAGE, QUIRE_PROT_GROWSUP), -QUIRE_ENOMEM);
+	CHECK_EQUAL(quire_mprotect(s->cpu, s->mm, AT(0), PAGE, QUIRE_PROT_GROWSUP | 0x40), -QUIRE_EINVAL);
 	CHECK_EQUAL(quire_msync(s->cpu, s->mm, AT(0), PAGE, QUIRE_MS_SYNC), -QUIRE_ENOMEM);
 	CHECK_EQUAL(quire_msync(s->cpu, s->mm, AT(0), PAGE, QUIRE_MS_SYNC | QUIRE_MS_ASYNC), -QUIRE_EINVAL);
 	uint8_t vec[1];
@@ -393,6 +395,10 @@ static void base_1_map_count_is_limited_body(struct stage *s)
 	CHECK_EQUAL(map_at(s, 8, 2, RX, PRIVATE), 8); /* the fifth: Linux lets one pass */
 	CHECK_EQUAL(map_at(s, 12, 1, RO, PRIVATE), -QUIRE_ENOMEM);
 	CHECK_EQUAL(protect_at(s, 9, 1, RO), -QUIRE_ENOMEM);
+	CHECK_EQUAL(quire_mprotect(s->cpu, s->mm, AT(9), PAGE, QUIRE_PROT_GROWSUP), -QUIRE_EINVAL);
+	CHECK_EQUAL(quire_madvise(s->cpu, s->mm, AT(9), PAGE, QUIRE_MADV_DONTFORK), -QUIRE_EAGAIN);
+	CHECK_EQUAL(quire_madvise(s->cpu, s->mm, AT(9), PAGE, QUIRE_MADV_NOHUGEPAGE), -QUIRE_EAGAIN);
+	CHECK_EQUAL(quire_madvise(s->cpu, s->mm, AT(9), PAGE, QUIRE_MADV_NORMAL), 0);
 	CHECK_EQUAL(unmap_at(s, 0, 1), 0);
 	CHECK_EQUAL(protect_at(s, 9, 1, RO), -QUIRE_ENOMEM);
 	CHECK_EQUAL(unmap_at(s, 2, 1), 0);

@@ -325,6 +325,33 @@ BODY(base_1_process_vm_copies_between)
 }
 TEST(base_1_process_vm_copies_between)
 
+/* Lengths are signed; of one local range only what one call can copy is asked about. */
+BODY(base_1_process_vm_judges_lengths)
+{
+	struct quire_mm *mm = s->mm;
+	struct quire_iovec local[2] = { { AT(0), PAGE }, { AT(0), 1ull << 63 } }, remote[2];
+	remote[0] = (struct quire_iovec){ AT(4), PAGE };
+	remote[1] = (struct quire_iovec){ AT(4), 1ull << 63 };
+	map_at(s, 0, 1, RW, PRIVATE);
+	map_at(s, 4, 1, RW, PRIVATE);
+	CHECK_EQUAL(quire_process_vm(s->cpu, mm, local, 2, mm, remote, 1, false), -QUIRE_EINVAL);
+	CHECK_EQUAL(quire_process_vm(s->cpu, mm, local, 1, mm, remote, 2, false), -QUIRE_EINVAL);
+	CHECK_EQUAL(quire_process_vm(s->cpu, mm, local, 0, mm, remote, 2, false), 0);
+	local[0].length = 0;
+	CHECK_EQUAL(quire_process_vm(s->cpu, mm, local, 1, mm, remote, 2, false), 0);
+	/* a small geometry's space is shorter than what one call copies */
+	int64_t got = QUIRE_USER_END > UINT32_MAX ? (int64_t)PAGE : -QUIRE_EFAULT;
+	local[0].length = INT64_MAX;
+	CHECK_EQUAL(quire_process_vm(s->cpu, mm, local, 1, mm, remote, 1, false), got);
+	CHECK_EQUAL(quire_process_vm(s->cpu, mm, local, 1, mm, remote, 1, true), got);
+	local[1].length = 8;
+	CHECK_EQUAL(quire_process_vm(s->cpu, mm, local, 2, mm, remote, 1, false), -QUIRE_EFAULT);
+	remote[0].length = INT64_MAX;
+	local[0].length = 2 * PAGE;
+	CHECK_EQUAL(quire_process_vm(s->cpu, mm, local, 1, mm, remote, 1, true), (int64_t)PAGE);
+}
+TEST(base_1_process_vm_judges_lengths)
+
 BODY(base_1_exec_starts_anew)
 {
 	struct quire_layout layout = { .mmap_base = AT(64), .brk_start = AT(0) };
@@ -461,6 +488,7 @@ int main(void)
 		cmocka_unit_test(base_5_copies_are_short_at_what_is_missing),
 		cmocka_unit_test(base_5_poke_breaks_copy_on_write),
 		cmocka_unit_test(base_1_process_vm_copies_between),
+		cmocka_unit_test(base_1_process_vm_judges_lengths),
 		cmocka_unit_test(base_1_exec_starts_anew),
 		cmocka_unit_test(base_4_tables_go_with_their_last_entry),
 		cmocka_unit_test(base_7_notifiers_hear_of_every_change),
