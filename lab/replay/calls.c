@@ -180,9 +180,14 @@ static enum verdict call_mremap(struct call *c)
 		to = (uint64_t)c->recorded;
 	}
 	c->result = quire_mremap(c->cpu, c->process->mm, c->args[0], c->args[1], c->args[2], flags, to);
-	if (c->result >= 0)
-		told(c, model_move(c->process->model, c->args[0], page_up(c->args[1]), (uint64_t)c->result,
-				   page_up(c->args[2]), flags & QUIRE_MREMAP_DONTUNMAP));
+	if (c->result < 0)
+		return MADE;
+	int error = model_move(c->process->model, c->args[0], page_up(c->args[1]), (uint64_t)c->result,
+			       page_up(c->args[2]), flags & QUIRE_MREMAP_DONTUNMAP);
+
+	told(c, error != -ENOMEM);
+	if (error == -ENOENT)
+		report_difference(c->worker->replay, c->step, "the model has nothing mapped there");
 	return MADE;
 }
 
@@ -253,6 +258,45 @@ static void tell_advice(struct call *c, uint64_t start, uint64_t length, int adv
 	}
 }
 
+static bool is_told(int advice)
+{
+	switch (advice) {
+	case QUIRE_MADV_DONTNEED:
+	case QUIRE_MADV_DONTNEED_LOCKED:
+	case QUIRE_MADV_FREE:
+	case QUIRE_MADV_REMOVE:
+	case QUIRE_MADV_DONTFORK:
+	case QUIRE_MADV_DOFORK:
+	case QUIRE_MADV_WIPEONFORK:
+	case QUIRE_MADV_KEEPONFORK:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * A mapping refused, and those before it were advised. How far it went is seen by advising one mapping after
+ * the other; what that does again is done already.
+ */
+static void tell_advice_until_refused(struct call *c, uint64_t start, uint64_t length, int advice)
+{
+	struct quire_mm *mm = c->process->mm;
+	struct quire_map_info map;
+	uint64_t end = start + length;
+
+	if (!is_told(advice) || start % QUIRE_PAGE_SIZE)
+		return;
+	for (; start < end && quire_map_next(c->cpu, mm, start, &map) == 0 && map.start < end;
+	     start = map.end) {
+		uint64_t from = map.start > start ? map.start : start, to = map.end < end ? map.end : end;
+
+		if (quire_madvise(c->cpu, mm, from, to - from, advice))
+			return;
+		tell_advice(c, from, to - from, advice);
+	}
+}
+
 static enum verdict call_madvise(struct call *c)
 {
 	int advice = (int)c->args[2];
@@ -262,6 +306,8 @@ static enum verdict call_madvise(struct call *c)
 	c->result = quire_madvise(c->cpu, c->process->mm, c->args[0], c->args[1], advice);
 	if (c->result == 0 || c->result == -QUIRE_ENOMEM)
 		tell_advice(c, c->args[0], page_up(c->args[1]), advice);
+	else
+		tell_advice_until_refused(c, c->args[0], page_up(c->args[1]), advice);
 	return known_gap(advice) && c->result == -QUIRE_EINVAL && c->recorded == 0 ? UNSUPPORTED : MADE;
 }
 

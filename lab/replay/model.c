@@ -8,6 +8,7 @@
  */
 #include "lab/replay/model.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -345,14 +346,32 @@ bool model_set_flags(struct model_space *space, uint64_t start, uint64_t length,
 }
 
 /* Grow the range that ends at @end by @bytes. */
-static bool range_extend(struct model_space *space, uint64_t end, uint64_t bytes)
+static int range_extend(struct model_space *space, uint64_t end, uint64_t bytes)
 {
 	struct range *range = range_at(space, end - 1);
 
 	if (!range)
-		return false;
+		return -ENOENT;
 	range->end += bytes;
-	return true;
+	return 0;
+}
+
+/* A second mapping of the shared memory at @old. */
+static int range_twin(struct model_space *space, uint64_t old, uint64_t to, uint64_t length)
+{
+	struct range *range = range_at(space, old);
+
+	if (!range)
+		return -ENOENT;
+	struct range twin = *range;
+
+	twin.first += (old - twin.start) / PAGES_BYTES;
+	twin.start = to;
+	twin.end = to + length;
+	if (!ranges_unmap(space, to, to + length) || !range_insert(space, range_above(space, to), twin))
+		return -ENOMEM;
+	model_object_get(twin.object);
+	return 0;
 }
 
 /*
@@ -387,42 +406,32 @@ static bool ranges_move(struct model_space *space, uint64_t old, uint64_t length
 	return done;
 }
 
-bool model_move(struct model_space *space, uint64_t old, uint64_t old_length, uint64_t to, uint64_t length,
-		bool leave_old)
+static int space_move(struct model_space *space, uint64_t old, uint64_t old_length, uint64_t to,
+		      uint64_t length, bool leave_old)
 {
-	bool done = true;
-
-	pthread_mutex_lock(&space->lock);
-	if (old_length == 0) { /* a second mapping of shared memory */
-		struct range *range = range_at(space, old);
-
-		done = range != NULL;
-		if (done) {
-			struct range twin = *range;
-
-			twin.first += (old - twin.start) / PAGES_BYTES;
-			twin.start = to;
-			twin.end = to + length;
-			done = ranges_unmap(space, to, to + length) &&
-			       range_insert(space, range_above(space, to), twin);
-			if (done)
-				model_object_get(twin.object);
-		}
-		goto out;
-	}
-	if (to != old)
-		done = ranges_unmap(space, to, to + length);
-	if (done && old_length > length) {
-		done = ranges_unmap(space, old + length, old + old_length);
+	if (old_length == 0)
+		return range_twin(space, old, to, length);
+	if (!range_at(space, old))
+		return -ENOENT;
+	if (to != old && !ranges_unmap(space, to, to + length))
+		return -ENOMEM;
+	if (old_length > length) {
+		if (!ranges_unmap(space, old + length, old + old_length))
+			return -ENOMEM;
 		old_length = length;
 	}
-	if (done && to != old)
-		done = ranges_move(space, old, old_length, to, leave_old);
-	if (done && length > old_length)
-		done = range_extend(space, to + old_length, length - old_length);
-out:
+	if (to != old && !ranges_move(space, old, old_length, to, leave_old))
+		return -ENOMEM;
+	return length > old_length ? range_extend(space, to + old_length, length - old_length) : 0;
+}
+
+int model_move(struct model_space *space, uint64_t old, uint64_t old_length, uint64_t to, uint64_t length,
+	       bool leave_old)
+{
+	pthread_mutex_lock(&space->lock);
+	int error = space_move(space, old, old_length, to, length, leave_old);
 	pthread_mutex_unlock(&space->lock);
-	return done;
+	return error;
 }
 
 bool model_grow(struct model_space *space, uint64_t addr)

@@ -73,8 +73,9 @@ bool model_map(struct model_space *space, uint64_t start, uint64_t length, unsig
 bool model_unmap(struct model_space *space, uint64_t start, uint64_t length);
 bool model_protect(struct model_space *space, uint64_t start, uint64_t length,
 		   unsigned prot); /* up to a hole */
-bool model_move(struct model_space *space, uint64_t old, uint64_t old_length, uint64_t to, uint64_t length,
-		bool leave_old);
+/* 0, -ENOMEM, or -ENOENT: there is nothing to move, or to make longer. */
+int model_move(struct model_space *space, uint64_t old, uint64_t old_length, uint64_t to, uint64_t length,
+	       bool leave_old);
 bool model_set_flags(struct model_space *space, uint64_t start, uint64_t length, unsigned set,
 		     unsigned clear);
 void model_discard(struct model_space *space, uint64_t start, uint64_t length); /* MADV_DONTNEED */

@@ -174,6 +174,14 @@ static bool must_have_grown(const struct touch *t)
 	       (t->worker->replay->plan->header.features & TRACE_HAS_SIGNALS);
 }
 
+/* A range that grew to where it may not be accessed has grown all the same. */
+static bool has_grown(struct touch *t)
+{
+	struct quire_map_info map;
+
+	return quire_map_next(t->cpu, t->process->mm, t->address, &map) == 0 && map.start <= t->address;
+}
+
 static void touch(struct touch *t)
 {
 	struct process *process = t->process;
@@ -193,7 +201,7 @@ static void touch(struct touch *t)
 	int error = access_once(t, &word);
 
 	judge(t, error);
-	if (!error && t->view.outcome == MODEL_GROWS)
+	if (t->view.outcome == MODEL_GROWS && (!error || has_grown(t)))
 		model_grow(process->model, t->address);
 	if (!error && t->access == QUIRE_ACCESS_WRITE && !model_store(process->model, t->address, word))
 		replay_fail(t->worker->replay, ENOMEM);

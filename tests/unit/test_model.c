@@ -1,6 +1,7 @@
 /*
  * test_model.c - the replay's flat model: what it says memory must contain.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -198,7 +199,7 @@ static void base_1_moves_carry_contents(void **state)
 	(void)state;
 	for (uint64_t i = 0; i < 4; i++)
 		assert_true(model_store(space, AT(i), i + 1));
-	assert_true(model_move(space, AT(1), 2 * PAGE, AT(100), 3 * PAGE, false));
+	assert_int_equal(model_move(space, AT(1), 2 * PAGE, AT(100), 3 * PAGE, false), 0);
 	assert_int_equal(model_look(space, AT(1), MODEL_READ).outcome, MODEL_MAPERR);
 	assert_true(holds(space, 100, page_with(0, 2)));
 	assert_true(holds(space, 101, page_with(0, 3)));
@@ -207,14 +208,16 @@ static void base_1_moves_carry_contents(void **state)
 	assert_int_equal(model_look(space, AT(103), MODEL_WRITE).outcome, MODEL_MAPERR);
 
 	/* What is left behind is empty. */
-	assert_true(model_move(space, AT(3), PAGE, AT(200), PAGE, true));
+	assert_int_equal(model_move(space, AT(3), PAGE, AT(200), PAGE, true), 0);
 	assert_true(holds(space, 3, page_with(PAGE, 0)));
 	assert_true(holds(space, 200, page_with(0, 4)));
 
 	/* Shrinking and growing in place. */
-	assert_true(model_move(space, AT(100), 3 * PAGE, AT(100), PAGE, false));
+	assert_int_equal(model_move(space, AT(100), 3 * PAGE, AT(100), PAGE, false), 0);
 	assert_int_equal(model_look(space, AT(101), MODEL_READ).outcome, MODEL_MAPERR);
-	assert_true(model_move(space, AT(100), PAGE, AT(100), 2 * PAGE, false));
+	assert_int_equal(model_move(space, AT(100), PAGE, AT(100), 2 * PAGE, false), 0);
+	assert_int_equal(model_move(space, AT(150), PAGE, AT(300), 2 * PAGE, false), -ENOENT);
+	assert_int_equal(model_move(space, AT(150), 0, AT(300), 2 * PAGE, false), -ENOENT);
 	assert_true(holds(space, 101, page_with(PAGE, 0)));
 	model_space_destroy(space);
 }
@@ -226,7 +229,7 @@ static void base_1_an_old_length_of_zero_maps_twice(void **state)
 
 	(void)state;
 	assert_true(model_map(space, AT(0), 4 * PAGE, READ_WRITE, MODEL_SHARED, object, 0));
-	assert_true(model_move(space, AT(1), 0, AT(10), 2 * PAGE, false));
+	assert_int_equal(model_move(space, AT(1), 0, AT(10), 2 * PAGE, false), 0);
 	assert_true(model_store(space, AT(10), 6));
 	assert_true(holds(space, 1, content(3, 1, 0, 6)));
 	model_space_destroy(space);
@@ -346,7 +349,8 @@ static void base_1_random_sequences_agree_with_an_array(void **state)
 
 			if (to + count > page && page + count > to)
 				break;
-			assert_true(model_move(space, AT(page), count * PAGE, AT(to), count * PAGE, true));
+			assert_int_equal(
+				model_move(space, AT(page), count * PAGE, AT(to), count * PAGE, true), 0);
 			memcpy(&words[to], &words[page], count * sizeof(words[0]));
 			memset(&words[page], 0, count * sizeof(words[0]));
 			break;

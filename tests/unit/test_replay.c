@@ -478,6 +478,54 @@ static void base_1_refusals_that_are_no_matter_of_memory(void **state)
 	holds();
 }
 
+/* Advice that a mapping in the middle refuses: the mappings before it were advised. */
+static void base_1_advice_up_to_the_first_refusal(void **state)
+{
+	(void)state;
+	begin();
+	CALL(0, TRACE_MMAP, AREA, 0, 8 * PAGE, RW, ANON, -1ull, 0);
+	for (uint64_t i = 0; i < 8; i++)
+		touch(0, AREA + i * PAGE, TRACE_ACCESS_WRITE);
+	CALL(0, TRACE_MLOCK, 0, AREA + 2 * PAGE, 2 * PAGE, 0, 0, 0, 0);
+	CALL(0, TRACE_MADVISE, -QUIRE_EINVAL, AREA, 6 * PAGE, QUIRE_MADV_DONTNEED, 0, 0, 0);
+	CALL(0, TRACE_MADVISE, -QUIRE_EINVAL, AREA + 4 * PAGE + 1, PAGE, QUIRE_MADV_DONTNEED, 0, 0, 0);
+	for (uint64_t i = 0; i < 8; i++)
+		touch(0, AREA + i * PAGE, TRACE_ACCESS_READ);
+	touch(0, AREA, TRACE_ACCESS_WRITE);
+	CALL(0, TRACE_MMAP, AREA + 64 * PAGE, 0, 4 * PAGE, RW, ANON, -1ull, 0);
+	touch(0, AREA + 64 * PAGE, TRACE_ACCESS_WRITE);
+	call_on(memfd, 0, TRACE_MMAP, AREA + 66 * PAGE, AREA + 66 * PAGE, 2 * PAGE, RW,
+		QUIRE_MAP_SHARED | QUIRE_MAP_FIXED, 3, 0);
+	touch(0, AREA + 66 * PAGE, TRACE_ACCESS_WRITE);
+	CALL(0, TRACE_MADVISE, -QUIRE_EINVAL, AREA + 64 * PAGE, 4 * PAGE, QUIRE_MADV_WIPEONFORK, 0, 0, 0);
+	call_on(memfd, 0, TRACE_MMAP, AREA + 68 * PAGE, AREA + 68 * PAGE, 2 * PAGE, RW,
+		QUIRE_MAP_PRIVATE | QUIRE_MAP_FIXED, 3, 2 * PAGE);
+	touch(0, AREA + 68 * PAGE, TRACE_ACCESS_WRITE);
+	CALL(0, TRACE_MADVISE, -QUIRE_EACCES, AREA + 66 * PAGE, 4 * PAGE, QUIRE_MADV_REMOVE, 0, 0, 0);
+	touch(0, AREA + 66 * PAGE, TRACE_ACCESS_READ);
+	touch(0, AREA + 68 * PAGE, TRACE_ACCESS_READ);
+	clone_of(0, 1, 1, 0);
+	touch(1, AREA + 64 * PAGE, TRACE_ACCESS_READ);
+	leave(1, true);
+	leave(0, true);
+	holds();
+}
+
+/* A mapping grows down to a store that it then forbids, and is there afterwards. */
+static void base_1_what_may_not_be_accessed_grows(void **state)
+{
+	(void)state;
+	begin();
+	CALL(0, TRACE_MMAP, AREA, 0, PAGE, 0, ANON | QUIRE_MAP_GROWSDOWN, -1ull, 0);
+	touch(0, AREA - 8 * PAGE, TRACE_ACCESS_WRITE);
+	signal_of(0, QUIRE_SIGSEGV, QUIRE_SEGV_ACCERR);
+	CALL(0, TRACE_MREMAP, AREA + 64 * PAGE, AREA - 8 * PAGE, PAGE, 2 * PAGE, QUIRE_MREMAP_MAYMOVE, 0, 0);
+	CALL(0, TRACE_MPROTECT, 0, AREA + 64 * PAGE, 2 * PAGE, RW, 0, 0, 0);
+	touch(0, AREA + 65 * PAGE, TRACE_ACCESS_WRITE);
+	leave(0, true);
+	holds();
+}
+
 /* ---- what does not ---- */
 
 static void base_1_a_wrong_result_is_found(void **state)
@@ -530,6 +578,8 @@ int main(void)
 		cmocka_unit_test(base_5_holes_in_a_file_on_disk),
 		cmocka_unit_test(base_1_refusals_for_want_of_memory),
 		cmocka_unit_test(base_1_refusals_that_are_no_matter_of_memory),
+		cmocka_unit_test(base_1_advice_up_to_the_first_refusal),
+		cmocka_unit_test(base_1_what_may_not_be_accessed_grows),
 		cmocka_unit_test(base_1_a_wrong_result_is_found),
 		cmocka_unit_test(base_1_a_wrong_address_is_found),
 		cmocka_unit_test(base_1_a_missing_signal_is_found),
