@@ -22,8 +22,9 @@ static void lay_out_whole(struct quire_mm *mm)
 		.end = QUIRE_USER_END,
 	};
 	mm_lay_out(mm, &layout);
-	mm->limits = (struct quire_limits){ QUIRE_UNLIMITED, QUIRE_UNLIMITED, QUIRE_UNLIMITED,
-					    QUIRE_UNLIMITED, true };
+	mm->limits = (struct quire_limits){
+		QUIRE_UNLIMITED, QUIRE_UNLIMITED, QUIRE_UNLIMITED, QUIRE_UNLIMITED, true, QUIRE_UNLIMITED
+	};
 }
 
 int mm_create(struct quire_cpu **cpu, struct quire *quire, struct quire_mm **out)

@@ -74,11 +74,17 @@ void mm_account(struct quire_mm *mm, uint32_t flags, int64_t pages)
 		mm->data += (uint64_t)pages;
 }
 
+/* For the sake of old programs a soft limit of 0 leaves it to the hard one. */
+static uint64_t data_limit(const struct quire_mm *mm)
+{
+	return mm->limits.data ? mm->limits.data : mm->limits.data_hard;
+}
+
 bool mm_may_expand(struct quire_mm *mm, uint32_t flags, uint64_t pages)
 {
 	if (mm->mapped + pages > page_of(mm->limits.address_space))
 		return false;
-	return !flags_are_data(flags) || mm->data + pages <= page_of(mm->limits.data);
+	return !flags_are_data(flags) || mm->data + pages <= page_of(data_limit(mm));
 }
 
 bool mm_may_lock(struct quire_mm *mm, uint32_t flags, uint64_t bytes)

@@ -16,7 +16,8 @@
 
 struct quire_limits { /* bytes; RLIMIT_* */
 	uint64_t address_space, data, stack, memlock;
-	bool may_lock_any; /* CAP_IPC_LOCK: memlock does not apply */
+	bool may_lock_any;  /* CAP_IPC_LOCK: memlock does not apply */
+	uint64_t data_hard; /* judges mappings where data, the soft limit, is 0; brk not */
 };
 
 /* Where things go in an address space. */

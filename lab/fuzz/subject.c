@@ -203,7 +203,8 @@ static int make_first_process(struct subject *subject, struct quire_cpu **cpu)
 		.data_end = WIRE_AGENT + layout->data_bytes,
 		.end = layout->task_end,
 	};
-	struct quire_limits limits = { QUIRE_UNLIMITED, QUIRE_UNLIMITED, 8 << 20, 1 << 20, false };
+	struct quire_limits limits = { QUIRE_UNLIMITED, QUIRE_UNLIMITED, 8 << 20,
+				       1 << 20,		false,		 QUIRE_UNLIMITED };
 	int error = quire_mm_create(cpu, &subject->mms[0]);
 
 	if (error)

@@ -27,6 +27,7 @@ static void set_up(struct replay *replay, struct quire_cpu **cpu, const struct s
 		.stack = recorded[TRACE_LIMIT_STACK],
 		.memlock = recorded[TRACE_LIMIT_MEMLOCK],
 		.may_lock_any = replay->plan->may_lock_any,
+		.data_hard = QUIRE_UNLIMITED, /* not in the trace; a soft limit of 0 is made with no other */
 	};
 	struct process *process = &replay->processes[step->mm];
 

@@ -170,6 +170,7 @@ static int map_all(struct program *program)
 		.data = QUIRE_UNLIMITED,
 		.stack = STACK_LIMIT,
 		.memlock = 8ul << 20,
+		.data_hard = QUIRE_UNLIMITED,
 	};
 	struct quire_mmap stack = {
 		.addr = STACK_TOP - STACK_FIRST,

@@ -336,7 +336,7 @@ TEST(base_1_mlock_splits_populates_and_counts)
 
 BODY(base_1_limits_are_kept)
 {
-	struct quire_limits limits = { 8 * PAGE, QUIRE_UNLIMITED, QUIRE_UNLIMITED, 2 * PAGE, false };
+	struct quire_limits limits = { 8 * PAGE, QUIRE_UNLIMITED, QUIRE_UNLIMITED, 2 * PAGE, false, 0 };
 	quire_mm_set_limits(s->cpu, s->mm, &limits);
 	CHECK_EQUAL(map_at(s, 0, 6, RW, PRIVATE), 0);
 	CHECK_EQUAL(map_at(s, 8, 3, RW, PRIVATE), -QUIRE_ENOMEM);
@@ -347,12 +347,22 @@ BODY(base_1_limits_are_kept)
 	limits.memlock = 0;
 	quire_mm_set_limits(s->cpu, s->mm, &limits);
 	CHECK_EQUAL(quire_mlockall(s->cpu, s->mm, QUIRE_MCL_CURRENT), -QUIRE_EPERM);
-	limits = (struct quire_limits){ QUIRE_UNLIMITED, 10 * PAGE, QUIRE_UNLIMITED, 0, true };
+	limits = (struct quire_limits){ QUIRE_UNLIMITED, 10 * PAGE, QUIRE_UNLIMITED, 0, true, 0 };
 	quire_mm_set_limits(s->cpu, s->mm, &limits);
 	CHECK_EQUAL(map_at(s, 8, 3, RW, PRIVATE), -QUIRE_ENOMEM);
 	CHECK_EQUAL(map_at(s, 8, 3, RO, PRIVATE), 8);
 	CHECK_EQUAL(protect_at(s, 8, 3, RW), -QUIRE_ENOMEM);
 	CHECK_EQUAL(protect_at(s, 8, 2, RW), 0);
+	limits.data = 0;
+	quire_mm_set_limits(s->cpu, s->mm, &limits);
+	CHECK_EQUAL(map_at(s, 16, 1, RW, PRIVATE), -QUIRE_ENOMEM);
+	limits.data_hard = 11 * PAGE;
+	quire_mm_set_limits(s->cpu, s->mm, &limits);
+	CHECK_EQUAL(map_at(s, 16, 2, RW, PRIVATE), -QUIRE_ENOMEM);
+	CHECK_EQUAL(map_at(s, 16, 1, RW, PRIVATE), 16);
+	limits.data = PAGE - 1; /* no limit of 0, though of no page */
+	quire_mm_set_limits(s->cpu, s->mm, &limits);
+	CHECK_EQUAL(map_at(s, 16, 1, RW, PRIVATE), -QUIRE_ENOMEM);
 }
 TEST(base_1_limits_are_kept)
 
