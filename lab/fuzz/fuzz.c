@@ -107,6 +107,8 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		break;
 	case 't':
 		o->seconds = parse_number(argument, state);
+		if (!o->seconds)
+			argp_error(state, "--seconds is at least 1");
 		break;
 	case 's':
 		o->seed = parse_number(argument, state);
@@ -130,6 +132,8 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		break;
 	case OPTION_FINDINGS:
 		o->findings = parse_number(argument, state);
+		if (!o->findings)
+			argp_error(state, "--findings is at least 1");
 		break;
 	case OPTION_NO_SHRINK:
 		o->no_shrink = true;
@@ -145,6 +149,11 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		break;
 	case ARGP_KEY_ARG:
 		argp_error(state, "what is %s?", argument);
+		break;
+	case ARGP_KEY_END:
+		if ((o->program || o->verbose) && !o->replay)
+			argp_error(state, "%s is about one sequence: it needs --replay",
+				   o->program ? "--program" : "--verbose");
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -230,14 +231,30 @@ static json_t *json_stats(const struct replay *replay)
 	return out;
 }
 
+/* Text that need not be UTF-8, which JSON must be: then what is not ASCII is written as \xNN. */
+static json_t *json_text(const char *text)
+{
+	json_t *out = json_string(text);
+	char *escaped = out ? NULL : malloc(4 * strlen(text) + 1), *at = escaped;
+
+	for (; escaped && *text; text++)
+		at += sprintf(at, *text & 0x80 ? "\\x%02x" : "%c", *text & 0xff);
+	if (escaped) {
+		*at = 0;
+		out = json_string(escaped);
+	}
+	free(escaped);
+	return out;
+}
+
 json_t *report_json(const struct replay *replay)
 {
 	const char *leftover = report_leftover(replay);
 	json_t *out = json_object();
 
-	json_object_set_new(out, "trace", json_string(replay->path));
-	json_object_set_new(out, "command", json_string(replay->plan->header.command));
-	json_object_set_new(out, "kernel", json_string(replay->plan->header.kernel));
+	json_object_set_new(out, "trace", json_text(replay->path));
+	json_object_set_new(out, "command", json_text(replay->plan->header.command));
+	json_object_set_new(out, "kernel", json_text(replay->plan->header.kernel));
 	put(out, "cpus", replay->options->cpus);
 	put(out, "steps", replay->plan->count);
 	put(out, "threads", replay->plan->threads);

@@ -244,4 +244,15 @@ says graph.dot 'level 2'
 grep -v ^Time first >first.kept
 grep -v ^Time second >second.kept
 cmp -s first.kept second.kept || complain "two runs differ: $(diff first.kept second.kept | head -n 5)"
+
+# ---- README's excerpt: every line of it that "..." does not cut is what is printed
+
+sed -n '/^\$ build\/quire check --without /,/^\$ /p' "$QUIRE_SOURCE/README.md" | grep -v '^\$' >excerpt
+[ -s excerpt ] || complain 'README has no excerpt of quire check'
+(cd "$QUIRE_SOURCE" && "$quire" check --without protect-flush litmus/mprotect-vs-store.litmus) >out
+sed 's/ *\.\.\.$//' excerpt | while IFS= read -r line; do
+	grep -qF -- "$line" out || echo "$line"
+done >stale
+[ ! -s stale ] || complain "README shows what is not printed any more: $(cat stale)"
+
 exit $failed

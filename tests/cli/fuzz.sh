@@ -28,6 +28,10 @@ expect 2 "not a number" "$quire" fuzz --ops many
 expect 2 "no operations" "$quire" fuzz --ops 0
 expect 2 "negative number" "$quire" fuzz --ops -1
 expect 2 "length out of range" "$quire" fuzz --length 100000
+expect 2 "no findings" "$quire" fuzz --findings 0
+expect 2 "no time" "$quire" fuzz --seconds 0
+expect 2 "a program of no sequence" "$quire" fuzz --program --ops 10
+expect 2 "every operation of no sequence" "$quire" fuzz --verbose --ops 10
 expect 2 "surplus argument" "$quire" fuzz what
 expect 2 "missing file" "$quire" fuzz --replay /no/such/file
 

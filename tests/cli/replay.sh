@@ -76,6 +76,14 @@ done
 python3 -c 'import json, sys; a = json.load(open(sys.argv[1])); assert a[0]["differences"] == 0 and a[0]["left_over"] is None' \
 	"$scratch/json" || fail "--json"
 
+# A name that is not UTF-8 is in the JSON all the same.
+odd=$scratch/$(printf 'odd\377name')
+if cp "$traces/redis.trace" "$odd" 2> /dev/null; then
+	"$quire" replay --json "$odd" > "$scratch/json" || fail "--json of a name that is not UTF-8"
+	python3 -c 'import json, sys; assert json.load(open(sys.argv[1]))[0]["trace"].endswith("odd\\xffname")' \
+		"$scratch/json" || fail "--json drops a name that is not UTF-8"
+fi
+
 # The same on one CPU, twice.
 for run in 1 2; do
 	"$quire" replay --json "$traces/redis.trace" | grep -v nanoseconds > "$scratch/once.$run"
