@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/utsname.h>
@@ -129,15 +128,27 @@ static uint64_t read_start_brk(pid_t pid)
 	return brk;
 }
 
+/* By /proc/PID/limits, which everybody may read; prlimit() is refused where user or group differ. */
 static void read_limits(pid_t pid, uint64_t limits[TRACE_LIMITS])
 {
-	static const int resources[TRACE_LIMITS] = { RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_MEMLOCK };
+	static const char *const names[TRACE_LIMITS] = {
+		[TRACE_LIMIT_AS] = "Max address space",
+		[TRACE_LIMIT_DATA] = "Max data size",
+		[TRACE_LIMIT_STACK] = "Max stack size",
+		[TRACE_LIMIT_MEMLOCK] = "Max locked memory",
+	};
+	char path[64], line[128];
 
-	for (int i = 0; i < TRACE_LIMITS; i++) {
-		struct rlimit limit;
-		bool known = !prlimit(pid, resources[i], NULL, &limit) && limit.rlim_cur != RLIM_INFINITY;
-		limits[i] = known ? limit.rlim_cur : TRACE_SIZE_UNKNOWN;
-	}
+	for (int i = 0; i < TRACE_LIMITS; i++)
+		limits[i] = TRACE_SIZE_UNKNOWN;
+	snprintf(path, sizeof(path), "/proc/%d/limits", (int)pid);
+	FILE *in = fopen(path, "re");
+	while (in && fgets(line, sizeof(line), in))
+		for (int i = 0; i < TRACE_LIMITS; i++)
+			if (strncmp(line, names[i], strlen(names[i])) == 0)
+				sscanf(line + strlen(names[i]), "%" SCNu64, &limits[i]); /* or "unlimited" */
+	if (in)
+		fclose(in);
 }
 
 int proc_snapshot(struct capture *c, pid_t pid, struct snapshot *snapshot)

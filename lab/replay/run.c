@@ -289,6 +289,7 @@ static int create_machine(struct replay *replay)
 		.memory_bytes = options->memory_bytes,
 		.speculation = options->without_speculation ? 0 : 64,
 		.seed = 1,
+		.maps_zero = true, /* root may, and who may not was refused in the recording */
 		.quire = {
 			.overcommit = QUIRE_OVERCOMMIT_ALWAYS, /* it was measured against other memory */
 			.max_map_count = (uint32_t)replay->plan->header.max_map_count,

@@ -141,6 +141,22 @@ static void print_exit(const struct trace_event *event, FILE *out)
 		event->exited.peak_rss_pages, event->exited.table_bytes);
 }
 
+static void print_exec(const struct trace_event *event, FILE *out)
+{
+	static const char *const names[TRACE_LIMITS] = {
+		[TRACE_LIMIT_AS] = "space",
+		[TRACE_LIMIT_DATA] = "data",
+		[TRACE_LIMIT_STACK] = "stack",
+		[TRACE_LIMIT_MEMLOCK] = "locked",
+	};
+
+	fprintf(out, "exec pid %u, %u mappings, brk 0x%" PRIx64, event->exec.pid, event->exec.mappings,
+		event->exec.brk);
+	for (int i = 0; i < TRACE_LIMITS; i++)
+		if (event->exec.limits[i] != TRACE_SIZE_UNKNOWN)
+			fprintf(out, ", %s at most %" PRIu64, names[i], event->exec.limits[i]);
+}
+
 void trace_event_print(const struct trace_reader *r, const struct trace_event *event, FILE *out)
 {
 	fprintf(out, "%" PRIu64 " %" PRIu64 ".%09" PRIu64 " ", event->index, event->time / 1000000000,
@@ -149,8 +165,7 @@ void trace_event_print(const struct trace_reader *r, const struct trace_event *e
 		fprintf(out, "thread %u mm %u: ", event->thread, event->mm);
 	switch (event->kind) {
 	case TRACE_EXEC:
-		fprintf(out, "exec pid %u, %u mappings, brk 0x%" PRIx64, event->exec.pid,
-			event->exec.mappings, event->exec.brk);
+		print_exec(event, out);
 		break;
 	case TRACE_LAYOUT:
 		print_layout(r, event, out);

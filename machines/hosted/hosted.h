@@ -21,6 +21,7 @@ struct hosted_config {
 	unsigned tlb_entries;	   /* per CPU; 0: a sensible default */
 	unsigned speculation;	   /* 0: none; n: one access in n also fills the TLB near it, unasked */
 	uint64_t seed;		   /* for speculation and evictions */
+	bool maps_zero;		   /* a lowest address of 0 is meant, no default */
 	struct quire_config quire; /* memory, frames and metadata are filled in; zeroes mean defaults */
 };
 

@@ -33,13 +33,13 @@ static int check_config(const struct hosted_config *config)
 	return config->memory_bytes >> QUIRE_PAGE_SHIFT ? 0 : -QUIRE_EINVAL;
 }
 
-static void fill_defaults(struct quire_config *config)
+static void fill_defaults(struct quire_config *config, bool maps_zero)
 {
 	if (!config->max_map_count)
 		config->max_map_count = DEFAULT_MAPS;
 	if (!config->overcommit_ratio)
 		config->overcommit_ratio = DEFAULT_COMMIT_PERCENT;
-	if (!config->mmap_min_addr)
+	if (!config->mmap_min_addr && !maps_zero)
 		config->mmap_min_addr = DEFAULT_MIN_ADDRESS;
 }
 
@@ -140,7 +140,7 @@ static struct hosted *allocate(const struct hosted_config *config)
 		return NULL;
 	memset(machine, 0, sizeof(*machine));
 	machine->config = *config;
-	fill_defaults(&machine->config.quire);
+	fill_defaults(&machine->config.quire, config->maps_zero);
 	atomic_init(&machine->fail_after, UINT64_MAX);
 	pthread_mutex_init(&machine->lock, NULL);
 	pthread_cond_init(&machine->changed, NULL);

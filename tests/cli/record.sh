@@ -54,7 +54,16 @@ for method in perf ptrace; do
 	expect 2 truncated "$quire" record --dump "$place/cut"
 	recorded=1
 done
+# Limits, also of a program that runs as somebody else.
+limited='ulimit -S -l 64; ulimit -S -s 4096; exec true'
+if [ "$(id -u)" -eq 0 ] && setpriv --reuid=65534 --clear-groups true 2>/dev/null; then
+	limited='ulimit -S -l 64; ulimit -S -s 4096; exec setpriv --reuid=65534 --clear-groups true'
+fi
 if [ $recorded -eq 1 ]; then
+	"$quire" record -o "$place/limited" -- sh -c "$limited" 2>"$place/err" || complain "limits: $(cat "$place/err")"
+	"$quire" record --dump "$place/limited" | grep ': exec ' | tail -n 1 >"$place/text"
+	grep -q 'stack at most 4194304, locked at most 65536' "$place/text" ||
+		complain "limits are not recorded: $(cat "$place/text")"
 	expect 2 'cannot run' "$quire" record -o "$place/t" -- "$place/none"
 	[ ! -e "$place/t" ] || complain 'a trace of nothing was left'
 fi

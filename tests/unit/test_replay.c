@@ -526,6 +526,21 @@ static void base_1_what_may_not_be_accessed_grows(void **state)
 	holds();
 }
 
+/* As root may. */
+static void base_1_the_lowest_addresses(void **state)
+{
+	(void)state;
+	begin();
+	CALL(0, TRACE_MMAP, 0, 0, 4 * PAGE, RW, ANON | QUIRE_MAP_FIXED, -1ull, 0);
+	touch(0, 0, TRACE_ACCESS_WRITE);
+	touch(0, PAGE, TRACE_ACCESS_READ);
+	CALL(0, TRACE_MMAP, -QUIRE_EPERM, 6 * PAGE, PAGE, RW, ANON | QUIRE_MAP_FIXED, -1ull, 0);
+	touch(0, 6 * PAGE, TRACE_ACCESS_READ);
+	signal_of(0, QUIRE_SIGSEGV, QUIRE_SEGV_MAPERR);
+	leave(0, true);
+	holds();
+}
+
 /* ---- what does not ---- */
 
 static void base_1_a_wrong_result_is_found(void **state)
@@ -580,6 +595,7 @@ int main(void)
 		cmocka_unit_test(base_1_refusals_that_are_no_matter_of_memory),
 		cmocka_unit_test(base_1_advice_up_to_the_first_refusal),
 		cmocka_unit_test(base_1_what_may_not_be_accessed_grows),
+		cmocka_unit_test(base_1_the_lowest_addresses),
 		cmocka_unit_test(base_1_a_wrong_result_is_found),
 		cmocka_unit_test(base_1_a_wrong_address_is_found),
 		cmocka_unit_test(base_1_a_missing_signal_is_found),
