@@ -485,6 +485,16 @@ static enum verdict make(struct call *c)
 	return LEFT_OUT;
 }
 
+/* With a hole or without: calls that go on over it, and only read the space. */
+static bool may_meet_hole(const struct call *c)
+{
+	enum trace_call nr = c->step->event->call.nr;
+
+	return (c->result == 0 || c->result == -QUIRE_ENOMEM) &&
+	       (c->recorded == 0 || c->recorded == -ENOMEM) &&
+	       (nr == TRACE_MADVISE || nr == TRACE_MSYNC || nr == TRACE_MINCORE);
+}
+
 void call_step(struct worker *worker, struct quire_cpu **cpu, const struct step *step)
 {
 	struct replay *replay = worker->replay;
@@ -507,6 +517,8 @@ void call_step(struct worker *worker, struct quire_cpu **cpu, const struct step 
 		count(&replay->tally.calls_unsupported);
 	else if (c.result == -QUIRE_ENOMEM && c.recorded != c.result && replay_memory_is_out(replay))
 		replay_fail(replay, ENOMEM);
+	else if (c.result != c.recorded && may_meet_hole(&c) && step_races(replay->plan, step))
+		count(&replay->tally.races);
 	else if (c.result < 0 && c.result != c.recorded)
 		report_difference(replay, step, "here the result is %lld", (long long)c.result);
 	else if (c.result != c.recorded)

@@ -144,6 +144,7 @@ static void claim(struct build *b, struct step *step, struct span span)
 	struct claiming claiming = { b, (uint32_t)(step - b->plan->steps) };
 	struct space *space = space_of(b, step->mm);
 
+	step->spans[step->spans[0].end ? 1 : 0] = span;
 	if (span.start < span.end && (!space || !claims_add(&space->claims, span.start, span.end,
 							    claiming.step, wait_for_owner, &claiming)))
 		b->failed = true;
@@ -369,6 +370,7 @@ static void add_signal(struct build *b, const struct trace_event *event)
 	b->plan->signals++;
 	b->plan->steps[thread->fault].signal = event->signal.signal;
 	b->plan->steps[thread->fault].code = event->signal.code;
+	b->plan->steps[thread->fault].decided = event->time;
 }
 
 static void add_event(struct build *b, const struct trace_event *event)

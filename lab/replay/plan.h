@@ -48,6 +48,7 @@ struct step {
 	bool last;	      /* STEP_LEAVE, STEP_EXIT: the mm dies */
 	struct span spans[2]; /* addresses it concerns */
 	uint64_t begin, end;  /* when it ran, in the recording */
+	uint64_t decided;     /* STEP_TOUCH: when its signal came, or 0 */
 };
 
 struct edge {

@@ -7,6 +7,7 @@
  *	life.c	    exec, fork, exit				refusals.c  calls that are not made
  *	touch.c	    loads, stores, fetches, looking at pages	files.c	    what is mapped
  *	report.c    the table and the JSON			model.c	    what memory must contain
+ *	race.c	    what the recording leaves open
  */
 #ifndef LAB_REPLAY_REPLAY_H
 #define LAB_REPLAY_REPLAY_H
@@ -43,6 +44,7 @@ enum { STRIPES = 1024 };
 struct tally { /* what the replay counts; atomic, relaxed: only sums matter */
 	_Atomic uint64_t touches, touches_by[4]; /* by QUIRE_ACCESS_* */
 	_Atomic uint64_t touches_kernel, touches_bad;
+	_Atomic uint64_t races; /* steps that came out otherwise than recorded, as they may */
 	_Atomic uint64_t calls, calls_unsupported, calls_left_out, calls_adapted;
 	_Atomic uint64_t pages_checked, files_grown;
 	_Atomic uint64_t differences;
@@ -119,6 +121,13 @@ void size_step(struct worker *worker, struct quire_cpu **cpu, const struct step 
 
 /* Did the recording refuse this call for a reason that the replay does not have? */
 bool refused_elsewhere(const struct process *process, const struct trace_event *event);
+
+/* ---- race.c ---- */
+
+/*
+ * May a call of another thread that changes the same mappings have come before @step as well as after it?
+ */
+bool step_races(const struct plan *plan, const struct step *step);
 
 /* ---- touch.c ---- */
 

@@ -112,6 +112,8 @@ static void table_rest(const struct replay *replay)
 	row("  replayed in another form", get(&t->calls_adapted), NULL, 0);
 	row("  Quire does not have yet", get(&t->calls_unsupported), NULL, 0);
 	row("  left out, no matter of memory", get(&t->calls_left_out), NULL, 0);
+	if (get(&t->races))
+		row("raced with other threads' calls", get(&t->races), NULL, 0);
 	if (get(&t->files_grown))
 		row("files found to have grown", get(&t->files_grown), NULL, 0);
 	row("pages flushed one by one", s->flushes_page, NULL, 0);
@@ -190,6 +192,7 @@ static json_t *json_replay(const struct replay *replay)
 	put(out, "fetches", get(&t->touches_by[QUIRE_ACCESS_EXEC]));
 	put(out, "touches_by_kernel", get(&t->touches_kernel));
 	put(out, "touches_failed", get(&t->touches_bad));
+	put(out, "raced", get(&t->races));
 	put(out, "calls", get(&t->calls));
 	put(out, "calls_adapted", get(&t->calls_adapted));
 	put(out, "calls_unsupported", get(&t->calls_unsupported));

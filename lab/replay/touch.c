@@ -157,6 +157,8 @@ static void judge(struct touch *t, int error)
 		report_difference(replay, t->step, "signal %d code %d, must be: %s",
 				  error ? t->fault.signal : 0, error ? t->fault.code : 0,
 				  must[t->view.outcome]);
+	else if (!as_recorded(t, error) && step_races(replay->plan, t->step))
+		count(&replay->tally.races);
 	else if (!as_recorded(t, error))
 		report_difference(replay, t->step, "signal %d, recorded signal %u",
 				  error ? t->fault.signal : 0, t->step->signal);

@@ -541,7 +541,47 @@ static void base_1_the_lowest_addresses(void **state)
 	holds();
 }
 
+/* A page that one thread opens and closes while another looks: the recording cannot say who came first. */
+static void vma_7_touches_that_race_with_protection(void **state)
+{
+	(void)state;
+	begin();
+	CALL(0, TRACE_MMAP, AREA, 0, 4 * PAGE, RW, ANON, -1ull, 0);
+	clone_of(0, 1, 0, CLONE_VM_ | CLONE_THREAD_);
+	CALL(0, TRACE_MPROTECT, 0, AREA, PAGE, 0, 0, 0, 0);
+	touch(1, AREA, TRACE_ACCESS_READ);
+	CALL(0, TRACE_MPROTECT, 0, AREA, PAGE, RW, 0, 0, 0);
+	touch(1, AREA, TRACE_ACCESS_WRITE);
+	CALL(0, TRACE_MPROTECT, 0, AREA, PAGE, 0, 0, 0, 0);
+	signal_of(1, QUIRE_SIGSEGV, QUIRE_SEGV_ACCERR);
+	CALL(0, TRACE_MPROTECT, 0, AREA, PAGE, RW, 0, 0, 0);
+	touch(1, AREA, TRACE_ACCESS_READ);
+	leave(1, false);
+	leave(0, true);
+	holds();
+}
+
 /* ---- what does not ---- */
+
+/* No other thread was at it between the fault and its signal; or elsewhere. */
+static void vma_7_what_cannot_have_raced_is_found(void **state)
+{
+	(void)state;
+	for (unsigned elsewhere = 0; elsewhere < 2; elsewhere++) {
+		begin();
+		CALL(0, TRACE_MMAP, AREA, 0, 4 * PAGE, RW, ANON, -1ull, 0);
+		clone_of(0, 1, 0, CLONE_VM_ | CLONE_THREAD_);
+		touch(1, AREA, TRACE_ACCESS_WRITE);
+		if (elsewhere)
+			CALL(0, TRACE_MPROTECT, 0, AREA + PAGE, PAGE, 0, 0, 0, 0);
+		signal_of(1, QUIRE_SIGSEGV, QUIRE_SEGV_ACCERR);
+		if (!elsewhere)
+			CALL(0, TRACE_MPROTECT, 0, AREA, PAGE, 0, 0, 0, 0);
+		leave(1, false);
+		leave(0, true);
+		differs();
+	}
+}
 
 static void base_1_a_wrong_result_is_found(void **state)
 {
@@ -596,6 +636,8 @@ int main(void)
 		cmocka_unit_test(base_1_advice_up_to_the_first_refusal),
 		cmocka_unit_test(base_1_what_may_not_be_accessed_grows),
 		cmocka_unit_test(base_1_the_lowest_addresses),
+		cmocka_unit_test(vma_7_touches_that_race_with_protection),
+		cmocka_unit_test(vma_7_what_cannot_have_raced_is_found),
 		cmocka_unit_test(base_1_a_wrong_result_is_found),
 		cmocka_unit_test(base_1_a_wrong_address_is_found),
 		cmocka_unit_test(base_1_a_missing_signal_is_found),
