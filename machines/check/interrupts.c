@@ -235,23 +235,10 @@ bool interrupts_give_way(const struct engine *engine, uint32_t k, uint32_t s)
 
 /* ---- places ------------------------------------------------------------------------------------------ */
 
-/* Step @s comes after @k, or an interrupt of its CPU does that was before it. */
-static bool comes_after(const struct engine *engine, uint32_t k, uint32_t s)
-{
-	unsigned thread = engine->event[s].thread;
-
-	if (event_before(&engine->event[k], &engine->event[s]))
-		return true;
-	for (uint32_t i = k + 1; i < s; i++)
-		if (engine->thread[engine->event[i].thread].interrupts == thread &&
-		    event_before(&engine->event[k], &engine->event[i]))
-			return true;
-	return false;
-}
-
 /*
- * Step @s meets step @d, which completed what a step before it had begun. If the CPU was interrupted in
- * between, and @s comes after that, the interrupt could have come before what was begun.
+ * Step @s meets step @d, which completed what a step before it had begun, and the CPU was interrupted in
+ * between. In the other order the interrupt would come before what was begun: it waits for that to be
+ * complete.
  */
 void interrupts_find(struct engine *engine, uint32_t d, uint32_t s)
 {
@@ -260,12 +247,11 @@ void interrupts_find(struct engine *engine, uint32_t d, uint32_t s)
 	for (uint32_t k = d + 1; begun != NO_STEP && k < s; k++) {
 		const struct event *event = &engine->event[k];
 
-		if (event->interrupt != k || !comes_after(engine, k, s) ||
+		if (event->interrupt != k ||
 		    engine->thread[event->thread].interrupts != engine->event[begun].thread)
 			continue;
-		if (event_before(&engine->event[begun], event))
-			return; /* it came because of that */
-		explore_reverse(engine, begun, k);
+		if (!event_before(&engine->event[begun], event)) /* else it came because of that */
+			explore_reverse(engine, begun, k);
 		return;
 	}
 }

@@ -1,7 +1,7 @@
 /*
  * test_programs.c - random programs over the machine's port: what is sampled, a complete search must find.
  *
- * Brute force is no judge here: with interrupts, locks and waits the smallest programs have millions of
+ * Brute force is the judge where it can be: with interrupts, locks and waits small programs have millions of
  * schedules. But random ones are taken without any notion of what conflicts with what. So each outcome and
  * each violation that some of them show and a complete search does not is one that the search, or what the
  * machine tells it, has lost. The same for the search with few preemptions and those samples that have no
@@ -121,7 +121,7 @@ static void search(enum engine_search how, enum memory_model model, struct engin
 
 /* ---- comparisons ------------------------------------------------------------------------------------ */
 
-static struct findings complete, stronger, bounded, samples, samples_few;
+static struct findings complete, stronger, bounded, samples, samples_few, every;
 
 static const char *outcome_text(const struct outcome *outcome)
 {
@@ -157,6 +157,19 @@ struct verdict {
 	const char *text; /* a violation or an outcome */
 };
 
+/* Holds @complete against every schedule there is, if there are not too many. */
+static struct verdict judge_by_all(enum memory_model model, uint64_t schedules)
+{
+	search(SEARCH_BRUTE, model, (struct engine_config){ .executions = schedules }, &every, NULL);
+	if (!every.counts.complete)
+		return (struct verdict){ 0 };
+	const char *text = difference(&complete, &every);
+	if (text)
+		return (struct verdict){ "a complete search misses what one of all schedules has", text };
+	text = difference(&every, &complete);
+	return (struct verdict){ text ? "a complete search finds what no schedule has" : NULL, text };
+}
+
 /* Searches @program in all ways. Nothing is wrong with what takes too long: @complete says so. */
 static struct verdict judge(enum memory_model model)
 {
@@ -184,6 +197,9 @@ static struct verdict judge(enum memory_model model)
 	}
 	if (text)
 		return (struct verdict){ "a complete search misses what a stronger model allows", text };
+	struct verdict verdict = judge_by_all(model, is_soak ? 60000 : 500);
+	if (verdict.what)
+		return verdict;
 	search(SEARCH_BOUNDED, model, limits, &bounded, NULL);
 	text = bounded.counts.complete ? difference(&bounded, &samples_few) : NULL;
 	if (text)
@@ -347,6 +363,13 @@ static const struct {
 	{ "P0 swap0 ld1 P1 add1* P2 ld1 ipi01 H1 add0*", WEAK, 8 },
 	/* P1 has nothing new to read, as long as it reads behind its interrupt. */
 	{ "P0 st1* ipi1 P1 ld1 P2 swap1 ld0 H1 add0", WEAK, 12 },
+	/* Each handler is to come before the other CPU's store, and before its own. */
+	{ "P0 ipi12 P1 st0* P2 st1 H1 ld1 H2 ld0", EVERY, 4 },
+	{ "P0 st0 P1 ipi02 P2 st1* H0 ld1 H2 swap0", EVERY, 4 },
+	{ "P0 ipi2 st1 P1 ipi0 P2 st0* H0 ld0* ld1*", EVERY, 4 },
+	{ "P0 st0 P1 ipi0 swap1 P2 ipi1 H1 st0 ld1*", EVERY, 4 },
+	{ "P0 ipi1 P1 ipi2 st1 P2 st0* H1 st0* swap1*", EVERY, 4 },
+	{ "P0 st0 P1 ipi02 ipi02 P2 st1 H0 ld1 H2 ld0", EVERY, 9 },
 	/* st0 is in v, its end in memory is not: it stays behind H1. */
 	{ "P0 ipi1 P1 st0 ipi2 P2 ipi0 ipi1 H0 st1 H1 ld0 H2 st1*", TSO, 5 },
 	/* Who waits for callbacks has stored what he had stored. */
