@@ -26,7 +26,7 @@
 
 enum {
 	DONE_ROOM = 4096,
-	PARTS_ENOUGH = 1024,
+	PARTS_ENOUGH = 128,   /* for some dozen workers; the deeper the cut, the more is done twice */
 	RUNS_AT_MOST = 50000, /* to count them: each part is one, and each of those that are begun in vain */
 };
 #define TELL_SECONDS 0.1
