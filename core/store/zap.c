@@ -33,7 +33,7 @@ void zap_range(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr start, qu
 		if (what == ZAP_CACHE_ONLY && !maps_cache(as->quire, cursor.entry))
 			continue;
 		/* By its last byte: a leaf may end where the address space does. */
-		if (cursor.va < start || cursor.va + (cursor_size(&cursor) - 1) > end - 1) {
+		if (cursor.level && (cursor.va < start || cursor.va + (cursor_size(&cursor) - 1) > end - 1)) {
 			quire_assert(stock != NULL);
 			cursor_split(&cursor, stock, max_u64(cursor.va, start));
 		}

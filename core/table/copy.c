@@ -16,7 +16,6 @@
 struct copy {
 	struct quire *quire;
 	bool private;
-	struct table_counts counts;
 	bool protected;
 	quire_vaddr first, last; /* of what was write-protected */
 };
@@ -26,7 +25,8 @@ static quire_entry protect(struct copy *copy, _Atomic quire_entry *slot, quire_e
 {
 	quire_entry old = entry, new = change_bits(slot, &old, ENTRY_WRITE, 0);
 
-	if (entry_change_needs_flush(old, new) && QUIRE_SAFEGUARD(protect_flush)) {
+	/* entry_change_needs_flush(), of a right to write that was there and goes */
+	if (entry_is_live(old) && QUIRE_SAFEGUARD(protect_flush)) {
 		copy->first = copy->protected ? copy->first : va;
 		copy->last = va;
 		copy->protected = true;
@@ -50,32 +50,33 @@ static void copy_leaf(struct copy *copy, _Atomic quire_entry *from, _Atomic quir
 		mapping_added(folio, 1);
 	}
 	quire_assert(atomic_load_explicit(to, memory_order_relaxed) == 0);
-	table_counts_add(&copy->counts, folio);
 	/* Release: as in cursor_set(). */
 	atomic_store_explicit(to, entry, memory_order_release);
 }
 
-/* All that both tables hold of the range. A huge leaf goes alone: the next may need a split. */
+/* All that both tables hold of the range. A huge leaf goes alone: see pair_open(). */
 static void copy_leaves(struct copy *copy, struct pair *pair)
 {
 	_Atomic quire_entry *from = change_slot(&pair->from), *to = change_slot(&pair->to);
 	quire_vaddr size = cursor_size(&pair->from);
+	unsigned slots = pair->from.level ? 1 : (unsigned)page_of(pair->stop - pair->at);
+	struct table_counts counts;
+	unsigned copied = 0;
 
-	copy->counts = (struct table_counts){ 0 };
 	copy->protected = false;
 	if (QUIRE_SAFEGUARD(set_flush))
 		change_flush_owed(pair->cpu, pair->to_as, pair->to.table, pair->to.va,
-				  pair->to.va + (pair->stop - pair->at));
-	do {
+				  pair->to.va + slots * size);
+	for (unsigned i = 0; i < slots; i++, pair->at += size) {
 		/* Relaxed: but for hardware's bits it changes under the lock only. */
-		quire_entry entry = atomic_load_explicit(from, memory_order_relaxed);
-		if (entry)
-			copy_leaf(copy, from, to, entry, pair->at);
-		from++;
-		to++;
-		pair->at += size;
-	} while (pair->from.level == 0 && pair->at < pair->stop);
-	table_counts_in(pair->to.table, &copy->counts);
+		quire_entry entry = atomic_load_explicit(&from[i], memory_order_relaxed);
+		if (!entry)
+			continue;
+		copy_leaf(copy, &from[i], &to[i], entry, pair->at);
+		copied++;
+	}
+	table_counts_of(copy->quire, pair->from.table, to, slots, copied, &counts);
+	table_counts_in(pair->to.table, &counts);
 	if (copy->protected)
 		gather_range(pair->gather, copy->first, copy->last + size);
 }

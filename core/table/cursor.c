@@ -199,14 +199,17 @@ static bool next_here(struct cursor *cursor)
 	return false;
 }
 
+static bool must_flush(const struct cursor *cursor)
+{
+	return cursor->gather && gather_is_full(cursor->gather);
+}
+
 bool cursor_next(struct cursor *cursor)
 {
-	bool full = cursor->table && cursor->gather && gather_is_full(cursor->gather);
-
-	if (cursor->table && cursor->level == 0 && !full && next_here(cursor))
+	if (cursor->table && cursor->level == 0 && !must_flush(cursor) && next_here(cursor))
 		return true;
 	quire_vaddr at = cursor->table ? cursor->va + cursor_size(cursor) : cursor->va;
-	if (full) {
+	if (cursor->table && must_flush(cursor)) {
 		step_out(cursor);
 		gather_flush(cursor->cpu, cursor->gather);
 	}

@@ -25,24 +25,6 @@
 #include "table.h"
 #include "tlb.h"
 
-/* The counts go with the entries; most often all of them go, and what they are need not be looked up. */
-static void move_counts(struct pair *pair, const _Atomic quire_entry *to, unsigned slots, unsigned moved)
-{
-	struct table_counts counts = { 0 };
-
-	if (moved == pair->from.table->table.used) {
-		table_counts_all(pair->from.table, &counts);
-	} else {
-		for (unsigned i = 0; i < slots; i++) {
-			quire_entry entry = atomic_load_explicit(&to[i], memory_order_relaxed);
-			if (entry)
-				table_counts_add(&counts, entry_folio(pair->from_as->quire, entry));
-		}
-	}
-	table_counts_out(pair->from.table, &counts);
-	table_counts_in(pair->to.table, &counts);
-}
-
 /* All that both tables hold of the range, locked throughout. A huge leaf goes alone: see pair_open(). */
 static void move_leaves(struct pair *pair)
 {
@@ -50,6 +32,7 @@ static void move_leaves(struct pair *pair)
 	quire_vaddr size = cursor_size(&pair->from);
 	unsigned slots = pair->from.level ? 1 : (unsigned)page_of(pair->stop - pair->at);
 	unsigned moved = 0, last = 0;
+	struct table_counts counts;
 
 	for (unsigned i = 0; i < slots; i++) {
 		/* Relaxed: but for hardware's bits it changes under the lock only. */
@@ -63,7 +46,9 @@ static void move_leaves(struct pair *pair)
 		moved++;
 		last = i;
 	}
-	move_counts(pair, to, slots, moved);
+	table_counts_of(pair->from_as->quire, pair->from.table, to, slots, moved, &counts);
+	table_counts_out(pair->from.table, &counts);
+	table_counts_in(pair->to.table, &counts);
 	/* Also when hardware cannot use it now: see the head of cursor.c. */
 	gather_range(pair->gather, pair->at, pair->at + (last + 1) * size);
 	pair->at += slots * size;

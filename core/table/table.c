@@ -124,11 +124,19 @@ void table_count_out(struct folio *table, const struct folio *folio)
 	table->table.rss[folio_rss_kind(folio)]--;
 }
 
-void table_counts_all(const struct folio *table, struct table_counts *counts)
+void table_counts_of(struct quire *quire, const struct folio *table, const _Atomic quire_entry *slots,
+		     unsigned count, unsigned used, struct table_counts *counts)
 {
-	counts->used = table->table.used;
-	for (unsigned kind = 0; kind < RSS_KINDS; kind++)
+	*counts = (struct table_counts){ .used = (uint16_t)used };
+	for (unsigned kind = 0; used == table->table.used && kind < RSS_KINDS; kind++)
 		counts->rss[kind] = table->table.rss[kind];
+	for (unsigned i = 0; used != table->table.used && i < count; i++) {
+		/* Relaxed: under the table's lock. */
+		struct folio *folio = entry_folio(quire,
+						  atomic_load_explicit(&slots[i], memory_order_relaxed));
+		if (folio)
+			counts->rss[folio_rss_kind(folio)]++;
+	}
 }
 
 void table_counts_in(struct folio *table, const struct table_counts *counts)

@@ -64,20 +64,17 @@ static inline enum rss_kind folio_rss_kind(const struct folio *folio)
 void table_count_in(struct folio *table, const struct folio *folio);
 void table_count_out(struct folio *table, const struct folio *folio);
 
-/* The same for many at a time: counted one by one, then said to the table at once. */
+/* The same for many at a time. */
 struct table_counts {
 	uint16_t used, rss[RSS_KINDS];
 };
 
-/* @folio is the entry's, NULL for a SPECIAL one. */
-static inline void table_counts_add(struct table_counts *counts, const struct folio *folio)
-{
-	counts->used++;
-	if (folio)
-		counts->rss[folio_rss_kind(folio)]++;
-}
-
-void table_counts_all(const struct folio *table, struct table_counts *counts); /* the table's own */
+/*
+ * Of those @used entries among @slots that @table has, or had until now. Most often these are all of its
+ * entries: then what they map is not looked at.
+ */
+void table_counts_of(struct quire *quire, const struct folio *table, const _Atomic quire_entry *slots,
+		     unsigned count, unsigned used, struct table_counts *counts);
 void table_counts_in(struct folio *table, const struct table_counts *counts);
 void table_counts_out(struct folio *table, const struct table_counts *counts);
 
