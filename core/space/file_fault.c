@@ -217,7 +217,7 @@ enum fault_step fault_file(struct fault *fault)
 	bool write = fault->flags & FAULT_WRITE;
 	bool private = !(fault->vma->flags & VMA_MAY_SHARE);
 	struct cursor cursor;
-	int err = cursor_open(&cursor, *fault->cpu, &fault->mm->as, fault->va, CURSOR_READ, NULL, NULL);
+	int err = cursor_open(&cursor, *fault->cpu, &fault->mm->as, fault->va, CURSOR_LOOK, NULL, NULL);
 	if (!err && cursor.entry) {
 		if (private || !write || entry_is_writable(cursor.entry))
 			return fault_break_cow(fault, &cursor);

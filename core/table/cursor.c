@@ -61,7 +61,7 @@ static int open_level(struct cursor *cursor, quire_vaddr va, unsigned level, str
 	if (cursor->intent == CURSOR_FILL)
 		err = walk_make(cursor->cpu, cursor->as, va, level, stock, &walk);
 	else
-		err = walk_lock(cursor->cpu, cursor->as, va, level, &walk);
+		err = walk_lock(cursor->cpu, cursor->as, va, level, cursor->intent == CURSOR_LOOK, &walk);
 	if (err)
 		return err;
 	change_table(cursor, &walk);

@@ -32,6 +32,7 @@
 
 enum cursor_intent {
 	CURSOR_READ, /* look only */
+	CURSOR_LOOK, /* the same at what is mapped: where nothing was a moment ago no lock is taken */
 	CURSOR_FILL, /* install where nothing is, or raise permissions: the same for every sharer (SPT-3) */
 	CURSOR_PAGE, /* page-side work: reverse mapping, truncate; in place, every sharer flushed */
 	CURSOR_MM,   /* mm-side work: a shared table is left first */
@@ -83,8 +84,9 @@ void cursor_end(struct cursor *cursor);
 /*
  * Stand at one address, @va page aligned. FILL makes the tables on the way, from @stock first (NULL: none),
  * then from the allocator; the other intents make nothing. Returns 0 and holds the leaf table, or the table
- * of the huge leaf that covers @va (level above 0; va is then the huge leaf's first byte); -ENOENT (not FILL)
- * when there is no table, holding nothing; -ENOMEM, holding nothing. Does not sleep.
+ * of the huge leaf that covers @va (level above 0; va is then the huge leaf's first byte); -ENOENT (not
+ * FILL) when there is no table, or for LOOK no leaf, holding nothing; -ENOMEM, holding nothing. Does not
+ * sleep.
  */
 int cursor_open(struct cursor *cursor, struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va,
 		enum cursor_intent intent, struct gather *gather, struct table_stock *stock);

@@ -63,12 +63,13 @@ static bool lock_found(struct quire_cpu *cpu, quire_vaddr va, unsigned level, st
 	return false;
 }
 
-int walk_lock(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsigned level, struct walk *walk)
+int walk_lock(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsigned level, bool mapped,
+	      struct walk *walk)
 {
 	for (;;) {
 		quire_port_rcu_lock(cpu);
 		*walk = walk_down(as, va, level);
-		bool missing = walk->level > level && !walk->entry;
+		bool missing = (mapped || walk->level > level) && !walk->entry;
 		bool locked = !missing && lock_found(cpu, va, level, walk);
 		quire_port_rcu_unlock(cpu);
 		if (missing)
@@ -166,7 +167,7 @@ static bool take_out(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va,
 {
 	struct walk walk;
 
-	if (walk_lock(cpu, as, va, level + 1, &walk))
+	if (walk_lock(cpu, as, va, level + 1, false, &walk))
 		return false;
 	bool emptied = false;
 	if (walk.level == level + 1 && entry_is_table(walk.entry)) {

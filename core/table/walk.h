@@ -21,9 +21,11 @@ struct walk walk_down(struct quire_as *as, quire_vaddr va, unsigned level);
 
 /*
  * The same, and the table locked: what it says is so. Returns 0, with the table of @level, or that of a huge
- * leaf above it; or -ENOENT, when there is neither, with nothing locked.
+ * leaf above it; or -ENOENT, when there is neither, with nothing locked. @mapped: an empty entry is not worth
+ * a lock, -ENOENT too; it may be out of date.
  */
-int walk_lock(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsigned level, struct walk *walk);
+int walk_lock(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsigned level, bool mapped,
+	      struct walk *walk);
 
 /* The same, but what is missing is made, from @stock first. 0; -ENOMEM, with nothing locked. */
 int walk_make(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsigned level,
