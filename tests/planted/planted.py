@@ -24,7 +24,7 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-PARTS = ("CMakeLists.txt", "cmake", "core", "include", "machines", "lab", "bench")
+PARTS = ("CMakeLists.txt", "cmake", "core", "include", "machines", "lab", "bench", "tests")
 FEWEST = 24
 FIRST_LINE = re.compile(r"# .+ \([A-Z]+-\d.*\)$")
 PATIENCE = 120  # seconds for one run: an error may also hang what it breaks
