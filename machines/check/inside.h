@@ -187,7 +187,8 @@ struct call { /* of the core, by a column */
 	uint32_t begin, end_at, step; /* end_at FOREVER: not returned */
 };
 
-enum { CALLS = 64 };
+/* Each return is a step, so that no execution has room for more; and a call each that has not returned. */
+enum { CALLS = ENGINE_STEPS + ENGINE_THREADS };
 
 enum { DEVICES = 4, DEVICE_ENTRIES = 8 };
 

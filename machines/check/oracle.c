@@ -47,8 +47,12 @@ void machine_call_begin(struct machine *machine, struct quire_mm *mm, quire_vadd
 {
 	struct thread_state *thread = here();
 
-	if (!engine_now || machine->calls == CALLS)
+	if (!engine_now)
 		return;
+	if (machine->calls == CALLS) {
+		violation("more calls than steps: a mistake in the checker");
+		return;
+	}
 	thread->call = (int)machine->calls;
 	machine->call[machine->calls++] = (struct call){
 		.mm = mm,

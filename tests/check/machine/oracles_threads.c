@@ -186,6 +186,16 @@ COLUMN(col_take_away)
 	machine_call_end(scene_machine, false);
 }
 
+/* After so many calls about another page as nobody will have expected. */
+COLUMN(col_take_away_late)
+{
+	for (unsigned i = 0; i < 100; i++) {
+		machine_call_begin(scene_machine, scene_mm, Y, Y + QUIRE_PAGE_SIZE, "munmap", EVERY_ACCESS);
+		machine_call_end(scene_machine, false);
+	}
+	col_take_away(cpu);
+}
+
 /* Another's call: it finds the entry clear, and must not return before that is flushed. */
 COLUMN(col_find_it_gone)
 {

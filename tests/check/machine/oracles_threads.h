@@ -38,6 +38,7 @@ COLUMN(col_store_two_words);
 COLUMN(col_drop_page);	  /* clear, flush, put */
 COLUMN(col_replace_page); /* clear, flush, set another */
 COLUMN(col_take_away);	  /* a call that clears and returns, keeping the frame */
+COLUMN(col_take_away_late);
 COLUMN(col_find_it_gone); /* a call that has only to flush */
 COLUMN(col_clear_and_post);
 COLUMN(col_map_fresh_page); /* at y, and load from it */

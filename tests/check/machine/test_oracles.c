@@ -57,6 +57,16 @@ static void chk_5_stale_after_return(void **state)
 	sound(&scene);
 }
 
+/* CHK-5: however many calls have returned before. */
+static void chk_5_stale_after_many_returns(void **state)
+{
+	struct scene scene = { .column = { col_take_away_late, col_load_x }, .without_accounts = true };
+
+	(void)state;
+	broken(NO_FLUSH, &scene, "stale after return|P1 loads from x|munmap");
+	sound(&scene);
+}
+
 /* CHK-5: nor once another call has returned, that found the work done and not flushed. */
 static void chk_5_stale_after_return_of_another(void **state)
 {
@@ -318,6 +328,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(base_3_frame_of_another_owner),
 		cmocka_unit_test(base_3_two_translations),
 		cmocka_unit_test(chk_5_stale_after_return),
+		cmocka_unit_test(chk_5_stale_after_many_returns),
 		cmocka_unit_test(chk_5_stale_after_return_of_another),
 		cmocka_unit_test(chk_5_data_never_its_own),
 		cmocka_unit_test(base_3_walk_of_a_freed_table),
