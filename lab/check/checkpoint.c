@@ -6,14 +6,18 @@
  * written anew, beside the old one and then in its place. Whoever is killed loses the parts that were under
  * way.
  *
- *	{ "quire": "checkpoint", "version": 1,
+ *	{ "quire": "checkpoint", "version": 2,
  *	  "file": "litmus/x.litmus", "text": hash, "worker": hash,	what was searched, and by which build
  *	  "geometry", "model", "asked" (of --model), "without", "shard", "shards",
- *	  "over": true, when all is done; "frontier": 96, how deep parts begin
+ *	  "over": true, when all is done; then "end" is the whole result, and nothing is searched again
+ *	  "frontier": 96, how deep parts begin; without it nothing was searched yet
  *	  "executions": 12000,						for people
  *	  "done": [[part, hash of the way to it], ...],
  *	  "result": what these parts add up to, as workers tell it,
- *	  "found": the best schedule that contradicts the file, or null }
+ *	  "found": the best schedule that contradicts the file, or null,
+ *	  "seal": hash of all that stands before it }
+ *
+ * The seal is no secret: it finds what was cut, mixed up or edited by mistake.
  *
  * Going on is safe only if parts have the same numbers: the same text, the same core. Hashes say so; and each
  * worker compares the way to each part as it passes by.
@@ -23,6 +27,7 @@
 #include "lab/check/check.h"
 
 #include "lab/check/claims.h"
+#include "lab/check/zoo.h"
 #include "lab/command.h"
 
 #include <errno.h>
@@ -34,7 +39,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { VERSION = 1 };
+enum {
+	VERSION = 2,
+	SHARES = 65536, /* at most, as of --shard */
+	DEEPEST = 65536,
+};
+#define MOST (1ll << 53)  /* of whatever is counted: more was never run */
 #define FIRST_SECONDS 0.5 /* until it is written first; then each time twice as long, up to */
 #define USUAL_SECONDS 5.0
 #define OFTEN 20 /* writing is to take no more than one part in so many of the time */
@@ -70,17 +80,25 @@ static bool refuse(const char *path, const char *format, ...)
 
 /* ---- what a search is of ------------------------------------------------------------------------------- */
 
-/* FNV-1a. "": it cannot be read. */
+/* FNV-1a. */
+static const uint64_t nothing_hashed = 0xcbf29ce484222325ul;
+
+static uint64_t hash_byte(uint64_t hash, int byte)
+{
+	return (hash ^ (unsigned char)byte) * 0x100000001b3ul;
+}
+
+/* "": it cannot be read. */
 static void hash_file(const char *path, char out[20])
 {
 	FILE *file = fopen(path, "rb");
-	uint64_t hash = 0xcbf29ce484222325ul;
+	uint64_t hash = nothing_hashed;
 
 	*out = 0;
 	if (!file)
 		return;
 	for (int c; (c = getc(file)) != EOF;)
-		hash = (hash ^ (unsigned char)c) * 0x100000001b3ul;
+		hash = hash_byte(hash, c);
 	if (!ferror(file))
 		snprintf(out, 20, "%016" PRIx64, hash);
 	fclose(file);
@@ -111,11 +129,31 @@ static json_t *head_of(const struct check *check)
 			 (int)o->shards);
 }
 
+/* As it is written but for the seal, and what that is then. */
+static char *text_of(const json_t *json, char seal[20])
+{
+	char *text = json_dumps(json, JSON_COMPACT);
+	uint64_t hash = nothing_hashed;
+
+	if (!text)
+		abort();
+	for (const char *c = text; *c; c++)
+		hash = hash_byte(hash, *c);
+	snprintf(seal, 20, "%016" PRIx64, hash);
+	return text;
+}
+
 /* ---- reading ------------------------------------------------------------------------------------------- */
+
+static bool is_up_to(const json_t *number, json_int_t least, json_int_t most)
+{
+	return json_is_integer(number) && json_integer_value(number) >= least &&
+	       json_integer_value(number) <= most;
+}
 
 static bool is_count(const json_t *number)
 {
-	return json_is_integer(number) && json_integer_value(number) >= 0;
+	return is_up_to(number, 0, MOST);
 }
 
 static bool is_hash(const json_t *text)
@@ -125,18 +163,24 @@ static bool is_hash(const json_t *text)
 	return s && strlen(s) == 16 && strspn(s, "0123456789abcdef") == 16;
 }
 
-static bool are_parts(const json_t *done)
+/* Each once, and of this share. */
+static bool are_parts(const json_t *done, json_int_t shard, json_int_t shards)
 {
+	bool *known = calloc(CLAIMS, sizeof(*known)), sound = known && json_is_array(done);
 	size_t i;
 	json_t *part;
 
 	json_array_foreach(done, i, part) {
-		if (!is_count(json_array_get(part, 0)) ||
-		    json_integer_value(json_array_get(part, 0)) >= CLAIMS ||
-		    !is_hash(json_array_get(part, 1)))
-			return false;
+		json_int_t number = json_integer_value(json_array_get(part, 0));
+
+		sound = sound && is_up_to(json_array_get(part, 0), 0, CLAIMS - 1) && !known[number] &&
+			(!shards || number % shards == shard) && is_hash(json_array_get(part, 1));
+		if (!sound)
+			break;
+		known[number] = true;
 	}
-	return json_is_array(done);
+	free(known);
+	return sound;
 }
 
 static bool are_states(const json_t *states)
@@ -153,24 +197,73 @@ static bool are_states(const json_t *states)
 	return json_is_array(states);
 }
 
-static bool is_sound(const json_t *json)
+static bool is_result(const json_t *result)
 {
-	const json_t *result = json_object_get(json, "result"), *found = json_object_get(json, "found");
-	static const char *const texts[] = { "file", "text", "worker", "geometry", "model" };
+	static const char *const counts[] = { "executions", "blocked", "transitions", "instrumented", "run",
+					      "holding",    "failing", "violations",  "longest" };
+	const json_t *witness = json_object_get(result, "witness");
 
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+		if (!is_count(json_object_get(result, counts[i])))
+			return false;
+	return json_is_real(json_object_get(result, "cpu")) &&
+	       are_states(json_object_get(result, "states")) &&
+	       json_is_array(json_object_get(result, "hot")) &&
+	       json_is_boolean(json_object_get(result, "complete")) &&
+	       (json_is_null(witness) || json_is_object(witness));
+}
+
+/* Of what the search was: these become options. */
+static bool is_asked(const json_t *json)
+{
+	static const char *const texts[] = { "file", "text", "worker", "geometry", "model" };
+	const json_t *without = json_object_get(json, "without"), *asked = json_object_get(json, "asked");
+	json_int_t shards = json_number(json, "shards");
+	enum litmus_model model;
+	size_t i;
+	json_t *name;
+
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		if (!json_is_string(json_object_get(json, texts[i])))
 			return false;
-	if (!json_is_array(json_object_get(json, "without")) || !is_count(json_object_get(json, "shard")) ||
-	    !is_count(json_object_get(json, "shards")))
+	json_array_foreach(without, i, name)
+		if (!json_is_string(name) || !zoo_find(json_string_value(name)))
+			return false;
+	return json_is_array(without) && json_array_size(without) <= CHECK_WITHOUT &&
+	       (json_is_null(asked) ||
+		(json_is_string(asked) && litmus_model_by_name(json_string_value(asked), &model))) &&
+	       is_up_to(json_object_get(json, "shards"), 0, SHARES) &&
+	       is_up_to(json_object_get(json, "shard"), 0, shards ? shards - 1 : 0);
+}
+
+static bool is_sound(const json_t *json)
+{
+	const json_t *found = json_object_get(json, "found"), *over = json_object_get(json, "over");
+
+	if (!is_asked(json))
+		return false;
+	if (over && !(json_is_true(over) && is_result(json_object_get(json, "end"))))
 		return false;
 	if (!json_object_get(json, "frontier"))
-		return true; /* nothing was searched yet */
-	return is_count(json_object_get(json, "frontier")) && are_parts(json_object_get(json, "done")) &&
-	       is_count(json_object_get(result, "executions")) &&
-	       is_count(json_object_get(result, "holding")) && is_count(json_object_get(result, "failing")) &&
-	       are_states(json_object_get(result, "states")) &&
+		return true; /* no part was searched yet */
+	return is_up_to(json_object_get(json, "frontier"), 1, DEEPEST) &&
+	       are_parts(json_object_get(json, "done"), json_number(json, "shard"),
+			 json_number(json, "shards")) &&
+	       is_result(json_object_get(json, "result")) &&
 	       (json_is_null(found) || json_is_string(json_object_get(found, "schedule")));
+}
+
+/* The seal is right, and taken off. */
+static bool is_sealed(json_t *json)
+{
+	json_t *seal = json_incref(json_object_get(json, "seal"));
+	char right[20];
+
+	json_object_del(json, "seal");
+	free(text_of(json, right));
+	bool is_right = json_is_string(seal) && strcmp(json_string_value(seal), right) == 0;
+	json_decref(seal);
+	return is_right;
 }
 
 /* NULL: what is wrong has been said. */
@@ -189,6 +282,8 @@ static json_t *read_file(const char *path)
 	else if (json_integer_value(version) != VERSION)
 		refuse(path, "a checkpoint of version %lld; this program knows %d",
 		       (long long)json_integer_value(version), VERSION);
+	else if (!is_sealed(json))
+		refuse(path, "the checkpoint was altered or cut");
 	else if (!is_sound(json))
 		refuse(path, "a damaged checkpoint");
 	else
@@ -214,8 +309,7 @@ static void adopt(struct check_options *o)
 		o->model = json_string_value(json_object_get(o->resumed, "asked"));
 	if (!o->without_count)
 		json_array_foreach(without, i, name)
-			if (json_is_string(name) && i < CHECK_WITHOUT)
-				o->without[o->without_count++] = json_string_value(name);
+			o->without[o->without_count++] = json_string_value(name);
 	if (!o->shards) {
 		o->shard = (unsigned)json_number(o->resumed, "shard");
 		o->shards = (unsigned)json_number(o->resumed, "shards");
@@ -261,7 +355,7 @@ static bool may_write(const struct check_options *o)
 {
 	json_t *old;
 
-	if (o->resumed || access(o->checkpoint, F_OK))
+	if ((o->resume && strcmp(o->checkpoint, o->resume) == 0) || access(o->checkpoint, F_OK))
 		return true;
 	old = json_load_file(o->checkpoint, 0, NULL);
 	bool is_one = strcmp(json_text(old, "quire"), "checkpoint") == 0;
@@ -271,6 +365,40 @@ static bool may_write(const struct check_options *o)
 		return true;
 	return refuse(o->checkpoint, is_one ? "has a search that is not over: --resume it, or remove it"
 					    : "is there already, and no checkpoint");
+}
+
+static bool write_file(const struct checkpoint *c, json_t *json);
+
+/* What was searched to its end is told once more. */
+static bool know_end(struct check *check)
+{
+	const struct check_options *o = check->options;
+	struct checkpoint *c = check->checkpoint;
+	bool good = strcmp(o->checkpoint, o->resume) == 0 || write_file(c, o->resumed);
+
+	check->result = json_incref(json_object_get(o->resumed, "end"));
+	check->shared = json_object_get(o->resumed, "frontier") != NULL;
+	check->checkpoint = NULL;
+	if (!good)
+		refuse(c->path, "cannot be written: %s", strerror(errno));
+	json_decref(c->head);
+	free(c);
+	return good;
+}
+
+/* Its parts that are done, if it was cut into parts at all. */
+static bool know_parts(struct check *check)
+{
+	const json_t *resumed = check->options->resumed;
+	unsigned frontier = (unsigned)json_number(resumed, "frontier");
+
+	if (!frontier)
+		return true;
+	if (!parts_begin(check, frontier))
+		return refuse(check->checkpoint->path, "no shared memory: %s", strerror(errno));
+	parts_know(check, json_object_get(resumed, "done"), json_object_get(resumed, "result"),
+		   json_object_get(resumed, "found"));
+	return true;
 }
 
 bool checkpoint_begin(struct check *check)
@@ -287,18 +415,16 @@ bool checkpoint_begin(struct check *check)
 	if (!is_shareable(check))
 		return refuse(check->path,
 			      "only complete searches have checkpoints: no bounded, no sampled ones");
+	if (!may_write(o))
+		return false;
 	if (!o->resumed)
-		return may_write(o) && checkpoint_write(check);
+		return checkpoint_write(check);
 	if (!is_same_search(check, c->head))
 		return false;
-	unsigned frontier = (unsigned)json_number(o->resumed, "frontier");
-	if (!frontier)
-		return true;
-	if (!parts_begin(check, frontier))
-		return refuse(c->path, "no shared memory: %s", strerror(errno));
-	parts_know(check, json_object_get(o->resumed, "done"), json_object_get(o->resumed, "result"),
-		   json_object_get(o->resumed, "found"));
-	return true;
+	/* Pictures want a witness's tables, which are not kept. */
+	if (json_is_true(json_object_get(o->resumed, "over")) && !o->html && !o->dot)
+		return know_end(check);
+	return know_parts(check);
 }
 
 void checkpoint_look(struct check *check)
@@ -309,8 +435,10 @@ void checkpoint_look(struct check *check)
 
 void checkpoint_end(struct check *check, bool is_complete)
 {
-	if (is_complete)
+	if (is_complete) {
 		json_object_set_new(check->checkpoint->head, "over", json_true());
+		json_object_set(check->checkpoint->head, "end", check->result);
+	}
 	checkpoint_write(check);
 }
 
@@ -318,13 +446,15 @@ void checkpoint_end(struct check *check, bool is_complete)
 
 static bool write_file(const struct checkpoint *c, json_t *json)
 {
-	char *beside;
+	char *beside, seal[20], *text = text_of(json, seal);
 	bool good;
 
 	if (asprintf(&beside, "%s.new", c->path) < 0)
 		abort();
 	FILE *file = fopen(beside, "w");
-	good = file && json_dumpf(json, file, JSON_COMPACT) == 0 && putc('\n', file) != EOF;
+	text[strlen(text) - 1] = 0; /* the bracket */
+	good = file && fprintf(file, "%s,\"seal\":\"%s\"}\n", text, seal) > 0;
+	free(text);
 	good = file && fflush(file) == 0 && fsync(fileno(file)) == 0 && good;
 	good = file && fclose(file) == 0 && good;
 	good = good && rename(beside, c->path) == 0;
@@ -344,7 +474,7 @@ bool checkpoint_write(struct check *check)
 	double began = now();
 	json_t *json = json_copy(c->head);
 
-	if (check->parts) {
+	if (check->parts && parts_frontier(check)) {
 		json_object_set_new(json, "frontier", json_integer(parts_frontier(check)));
 		json_object_set_new(json, "executions",
 				    json_integer(json_number(parts_result(check), "executions")));

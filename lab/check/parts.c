@@ -123,6 +123,8 @@ void parts_take(struct check *check, json_t *line)
 	json_t *result = json_object_get(line, "result"), *found = json_object_get(result, "found");
 	json_t *whole = nothing();
 
+	/* A share's workers find it out themselves. */
+	p->frontier = (unsigned)json_number(line, "frontier");
 	json_array_extend(p->done, json_object_get(line, "done"));
 	if (is_better(found, p->found)) {
 		json_decref(p->found);

@@ -237,11 +237,11 @@ static void start_shared(struct pool *pool, struct check *check, unsigned fronti
 
 static void start(struct pool *pool, struct check *check)
 {
-	check->began = now();
+	check->began = check->ended = now();
 	if (check->litmus && check->options->shards && !is_shareable(check))
 		give_up(check, "1:1: a bounded search is not shared: no --shard");
-	if (check->litmus == NULL || check->mistake)
-		check->state = CHECK_DONE;
+	if (check->litmus == NULL || check->mistake || check->result)
+		check->state = CHECK_DONE; /* a result: of an earlier search, which was over */
 	else if (is_shared(check))
 		start_shared(pool, check, 0);
 	else

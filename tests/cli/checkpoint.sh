@@ -80,6 +80,45 @@ done
 report resumed >b
 cmp -s a b || complain "in pieces: $(diff a b)"
 
+# over FILE REPORT: what is over is told again, and not searched.
+over() {
+	grep -q '"over":true' "$1" || complain "$1 is not over"
+	"$quire" check --resume "$1" >again 2>err || complain "$1, over: $(cat err)"
+	report "$2" >b
+	report again >c
+	cmp -s b c || complain "$1, over: $(diff b c)"
+	took=$(sed -n 's/^Time \([0-9]*\)\.\([0-9]*\) s, .*/\1\2/p' again)
+	[ "${took:-999}" -lt 20 ] || complain "$1, over, is searched again"
+}
+
+for name in KILL INT time; do
+	over $name.ck whole
+done
+
+# A share in pieces: more of it each time, until it is over, and both shares together are the whole.
+for share in 0 1; do
+	"$quire" check --jobs 1 --seconds 1 --shard $share/2 --checkpoint share.ck many.litmus >resumed 2>err
+	tries=0
+	before=0
+	while ! grep -q '"over":true' share.ck && [ $tries -lt 30 ]; do
+		"$quire" check --jobs 1 --seconds 2 --resume share.ck >resumed 2>err ||
+			complain "share $share: $(cat err)"
+		after=$(grep -o '"executions":[0-9]*' share.ck | head -n 1 | cut -d: -f2)
+		if [ "${after:-0}" -lt "$before" ]; then
+			complain "share $share: less than the $before that were done: ${after:-nothing}"
+			break
+		fi
+		before=${after:-0}
+		tries=$((tries + 1))
+	done
+	sed -n 's/^Observation many [A-Z][a-z]* //p' resumed >share.$share
+	over share.ck resumed
+	rm -f share.ck
+done
+sed -n 's/^Observation many [A-Z][a-z]* //p' whole >share.all
+cat share.0 share.1 | awk '{ a += $1; b += $2 } END { print a, b }' >share.sum
+cmp -s share.all share.sum || complain "the shares are not the whole: $(cat share.all share.0 share.1)"
+
 # ---- what is refused
 
 refused 'No such file' "$quire" check --resume none.ck
@@ -91,12 +130,53 @@ for bytes in 0 1 100 500 1000; do
 	head -c $bytes KILL.ck >short.ck
 	refused 'no checkpoint, or a damaged one' "$quire" check --resume short.ck
 done
-sed 's/"version":1/"version":2/' KILL.ck >future.ck
-refused 'version 2' "$quire" check --resume future.ck
+sed 's/"version":2/"version":3/' KILL.ck >future.ck
+refused 'version 3' "$quire" check --resume future.ck
 sed 's/"done":\[\[[0-9]*,/"done":[[-1,/' KILL.ck >bad.ck
-refused 'a damaged checkpoint' "$quire" check --resume bad.ck
-sed 's/"worker":"..../"worker":"abcd/' KILL.ck >build.ck
-refused 'another build' "$quire" check --resume build.ck
+refused 'altered or cut' "$quire" check --resume bad.ck
+sed 's/"without":\[\]/"without":["bogus"]/' KILL.ck >bad.ck
+refused 'altered or cut' "$quire" check --resume bad.ck
+sed 's/,"seal".*/}/' KILL.ck >bad.ck
+refused 'altered or cut' "$quire" check --resume bad.ck
+
+# altered STATEMENT: KILL.ck with another content and a seal that fits.
+altered() {
+	python3 - "$1" >bad.ck <<'EOF'
+import json, sys
+d = json.load(open("KILL.ck"))
+def sealed(d):
+    text = json.dumps(d, separators=(",", ":"), ensure_ascii=False)
+    seal = 0xcbf29ce484222325
+    for byte in text.encode():
+        seal = (seal ^ byte) * 0x100000001b3 % 2**64
+    return text[:-1] + ',"seal":"%016x"}' % seal
+cpu = d["end"]["cpu"] = d["result"]["cpu"] = d["end"]["seconds"] = 1.5 # a number that all write alike
+del d["seal"]
+exec(sys.argv[1])
+print(sealed(d))
+EOF
+}
+
+if command -v python3 >/dev/null; then
+	altered 'pass'
+	"$quire" check --resume bad.ck >resumed 2>err || complain "sealed by hand: $(cat err)"
+	for what in 'd["shard"] = 5; d["shards"] = 4' 'd["shard"] = 4; d["shards"] = 4' 'd["shard"] = 1' \
+		'd["shards"] = 2**32' 'd["shard"] = -1' 'd["shards"] = 2' 'd["done"].append(d["done"][0])' \
+		'd["done"].append([2**40, "0" * 16])' 'd["done"].append(5)' 'd["done"] = None' \
+		'd["frontier"] = 0' 'd["frontier"] = 2**32 + 64' 'd["result"]["executions"] = 2**63 - 1' \
+		'd["result"]["violations"] = -3' \
+		'd["result"]["cpu"] = "abc"' 'd["result"]["hot"] = 7' 'd["result"]["witness"] = 5' \
+		'd["result"]["states"] = [5]' 'd["found"] = 5' 'd["over"] = "yes"' 'd["end"] = None' \
+		'd["without"] = ["bogus"]' 'd["without"] = [{}]' 'd["asked"] = "bogus"' 'd["asked"] = 3' \
+		'd["file"] = 7'; do
+		altered "$what"
+		refused 'a damaged checkpoint' timeout 60 "$quire" check --resume bad.ck
+	done
+fi
+mkdir build
+cp "$quire" "$(dirname "$quire")/quire-check-mini" build
+echo >>build/quire-check-mini
+refused 'another build' build/quire check --resume KILL.ck
 refused 'another memory model' "$quire" check --resume KILL.ck --model weak
 refused 'other safeguards' "$quire" check --resume KILL.ck --without munmap-flush
 sed 's/= 7, 8/= 7,  8/' many.litmus >other.litmus

@@ -1,12 +1,12 @@
 /*
  * share.c - parts of a search: taking them, one at a time, and telling what came of each.
  *
- *	{"parts": {"done": [[12, "5f0a..."], ...], "result": {...}}}
+ *	{"parts": {"frontier": 96, "done": [[12, "5f0a..."], ...], "result": {...}}}
  *
- * tells what all those finished since the last such line have added: counts, states, the best witness. So
- * whoever reads the lines has, at any moment, the exact result of a known set of parts; what a worker that is
- * killed was at is lost and nothing else. The result at the end (result.c) is then what is left: a part that
- * was not finished.
+ * tells how deep parts begin, and what all those finished since the last such line have added: counts, states,
+ * the best witness. So whoever reads the lines has, at any moment, the exact result of a known set of parts;
+ * what a worker that is killed was at is lost and nothing else. The result at the end (result.c) is then what
+ * is left: a part that was not finished.
  *
  * A violation in one part ends the search of those behind it. Those before it are searched to their end, and
  * one that is found there counts: so which it is does not depend on who was first.
@@ -175,10 +175,10 @@ static json_t *done_json(void)
 
 void share_tell(struct run *run)
 {
-	if (!own.count || !run->tell)
+	if (!own.count)
 		return;
-	run->tell(run,
-		  json_pack("{s:{s:o, s:o}}", "parts", "done", done_json(), "result", settled_json(run)));
+	run->tell(run, json_pack("{s:{s:i, s:o, s:o}}", "parts", "frontier", (int)run->frontier, "done",
+				 done_json(), "result", settled_json(run)));
 	own.count = 0;
 	own.told = now();
 }
@@ -188,6 +188,10 @@ static void finished(void *data, uint64_t part)
 	struct run *run = data;
 
 	settle(run);
+	if (!run->tell) {
+		take_next();
+		return;
+	}
 	own.done[own.count].part = part;
 	own.done[own.count++].path = own.path;
 	if (own.count == DONE_ROOM || now() - own.told > TELL_SECONDS)
@@ -216,6 +220,7 @@ void share_begin(struct run *run, struct engine_config *config)
 	own.run = run;
 	own.share = run->share;
 	own.told = now();
+	run->frontier = config->frontier;
 	config->claim = claim;
 	config->finished = finished;
 	config->is_over = is_over;
