@@ -245,6 +245,17 @@ grep -v ^Time first >first.kept
 grep -v ^Time second >second.kept
 cmp -s first.kept second.kept || complain "two runs differ: $(diff first.kept second.kept | head -n 5)"
 
+# ---- the documents' files: as they are, and without what they say protects them
+
+sed -n '/^MM munmap-vs-access/,/^```/p' "$QUIRE_SOURCE/docs/litmus-format.md" | grep -v '^```' >munmap-vs-access.litmus
+expect 0 "$quire" check --zoo munmap-vs-access.litmus
+says out '2 checks: 2 as expected'
+sed -n '/^   MM my-hunch/,/^   ```/p' "$QUIRE_SOURCE/docs/checker.md" | grep -v '```' >my-hunch.litmus
+expect 0 "$quire" check my-hunch.litmus
+says out 'Result Never (complete)'
+expect 1 "$quire" check --without free-after-flush my-hunch.litmus
+says out 'VIOLATION'
+
 # ---- README's excerpt: every line of it that "..." does not cut is what is printed
 
 sed -n '/^\$ build\/quire check --without /,/^\$ /p' "$QUIRE_SOURCE/README.md" | grep -v '^\$' >excerpt
