@@ -138,8 +138,11 @@ static void refuse_together(const struct check_options *o, struct argp_state *st
 		argp_error(state, "--shard is of complete searches: not with --random, --bound or --optimal");
 	if (o->optimal && (o->random || o->bound >= 0))
 		argp_error(state, "--optimal is a complete search: not with --random or --bound");
-	if (o->pos && !o->random)
-		argp_error(state, "--pos says how to sample: --random says how often");
+	if (o->samples && !o->random)
+		argp_error(state, "--pct, --pos and --seed say how to sample: --random says how often");
+	if (o->replay && (o->random || o->bound >= 0 || o->optimal || o->shards))
+		argp_error(state,
+			   "--replay is one execution: not with --random, --bound, --optimal or --shard");
 }
 
 static error_t parse_rest(int key, char *argument, struct argp_state *state)
@@ -213,12 +216,15 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		break;
 	case OPTION_PCT:
 		o->pos = false;
+		o->samples = true;
 		break;
 	case OPTION_POS:
 		o->pos = true;
+		o->samples = true;
 		break;
 	case OPTION_SEED:
 		o->seed = parse_number(argument, state);
+		o->samples = true;
 		break;
 	case OPTION_EXECUTIONS:
 		o->executions = parse_number(argument, state);

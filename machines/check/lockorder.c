@@ -1,10 +1,11 @@
 /*
- * lockorder.c - in which order locks are taken, over all executions of the process.
+ * lockorder.c - in which order locks are taken, over all executions of a search.
  *
  * Locks are of classes (docs/locking.md): what they are in, and which field of it. Whoever takes a lock of
- * class B holding one of class A adds the edge A -> B to a graph that no reset clears. An edge that closes a
- * circle is a deadlock that some other schedule, perhaps of another file, could reach: a violation, whether
- * or not it happens here.
+ * class B holding one of class A adds the edge A -> B to a graph that outlasts the execution: only where a
+ * search begins is it cleared (machine_forget_orders()), so that what is found depends on nothing but that
+ * search. An edge that closes a circle is a deadlock that some other schedule could reach: a violation,
+ * whether or not it happens here.
  *
  * The graph is machines/lockorder's. (That a waiting writer keeps readers out is left to config.writers_wait,
  * which finds the deadlock itself.) The folio lock, a bit that the core sets, counts like the others: it is

@@ -46,6 +46,14 @@ for shard in 1 1/ /2 2/2 -1/2 1/0 a/b; do
 	expect 2 "$quire" check --shard=$shard x
 	says err 'shard is I/N'
 done
+for how in --pct --pos --seed=3; do
+	expect 2 "$quire" check $how x
+	says err 'say how to sample: --random says how often'
+done
+for how in --random=10 --bound=1 --optimal --shard=0/2; do
+	expect 2 "$quire" check $how --replay v1:0 x
+	says err '--replay is one execution'
+done
 expect 0 "$quire" check --help
 expect 0 "$quire" check --list-safeguards
 says out munmap-flush

@@ -393,6 +393,40 @@ static void chk_2_mistakes_of_statements(void **state)
 	bad_statement("if (r0 $5) load x;", "expected a comparison (=, !=, <, >, <=, >=), found '5'");
 }
 
+/* An event is posted once; and what a CPU runs all the time no other one may exec. */
+static void chk_2_mistakes_between_columns(void **state)
+{
+	static const char *const right[] = {
+		"event e; }\nP0 @A { if (r0 = 1) post e; else post e; }",
+		"event e; }\nP0 @A { if (r0 = 1) post e; }\nP1 @A { if (r0 = 1) post e; }",
+		"event e; event f; }\nP0 @A { post e; post f; }",
+		"}\nP0 @A { exec; }\nP1 @A lazy { }",
+		"}\nP0 @A { exec; }\nP1 @A { leave; }",
+		"mm B; }\nP0 @A { exec; B.exec; }\nP1 @none { B.exec; }",
+	};
+	static const struct {
+		const char *text, *message;
+	} wrong[] = {
+		{ "event e; }\nP0 @A { post e; $post e; }", "'e' is posted twice" },
+		{ "event e; }\nP0 @A { if (r0 = 1) post e; $post e; }", "'e' is posted twice" },
+		{ "event e; }\nP0 @A { post e; if (r0 = 1) { $post e; } }", "'e' is posted twice" },
+		{ "event e; }\nP0 @A { post e; }\nP1 @A { $post e; }", "'e' is posted twice" },
+		{ "}\nP0 @A { $exec; }\nP1 @A { }", "exec in A, which P1 runs as well" },
+		{ "}\nP0 @A { load x; }\nP1 @none { $A.exec; }", "exec in A, which P0 runs as well" },
+	};
+	char text[400];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++) {
+		snprintf(text, sizeof(text), "MM t\n{ mm A; x: A hole 1 page; %s", right[i]);
+		litmus_free(good(text));
+	}
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		snprintf(text, sizeof(text), "MM t\n{ mm A; x: A hole 1 page; %s", wrong[i].text);
+		bad(text, wrong[i].message);
+	}
+}
+
 static void chk_2_mistakes_of_conditions(void **state)
 {
 	(void)state;
@@ -444,6 +478,7 @@ int main(void)
 		cmocka_unit_test(chk_2_mistakes_of_the_header),
 		cmocka_unit_test(chk_2_mistakes_of_the_setup),
 		cmocka_unit_test(chk_2_mistakes_of_statements),
+		cmocka_unit_test(chk_2_mistakes_between_columns),
 		cmocka_unit_test(chk_2_mistakes_of_conditions),
 		cmocka_unit_test(chk_2_nesting_is_bounded),
 		cmocka_unit_test(chk_2_file_that_is_not_there),

@@ -255,6 +255,7 @@ struct litmus_column {
 	const char *labels[LITMUS_LABELS];
 	unsigned label_count;
 	uint64_t mms; /* names of the address spaces that it mentions: a bit each */
+	bool stays;   /* it runs the user program of mm, from its beginning to its end */
 };
 
 /* A step of the set-up: a name comes into being, or statements are run in an mm. */

@@ -89,6 +89,7 @@ static void parse_column(struct parser *p)
 	l->column_count++;
 	p->column = (int)index;
 	p->exited = 0;
+	p->posted = p->certain;
 	token_next(p);
 	token_expect(p, '@', "'@' and an address space, or @none");
 	if (!token_accept_word(p, "none")) {
@@ -101,8 +102,22 @@ static void parse_column(struct parser *p)
 		column->mms = 1ul << column->mm;
 	}
 	p->current = column->mm;
-	p->running = column->mm >= 0 && !column->lazy;
+	p->running = column->stays = column->mm >= 0 && !column->lazy;
 	column->body = parse_block(p);
+}
+
+/* What exec replaces nobody else may be running: of a CPU that never stops to, that is known. */
+static void check_execs(struct parser *p)
+{
+	const struct litmus *l = p->out;
+
+	for (unsigned i = 0; i < l->column_count; i++) {
+		int mm = l->columns[i].mm;
+
+		if (l->columns[i].stays && p->exec[mm].columns & ~(1u << i))
+			fail_at(p, p->exec[mm].at, "exec in %s, which P%u runs as well", l->names[mm].name,
+				i);
+	}
 }
 
 static void parse_end(struct parser *p)
@@ -151,6 +166,7 @@ static void parse_file_text(struct parser *p)
 		fail_expected(p, "P0");
 	while (column_number(&p->token) >= 0)
 		parse_column(p);
+	check_execs(p);
 	parse_end(p);
 	settle_result(p);
 }

@@ -48,12 +48,18 @@ struct parser {
 	struct litmus_place comment_at;
 	struct litmus *out;
 	struct litmus_mistake *mistake;
-	int column;	 /* whose statements are read; -1: the set-up's */
-	bool branch;	 /* inside an if */
-	int current;	 /* mm that the CPU runs, or ran, at this point; -1: none */
-	bool running;	 /* its user program */
-	uint64_t exited; /* address spaces that this column has put */
-	uint64_t forked; /* those whose fork has been read */
+	int column;	  /* whose statements are read; -1: the set-up's */
+	bool branch;	  /* inside an if */
+	int current;	  /* mm that the CPU runs, or ran, at this point; -1: none */
+	bool running;	  /* its user program */
+	uint64_t exited;  /* address spaces that this column has put */
+	uint64_t forked;  /* those whose fork has been read */
+	uint64_t posted;  /* events that are on the way to here, or by other columns in no branch */
+	uint64_t certain; /* of these, those in no branch */
+	struct {
+		struct litmus_place at; /* of the last one */
+		uint32_t columns;	/* where it stands, a bit each */
+	} exec[LITMUS_NAMES];		/* of that mm */
 	unsigned depth;
 	uint64_t next_page, last_page; /* where the next region goes; behind the last place used */
 	jmp_buf failed;

@@ -493,11 +493,41 @@ static void check_use(struct parser *p, const struct operation *o, struct litmus
 		fail_at(p, s->at, "P%d runs nothing here", p->column);
 }
 
+/* An event is posted once. Of two branches only one is taken; other columns' are theirs to know. */
+static void follow_post(struct parser *p, const struct litmus_statement *s)
+{
+	uint64_t event = 1ul << s->name;
+
+	if (p->posted & event)
+		fail_at(p, s->at, "'%s' is posted twice", p->out->names[s->name].name);
+	p->posted |= event;
+	p->certain |= p->branch ? 0 : event;
+}
+
+static void follow_exec(struct parser *p, const struct litmus_statement *s)
+{
+	int mm = s->mm >= 0 ? s->mm : p->current;
+
+	if (p->column < 0 || mm < 0)
+		return;
+	p->exec[mm].at = s->at;
+	p->exec[mm].columns |= 1u << p->column;
+}
+
 static void follow_use(struct parser *p, const struct litmus_statement *s)
 {
 	int gone = s->mm >= 0 ? s->mm : p->current;
 
+	if (p->column >= 0 && (s->op == OP_RUN || s->op == OP_IDLE || s->op == OP_LEAVE ||
+			       (s->op == OP_EXIT && gone == p->current)))
+		p->out->columns[p->column].stays = false;
 	switch (s->op) {
+	case OP_POST:
+		follow_post(p, s);
+		break;
+	case OP_EXEC:
+		follow_exec(p, s);
+		break;
 	case OP_RUN:
 		p->current = s->name;
 		p->running = true;
@@ -599,9 +629,13 @@ static void parse_if(struct parser *p, struct litmus_statement *s, const char *s
 	token_expect(p, ')', "')', /\\ or \\/");
 	s->text = parser_source(p, start, p->last_end);
 	p->branch = true;
+	uint64_t before = p->posted;
 	s->body = parse_branch(p);
+	uint64_t after = p->posted;
+	p->posted = before;
 	if (token_accept_word(p, "else"))
 		s->otherwise = parse_branch(p);
+	p->posted |= after;
 	p->branch = outer;
 }
 

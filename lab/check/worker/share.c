@@ -3,10 +3,10 @@
  *
  *	{"parts": {"frontier": 96, "done": [[12, "5f0a..."], ...], "result": {...}}}
  *
- * tells how deep parts begin, and what all those finished since the last such line have added: counts, states,
- * the best witness. So whoever reads the lines has, at any moment, the exact result of a known set of parts;
- * what a worker that is killed was at is lost and nothing else. The result at the end (result.c) is then what
- * is left: a part that was not finished.
+ * tells how deep parts begin, and what all those finished since the last such line have added: counts,
+ * states, the best witness. So whoever reads the lines has, at any moment, the exact result of a known set of
+ * parts; what a worker that is killed was at is lost and nothing else. The result at the end (result.c) is
+ * then what is left: a part that was not finished.
  *
  * A violation in one part ends the search of those behind it. Those before it are searched to their end, and
  * one that is found there counts: so which it is does not depend on who was first.
