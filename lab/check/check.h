@@ -102,8 +102,8 @@ enum verdict { VERDICT_HOLDS, VERDICT_UNSURE, VERDICT_FAILS };
 struct finding {
 	enum verdict verdict;
 	enum litmus_result observed;
-	bool violated;	 /* an oracle spoke */
-	char search[80]; /* "complete", "complete for <= 2 preemptions", "200000 sampled", ... */
+	bool violated;	  /* an oracle spoke */
+	char search[120]; /* "complete", "complete for <= 2 preemptions", "200000 sampled", ... */
 };
 
 struct finding verdict_of(const struct check *check);

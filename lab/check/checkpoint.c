@@ -199,8 +199,9 @@ static bool are_states(const json_t *states)
 
 static bool is_result(const json_t *result)
 {
-	static const char *const counts[] = { "executions", "blocked", "transitions", "instrumented", "run",
-					      "holding",    "failing", "violations",  "longest" };
+	static const char *const counts[] = { "executions",   "blocked", "given_up", "transitions",
+					      "instrumented", "run",	 "holding",  "failing",
+					      "violations",   "longest" };
 	const json_t *witness = json_object_get(result, "witness");
 
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)

@@ -23,8 +23,9 @@ const char *json_text(const json_t *object, const char *key)
 
 static void add_numbers(json_t *to, const json_t *from)
 {
-	static const char *const keys[] = { "executions", "blocked", "transitions", "instrumented",
-					    "run",	  "holding", "failing",	    "violations" };
+	static const char *const keys[] = { "executions",  "blocked",	   "given_up",
+					    "transitions", "instrumented", "run",
+					    "holding",	   "failing",	   "violations" };
 	double cpu = json_real_value(json_object_get(to, "cpu")) +
 		     json_real_value(json_object_get(from, "cpu"));
 

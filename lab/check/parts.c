@@ -29,10 +29,10 @@ struct parts {
 /* As workers tell it, of no part. */
 static json_t *nothing(void)
 {
-	return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:[], s:[], s:n, s:b}",
-			 "executions", 0, "blocked", 0, "transitions", 0, "instrumented", 0, "run", 0,
-			 "holding", 0, "failing", 0, "violations", 0, "longest", 0, "cpu", 0.0, "states",
-			 "hot", "witness", "complete", 1);
+	return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:[], s:[], s:n, s:b}",
+			 "executions", 0, "blocked", 0, "given_up", 0, "transitions", 0, "instrumented", 0,
+			 "run", 0, "holding", 0, "failing", 0, "violations", 0, "longest", 0, "cpu", 0.0,
+			 "states", "hot", "witness", "complete", 1);
 }
 
 static bool create_claims(struct parts *p)

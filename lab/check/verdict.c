@@ -2,13 +2,14 @@
  * verdict.c - what a search's result says about what the file promises.
  *
  * Never and Always can be contradicted by one execution, and shown only by all of them; Sometimes is shown
- * by two. A search that did not end contradicts nothing, and the verdict says how far it went.
+ * by two. A search that did not end contradicts nothing, and the verdict says how far it went; nor does one
+ * that gave executions up: what these would have become nobody knows.
  */
 #include "lab/check/check.h"
 
 #include <string.h>
 
-static void tell_search(const struct check *check, char *out, size_t room)
+static void tell_how_far(const struct check *check, char *out, size_t room)
 {
 	const json_t *result = check->result;
 	const char *search = json_text(result, "search"), *stopped = json_text(result, "stopped");
@@ -34,10 +35,22 @@ static void tell_search(const struct check *check, char *out, size_t room)
 		snprintf(out, room, "complete");
 }
 
+static void tell_search(const struct check *check, char *out, size_t room)
+{
+	const json_t *result = check->result;
+	long long given_up = (long long)json_number(result, "given_up");
+	bool is_whole = json_is_true(json_object_get(result, "complete"));
+
+	tell_how_far(check, out, room);
+	if (given_up && strcmp(json_text(result, "stopped"), "violation") != 0)
+		snprintf(out + strlen(out), room - strlen(out), "%s %lld given up",
+			 is_whole ? " but for" : ",", given_up);
+}
+
 /* The whole space, within the bound if the file has one. */
 static bool is_complete(const struct check *check)
 {
-	return !*json_text(check->result, "stopped") &&
+	return !*json_text(check->result, "stopped") && !json_number(check->result, "given_up") &&
 	       json_is_true(json_object_get(check->result, "complete")) && check->options->shards <= 1;
 }
 

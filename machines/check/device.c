@@ -161,7 +161,6 @@ int machine_device_map(struct machine *machine, unsigned index, struct quire_cpu
 			return 0;
 		quire_port_relax(*cpu);
 	}
-	machine->abandoned++;
 	engine_abandon();
 	return -EAGAIN;
 }

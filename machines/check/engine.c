@@ -82,6 +82,12 @@ void engine_violation(const char *format, ...)
 	leave(engine, VIOLATED);
 }
 
+bool engine_part_was_abandoned(const struct engine *engine)
+{
+	return engine->verdict == ABANDONED && engine->config.claim &&
+	       engine->depth <= engine->config.frontier;
+}
+
 void engine_abandon(void)
 {
 	leave(engine_current, ABANDONED);
@@ -497,6 +503,7 @@ void engine_execute(struct engine *engine)
 	if (engine->verdict == COMPLETE)
 		engine->program.finish(engine->program.data);
 	engine->counts.run += engine->depth - first;
+	engine->counts.abandoned += engine->verdict == ABANDONED && !engine_part_was_abandoned(engine);
 }
 
 /* ---- the engine itself ------------------------------------------------------------------------------ */

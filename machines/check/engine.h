@@ -133,6 +133,7 @@ struct engine_program {
 struct engine_counts {
 	uint64_t executions; /* complete: every thread that must end has ended, or a violation did */
 	uint64_t blocked;    /* begun in vain: every enabled thread was asleep */
+	uint64_t abandoned;  /* by engine_abandon(): what they would have become is not known */
 	uint64_t violations;
 	uint64_t transitions, instrumented; /* in these executions together; plain accesses */
 	uint64_t run;			    /* transitions that were run for it all, and not brought back */
@@ -153,6 +154,12 @@ struct engine_step {
 	const void *code;   /* who called: a return address */
 	uint64_t value;	    /* what engine_note() said last */
 };
+
+/*
+ * Of shared work (config.claim), asked by finished(): the part was but one execution, which was abandoned
+ * before it came to the frontier. Everybody meets it, so it is not in anybody's counts.
+ */
+bool engine_part_was_abandoned(const struct engine *engine);
 
 /* How many executions have begun: something that moves as long as the search does. */
 uint64_t engine_begun(const struct engine *engine);
@@ -249,8 +256,8 @@ void engine_on_step(void (*ended)(void));
 void engine_violation(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /*
- * This execution is of no interest (a wait that spun too long): it ends, counted as neither complete nor
- * blocked. Does not return.
+ * This execution goes on too long in the same way (a wait that spins): it ends, counted as neither complete
+ * nor blocked, but as abandoned. Does not return.
  */
 void engine_abandon(void);
 

@@ -223,7 +223,6 @@ struct machine {
 	uint32_t frozen_time;
 	struct life *frozen_life;
 	struct device *device[DEVICES];
-	uint64_t abandoned;
 	quire_pfn probed; /* within a step: does a walk reach this table? */
 	bool probe_hit;
 

@@ -251,10 +251,8 @@ void quire_port_relax(struct quire_cpu *cpu)
 	(void)cpu;
 	if (!engine_now)
 		return;
-	if (++thread->relaxes > TURNS) {
-		machine_now->abandoned++;
+	if (++thread->relaxes > TURNS)
 		engine_abandon();
-	}
 	find_looks(thread, self());
 	machine_now->relaxing++;
 	block_on("a change of what it looks at", 0);

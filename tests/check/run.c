@@ -64,6 +64,21 @@ static void ended(void *data, const char *violation)
 		running->ended(violation);
 }
 
+static bool claim(void *data, uint64_t part, uint64_t path)
+{
+	(void)data;
+	(void)path;
+	return part % running->workers == running->worker;
+}
+
+static uint64_t parts_abandoned;
+
+static void finished(void *data, uint64_t part)
+{
+	(void)part;
+	parts_abandoned += engine_part_was_abandoned(*(struct engine **)data);
+}
+
 static struct image *image_of(const struct run *run)
 {
 	struct image *image = image_create();
@@ -108,6 +123,9 @@ struct run_result run(const struct run *run)
 		.search = run->search,
 		.bound = run->bound,
 		.stop_at_violation = run->may_stop,
+		.frontier = run->frontier,
+		.claim = run->frontier ? claim : NULL,
+		.finished = finished,
 	};
 
 	running = run;
@@ -117,8 +135,11 @@ struct run_result run(const struct run *run)
 		program.image = image_of(run);
 	struct engine *engine = engine_create(&program);
 	assert_non_null(engine);
+	config.claim_data = &engine;
+	parts_abandoned = 0;
 	engine_on_execution(engine, ended, NULL);
 	engine_run(engine, &config, &out.counts);
+	out.counts.abandoned += parts_abandoned;
 	engine_destroy(engine);
 	memory_destroy();
 	image_destroy(program.image);

@@ -37,7 +37,9 @@ struct run {
 	bool (*is_exempt)(void *data, uintptr_t address);
 	bool is_walked;	   /* hardware looks at all of it, or so the memory model is told */
 	unsigned patience; /* memory.h */
-	bool may_stop;	   /* need not be complete: the first violation ends it */
+	unsigned frontier, worker,
+		workers; /* of parts that begin so deep, every workers-th; 0: nothing is shared */
+	bool may_stop;	 /* need not be complete: the first violation ends it */
 	/*
 	 * States are kept before each step, and executions go on from there; what threads change outside the
 	 * arena, and not on their stacks, is @state.
@@ -48,8 +50,8 @@ struct run {
 };
 
 struct run_result {
-	struct engine_counts counts;
-	char violation[512]; /* the first; "" */
+	struct engine_counts counts; /* with the parts that were abandoned */
+	char violation[512];	     /* the first; "" */
 };
 
 struct run_result run(const struct run *run);

@@ -87,6 +87,14 @@ void indexer_thread(unsigned thread)
 	}
 }
 
+void abandoning_thread(unsigned thread)
+{
+	if (thread + 1 < threads_count)
+		count_with_results_thread(thread);
+	else if (load(0) % 2 == 0)
+		engine_abandon();
+}
+
 /* ---- results of additions ------------------------------------------------------------------------------ */
 
 #define COUNT(delta) atomic_fetch_add_explicit(&run_arena[0].word, delta, memory_order_relaxed)

@@ -17,6 +17,7 @@ void count_thread(unsigned thread);
 void count_with_results_thread(unsigned thread);
 void count_and_test_thread(unsigned thread);
 void indexer_thread(unsigned thread);
+void abandoning_thread(unsigned thread); /* the last is abandoned when it sees an even number */
 
 /* Ways to use, and not to use, what an addition returns. */
 unsigned addition_used(unsigned way);

@@ -210,13 +210,57 @@ static void chk_5_deadlock(void **state)
 	}
 }
 
+/*
+ * CHK-2: what is given up is counted, by every search, and once by however many share it: before the frontier
+ * and behind it.
+ */
+static void chk_2_abandoned_are_counted(void **state)
+{
+	struct engine_counts counts, brute;
+
+	(void)state;
+	counts = search(readers_thread, 3, MEMORY_SC, SEARCH_SOURCE);
+	assert_int_equal(counts.abandoned, 0);
+	counts = search(abandoning_thread, 2, MEMORY_SC, SEARCH_SOURCE);
+	assert_int_equal(counts.executions, 1);
+	assert_int_equal(counts.abandoned, 1);
+	brute = search(abandoning_thread, 3, MEMORY_SC, SEARCH_BRUTE);
+	assert_true(brute.executions > 0 && brute.abandoned > 1);
+	for (unsigned frontier = 1; frontier < 8; frontier++) {
+		uint64_t abandoned[3] = { 0 }, executions[3] = { 0 };
+
+		for (unsigned workers = 1; workers <= 3; workers++) {
+			for (unsigned worker = 0; worker < workers; worker++) {
+				struct run this = { .threads = 4,
+						    .thread = abandoning_thread,
+						    .frontier = frontier,
+						    .worker = worker,
+						    .workers = workers };
+
+				threads_count = this.threads;
+				counts = run(&this).counts;
+				abandoned[workers - 1] += counts.abandoned;
+				executions[workers - 1] += counts.executions;
+			}
+			assert_true(abandoned[0] > 1);
+			assert_int_equal(abandoned[workers - 1], abandoned[0]);
+			assert_int_equal(executions[workers - 1], executions[0]);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(chk_2_lastzero),	cmocka_unit_test(chk_2_readers),
-		cmocka_unit_test(chk_2_independent),	cmocka_unit_test(chk_2_counters_commute),
-		cmocka_unit_test(chk_2_count_and_test), cmocka_unit_test(chk_2_results_of_additions),
-		cmocka_unit_test(chk_2_indexer),	cmocka_unit_test(chk_5_deadlock),
+		cmocka_unit_test(chk_2_lastzero),
+		cmocka_unit_test(chk_2_readers),
+		cmocka_unit_test(chk_2_independent),
+		cmocka_unit_test(chk_2_counters_commute),
+		cmocka_unit_test(chk_2_count_and_test),
+		cmocka_unit_test(chk_2_results_of_additions),
+		cmocka_unit_test(chk_2_indexer),
+		cmocka_unit_test(chk_5_deadlock),
+		cmocka_unit_test(chk_2_abandoned_are_counted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

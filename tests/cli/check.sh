@@ -168,6 +168,19 @@ says out 'Result Never (time ran out after 43 executions), not contradicted'
 says out 'Space mm A lock'
 expect 1 ./quire check --strict one.litmus
 
+# Executions were given up: what they would have become is not known, and that is said.
+worker "$(line null true 0 43 0 null | sed 's/"blocked": 2/"blocked": 2, "given_up": 5/')"
+expect 0 ./quire check one.litmus
+says out 'Result Never (complete but for 5 given up), not contradicted'
+says out 'Search complete but for 5 given up, model TSO'
+expect 0 ./quire check --json one.litmus
+says out '"given_up": 5'
+says out '"how": "complete but for 5 given up"'
+expect 1 ./quire check --strict one.litmus
+worker "$(line '"time"' false 0 43 0 null | sed 's/"blocked": 2/"blocked": 2, "given_up": 5/')"
+expect 0 ./quire check one.litmus
+says out 'Result Never (time ran out after 43 executions, 5 given up), not contradicted'
+
 # The first stage gives up: all workers begin again, take parts, and their counts add up.
 cat >quire-check-mini <<'END'
 #!/bin/sh
@@ -178,10 +191,11 @@ case $* in
 esac
 END
 line '"share"' false 0 41 0 null >share
-line null true 0 43 0 null >all
+line null true 0 43 0 null | sed 's/"blocked": 2/"blocked": 2, "given_up": 5/' >all
 rm -f arguments
 expect 0 ./quire check -j 3 one.litmus
 says out 'Observation one Never 0 129'
+says out 'complete but for 15 given up'
 [ "$(grep -c -e --claims= arguments)" -eq 3 ] || complain "not three workers: $(cat arguments)"
 rm -f arguments
 expect 0 ./quire check -j 2 --shard 1/4 one.litmus
@@ -242,6 +256,19 @@ forall (1:r0 = 7 /\ 0:r4 = 11 /\ A.x = unmapped /\ A.y = 11 /\ fault(0:L) /\ sig
 END
 expect 0 "$quire" check --random 300 all.litmus
 says out 'Observation all Always 300 0'
+
+# A device is told to translate again, over and over: in the end it is given up.
+cat >again.litmus <<'END'
+MM again
+(* Result: Sometimes *)
+{ mm A; device d: A; x: A anon rw 1 page = 7; }
+P0 @none { r0 = translate d, x; r1 = dload d, x; }
+P1 @A { madvise(x, DONTNEED); madvise(x, DONTNEED); madvise(x, DONTNEED); madvise(x, DONTNEED); madvise(x, DONTNEED);
+	madvise(x, DONTNEED); madvise(x, DONTNEED); madvise(x, DONTNEED); madvise(x, DONTNEED); }
+exists (0:r1=7)
+END
+expect 0 "$quire" check --random 1000 --pos again.litmus
+says out 'given up'
 
 "$quire" check --without free-after-flush --html page.html --dot graph.dot "$QUIRE_SOURCE/litmus/munmap-vs-store.litmus" >first
 [ $? -eq 1 ] || complain "munmap-vs-store without free-after-flush: $(head -n 20 first)"

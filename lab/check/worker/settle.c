@@ -15,8 +15,17 @@
 
 static struct tally count(const struct run *run, const struct engine_counts *c)
 {
-	return (struct tally){ c->executions, c->blocked,   c->transitions, c->instrumented,
-			       c->run,	      run->holding, run->failing,   run->violations };
+	return (struct tally){
+		.executions = c->executions,
+		.blocked = c->blocked,
+		.given_up = c->abandoned + run->parts_given_up,
+		.transitions = c->transitions,
+		.instrumented = c->instrumented,
+		.run = c->run,
+		.holding = run->holding,
+		.failing = run->failing,
+		.violations = run->violations,
+	};
 }
 
 void settle(struct run *run)
@@ -73,9 +82,10 @@ static double cpu_used(const struct run *run)
 json_t *settled_json(struct run *run)
 {
 	const struct tally *s = &run->settled, *t = &run->told_of;
-	json_t *json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "executions",
+	json_t *json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "executions",
 				 (json_int_t)(s->executions - t->executions), "blocked",
-				 (json_int_t)(s->blocked - t->blocked), "transitions",
+				 (json_int_t)(s->blocked - t->blocked), "given_up",
+				 (json_int_t)(s->given_up - t->given_up), "transitions",
 				 (json_int_t)(s->transitions - t->transitions), "instrumented",
 				 (json_int_t)(s->instrumented - t->instrumented), "run",
 				 (json_int_t)(s->run - t->run), "holding",

@@ -187,6 +187,7 @@ static void finished(void *data, uint64_t part)
 {
 	struct run *run = data;
 
+	run->parts_given_up += engine_part_was_abandoned(run->engine);
 	settle(run);
 	if (!run->tell) {
 		take_next();

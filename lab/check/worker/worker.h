@@ -68,7 +68,7 @@ struct state { /* of the end of an execution, as far as the condition tells */
 };
 
 struct tally {
-	uint64_t executions, blocked, transitions, instrumented, run, holding, failing, violations;
+	uint64_t executions, blocked, given_up, transitions, instrumented, run, holding, failing, violations;
 };
 
 enum witness_kind { WITNESS_NONE, WITNESS_VIOLATION, WITNESS_CONDITION };
@@ -118,6 +118,7 @@ struct run {
 	const struct share *share;
 	uint64_t found_in; /* the part with the violation */
 	unsigned frontier;
+	uint64_t parts_given_up; /* that were one execution, and that was abandoned */
 	void (*tell)(struct run *run,
 		     json_t *line);    /* takes the reference; NULL: nobody listens before the end */
 	struct tally settled, told_of; /* when a part was last finished; of that, what has been told */
