@@ -101,7 +101,7 @@ for share in 0 1; do
 	tries=0
 	before=0
 	while ! grep -q '"over":true' share.ck && [ $tries -lt 30 ]; do
-		"$quire" check --jobs 1 --seconds 2 --resume share.ck >resumed 2>err ||
+		"$quire" check --jobs 1 --seconds $((tries + 2)) --resume share.ck >resumed 2>err ||
 			complain "share $share: $(cat err)"
 		after=$(grep -o '"executions":[0-9]*' share.ck | head -n 1 | cut -d: -f2)
 		if [ "${after:-0}" -lt "$before" ]; then
