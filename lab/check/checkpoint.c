@@ -45,7 +45,7 @@ enum {
 	DEEPEST = 65536,
 };
 #define MOST (1ll << 53)  /* of whatever is counted: more was never run */
-#define FIRST_SECONDS 0.5 /* until it is written first; then each time twice as long, up to */
+#define FIRST_SECONDS 0.1 /* until it is written first; then each time twice as long, up to */
 #define USUAL_SECONDS 5.0
 #define OFTEN 20 /* writing is to take no more than one part in so many of the time */
 
