@@ -119,8 +119,6 @@ static int fork_vmas(struct door *child, struct quire_mm *mm)
 	gather_begin(child->cpu, &gather, &mm->as, 0, QUIRE_USER_END);
 	for (struct vma *vma = vma_next(mm, 0); vma && !err; vma = vma_next(mm, vma->rmap.end))
 		err = fork_vma(child, vma, &gather);
-	if (!QUIRE_SAFEGUARD(fork_flush))
-		gather.end = gather.start;
 	gather_end(child->cpu, &gather);
 	return err;
 }

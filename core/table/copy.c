@@ -26,7 +26,7 @@ static quire_entry protect(struct copy *copy, _Atomic quire_entry *slot, quire_e
 	quire_entry old = entry, new = change_bits(slot, &old, ENTRY_WRITE, 0);
 
 	/* entry_change_needs_flush(), of a right to write that was there and goes */
-	if (entry_is_live(old) && QUIRE_SAFEGUARD(protect_flush)) {
+	if (entry_is_live(old) && QUIRE_SAFEGUARD(protect_flush) && QUIRE_SAFEGUARD(fork_flush)) {
 		copy->first = copy->protected ? copy->first : va;
 		copy->last = va;
 		copy->protected = true;
