@@ -115,12 +115,26 @@ static bool is_under_way(const struct engine *engine, uint32_t k)
 	return engine->thread[engine->event[k].thread].block == k;
 }
 
+/*
+ * Step @i comes after step @e, or may do so: it comes after what an interrupt does that came when @e was over.
+ */
+static bool may_be_after(const struct engine *engine, uint32_t e, uint32_t i)
+{
+	if (i == e || event_before(&engine->event[e], &engine->event[i]))
+		return true;
+	for (uint32_t k = e + 1; k < i; k++)
+		if (engine->event[k].interrupt != NO_STEP && engine->event[k].interrupt > e &&
+		    engine->thread[engine->event[k].thread].interrupts == works_for(engine, e) &&
+		    event_before(&engine->event[k], &engine->event[i]))
+			return true;
+	return false;
+}
+
 /* Of the interrupt that begins with @b, something is not over at @from, and comes after @e or may do so. */
 static bool is_cut(const struct engine *engine, uint32_t b, uint32_t from, uint32_t e, uint32_t s)
 {
 	for (uint32_t i = from > b ? from : b; i < s; i++)
-		if (engine->event[i].interrupt == b &&
-		    (i == e || event_before(&engine->event[e], &engine->event[i])))
+		if (engine->event[i].interrupt == b && may_be_after(engine, e, i))
 			return true;
 	return b > e && is_under_way(engine, b);
 }
