@@ -131,15 +131,24 @@ static void put_behind(struct place *place, uint32_t at, uint32_t store)
 		weak.store[s].position = weak.store[weak.store[s].before].position + 1;
 }
 
+static struct access *last_access(const struct place *place, unsigned thread)
+{
+	for (uint32_t i = place->accesses; i != NONE; i = weak.access[i].next)
+		if (weak.access[i].thread == thread)
+			return &weak.access[i];
+	return NULL;
+}
+
+/* Again the same: whether others came in between says nothing. */
 static void note_access(struct place *place, uint32_t store, bool is_write, uint32_t event, const void *code)
 {
 	unsigned self = engine_self();
 	uint64_t stores = memory.thread[self].stores;
 	uint32_t epoch = memory.thread[self].now.at[self], fences = weak_order_fences(self);
-	struct access *last = place->accesses == NONE ? NULL : &weak.access[place->accesses];
+	struct access *last = last_access(place, self);
 
-	if (last && !is_write && last->thread == self && last->epoch == epoch && last->store == store &&
-	    last->fences == fences && last->event == event && last->code == code && last->stores == stores) {
+	if (last && !is_write && last->epoch == epoch && last->store == store && last->fences == fences &&
+	    last->event == event && last->code == code && last->stores == stores) {
 		last->times++;
 		return;
 	}
@@ -534,10 +543,9 @@ bool weak_compare_exchange(uintptr_t address, unsigned bytes, uint64_t *expected
 /* The last store that @thread made or read; NONE: it was not here. */
 static uint32_t last_seen(const struct place *place, unsigned thread)
 {
-	for (uint32_t i = place->accesses; i != NONE; i = weak.access[i].next)
-		if (weak.access[i].thread == thread)
-			return weak.access[i].store;
-	return NONE;
+	const struct access *last = last_access(place, thread);
+
+	return last ? last->store : NONE;
 }
 
 bool weak_is_behind(const struct place *place, unsigned thread)
