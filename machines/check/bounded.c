@@ -10,8 +10,7 @@
  * A preemption just before a step that touches only what no other thread ever touches in a conflicting way
  * is the same as one just after it. So it is tried only where the step that it puts off is *hot*. Which
  * locations are hot is learnt on the way; when an execution finds new ones, the whole search is begun again.
- * And where a thread's plain accesses are in order with others' only because it was interrupted when it was,
- * all of its steps are.
+ * Of a thread that is interrupted all steps are: what they did before the handler, others may learn from that.
  */
 #include "search.h"
 
@@ -41,22 +40,9 @@ static void learn(struct engine *engine)
 	}
 }
 
-/* Something of this step is only in order because of interrupts in between: of these CPUs. */
-void bounded_step_done(struct engine *engine, uint32_t step)
-{
-	thread_set before = engine->entangled;
-
-	for (uint32_t i = 0; i < engine->arounds; i++)
-		for (uint32_t k = engine->around[i] + 1u; k <= step; k++)
-			if (engine->event[k].interrupt == k)
-				engine->entangled |= ONLY(engine->thread[engine->event[k].thread].interrupts);
-	engine->arounds = 0;
-	engine->found_hot |= engine->entangled != before;
-}
-
 static bool is_hot(struct engine *engine, const struct node *node)
 {
-	if (engine->entangled & ONLY(node->chosen))
+	if (engine->interrupted & ONLY(node->chosen))
 		return true;
 	for (uint32_t i = 0; i < node->seen.count; i++) {
 		struct touch touch = engine->pool[node->seen.first + i];

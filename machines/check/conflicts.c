@@ -61,8 +61,6 @@ static enum relation relation(unsigned earlier, unsigned later)
 
 bool modes_conflict(unsigned a, unsigned b)
 {
-	if ((a == TOUCH_STORED && b == TOUCH_INTERRUPTED) || (a == TOUCH_INTERRUPTED && b == TOUCH_STORED))
-		return true;
 	return relation(a, b) != INDEPENDENT || relation(b, a) != INDEPENDENT;
 }
 
@@ -75,25 +73,12 @@ bool footprints_conflict(const struct touch *a, uint32_t a_count, const struct t
 	return false;
 }
 
-/*
- * A handler and the thread that it interrupts: what the one has seen of a location the other cannot go back
- * behind, so that even where stores are kept all orders of the two differ.
- */
-bool conflicts_one_cpu(const struct engine *engine, unsigned a, unsigned b)
-{
-	return engine->thread[a].interrupts == b || engine->thread[b].interrupts == a;
-}
-
 enum relation conflicts_relation(const struct engine *engine, const struct touch *earlier,
 				 const struct touch *later)
 {
 	unsigned a = engine->event[earlier->event].thread, b = engine->event[later->event].thread;
 
-	if (a == b)
-		return INDEPENDENT;
-	if (earlier->mode >= TOUCH_LOOK && later->mode >= TOUCH_LOOK && conflicts_one_cpu(engine, a, b))
-		return RACE;
-	return relation(earlier->mode, later->mode);
+	return a == b ? INDEPENDENT : relation(earlier->mode, later->mode);
 }
 
 /*
@@ -103,7 +88,7 @@ enum relation conflicts_relation(const struct engine *engine, const struct touch
  * drowsy.
  */
 enum waking conflicts_wake(const struct touch *asleep, uint32_t count, const struct touch *taken,
-			   uint32_t taken_count, bool one_cpu)
+			   uint32_t taken_count)
 {
 	enum waking result = ASLEEP;
 
@@ -114,12 +99,10 @@ enum waking conflicts_wake(const struct touch *asleep, uint32_t count, const str
 
 			if (asleep[i].location != taken[k].location)
 				continue;
-			if (kept && !one_cpu) {
-				if (relation(a, b) != INDEPENDENT)
-					result = DROWSY;
-			} else if (kept || modes_conflict(a, b)) {
+			if (kept && relation(a, b) != INDEPENDENT)
+				result = DROWSY;
+			if (!kept && modes_conflict(a, b))
 				return AWAKE;
-			}
 		}
 	}
 	return result;

@@ -135,13 +135,12 @@ static void new_node(struct engine *engine, thread_set ready)
 	struct node *node = &engine->node[depth];
 
 	node->enabled = ready;
-	node->todo = node->done = node->sleep = node->drowsy = node->places = 0;
+	node->todo = node->done = node->sleep = node->drowsy = 0;
 	node->previous = depth ? engine->event[depth - 1].thread : ENGINE_THREADS;
 	node->choices = engine->choice_count;
 	node->choice_count = 0;
 	node->pool = engine->pool_count;
 	node->seen = (struct footprint){ engine->pool_count, 0 };
-	node->seen_place = false;
 	node->wakeup = node->taken = NULL;
 }
 
@@ -200,7 +199,6 @@ static void start_step(struct engine *engine, unsigned next)
 	event->interrupt = thread->block;
 	event->touches = engine->touches;
 	event->touch_count = 0;
-	event->begun = NO_STEP;
 }
 
 static void step_done(struct engine *engine)
@@ -381,15 +379,7 @@ void engine_seen(void)
 
 	if (!(node->todo & others))
 		node->todo |= others & -others;
-	if (engine->arounds) /* what is seen here may depend on where an interrupt came */
-		explore_step_done(engine, engine->depth - 1);
 	leave(engine, BLOCKED);
-}
-
-void engine_completes(uint32_t step)
-{
-	if (engine_now && engine_now->depth)
-		engine_now->event[engine_now->depth - 1].begun = (uint16_t)step;
 }
 
 void engine_note(uint64_t value)
@@ -411,8 +401,11 @@ void engine_on_step(void (*ended)(void))
 
 void engine_interrupts(unsigned handler, unsigned main)
 {
-	if (engine_current)
-		engine_current->thread[handler].interrupts = (uint8_t)main;
+	if (!engine_current)
+		return;
+	engine_current->thread[handler].interrupts = (uint8_t)main;
+	engine_current->thread[handler].other_half = (uint8_t)main;
+	engine_current->thread[main].other_half = (uint8_t)handler;
 }
 
 void engine_interrupt_enter(void)
@@ -426,6 +419,8 @@ void engine_interrupt_enter(void)
 	engine->event[engine->depth - 1].interrupt = thread->block;
 	engine->held |= ONLY(thread->interrupts);
 	engine->counts.interrupted = true;
+	engine->found_hot |= !(engine->interrupted & ONLY(thread->interrupts));
+	engine->interrupted |= ONLY(thread->interrupts);
 }
 
 void engine_interrupt_leave(void)
@@ -437,12 +432,6 @@ void engine_interrupt_leave(void)
 	struct thread *thread = &engine->thread[engine_thread];
 	thread->block = NO_STEP;
 	engine->held &= ~ONLY(thread->interrupts);
-}
-
-void engine_ordered_by_interrupt(uint32_t step)
-{
-	if (engine_now)
-		interrupts_note(engine_now, step);
 }
 
 /* ---- an execution ----------------------------------------------------------------------------------- */
@@ -458,7 +447,7 @@ static void prepare(struct engine *engine)
 
 		thread->steps = 0;
 		thread->last = thread->block = NO_STEP;
-		thread->interrupts = ENGINE_THREADS;
+		thread->interrupts = thread->other_half = ENGINE_THREADS;
 		thread->enabled = NULL;
 		coroutine_prepare(&thread->coroutine, thread->stack, ENGINE_STACK_BYTES, thread_body,
 				  (void *)(uintptr_t)t);
@@ -547,9 +536,6 @@ void engine_destroy(struct engine *engine)
 	free(engine->location);
 	free(engine->race);
 	free(engine->hot);
-	free(engine->around);
-	for (unsigned t = 0; t < ENGINE_THREADS; t++)
-		free(engine->interrupt[t].touch);
 	free(engine->step);
 	free(engine->schedule);
 	free(engine);

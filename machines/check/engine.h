@@ -46,14 +46,6 @@ enum touch_mode {
 	TOUCH_SIGNAL,	 /* makes an AWAIT possible: SIGNAL */
 	TOUCH_AWAIT,	 /* was made possible by the SIGNALs before it; never a race */
 	/*
-	 * A store is put into a CPU's buffer; the CPU is interrupted, when the buffer is empty. Neither tells
-	 * the other, but what has seen the store only because the interrupt came after it would have to do
-	 * without if it had come before: engine_completes() is how the search finds out. Each wakes the
-	 * other.
-	 */
-	TOUCH_STORED,
-	TOUCH_INTERRUPTED,
-	/*
 	 * Where every store stays and a later load may choose it (engine_choose()): whatever a LOOK behind
 	 * a PUT does, one before it cannot do more, so the two need not be tried in the order PUT, LOOK
 	 * once more the other way round; nor need two PUTs. A LOOK before a PUT could have read it: these
@@ -237,9 +229,6 @@ unsigned engine_choose(unsigned n);
 uint32_t engine_seen_before(void);
 void engine_seen(void);
 
-/* This transition completes what step @step has begun: a store leaves the buffer. */
-void engine_completes(uint32_t step);
-
 void engine_note(uint64_t value);	 /* for the trace: what this transition read or wrote */
 void engine_note_code(const void *code); /* for the trace: it turns out to be about this place */
 
@@ -263,18 +252,11 @@ void engine_abandon(void);
 
 /*
  * An interrupt: thread @handler runs in the midst of thread @main, which does not go on meanwhile. Declared
- * once per execution, before either runs; the engine then orders the handler's stretches, from
- * engine_interrupt_enter() to _leave(), against main's steps as wholes.
+ * once per execution, before either runs; a handler's stretch, from engine_interrupt_enter() to _leave(),
+ * comes between two of main's steps as a whole, and every place is tried.
  */
 void engine_interrupts(unsigned handler, unsigned main);
 void engine_interrupt_enter(void);
 void engine_interrupt_leave(void);
-
-/*
- * What the running thread does comes after what was done in step @step, or soon after it; but it would not if
- * an interrupt between the two had come earlier among the steps of the thread that it interrupts. That is
- * tried.
- */
-void engine_ordered_by_interrupt(uint32_t step);
 
 #endif

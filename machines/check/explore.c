@@ -18,10 +18,20 @@
  * asleep in what is tried there later, until a step conflicts with the one it took. An execution in which
  * all that could run are asleep is given up.
  *
- * Three orders are no races, though one step made the other possible: a lock's release and the next
- * acquire, a signal and what waited for it. The race of two that take one lock is between the acquires,
- * whatever lies in between. And an interrupt's steps and those of the thread that it interrupts cannot mix
- * (interrupts.c).
+ * Two orders are no races, though one step made the other possible: a lock's release and the next acquire, a
+ * signal and what waited for it. The race of two that take one lock is between the acquires, whatever lies in
+ * between.
+ *
+ * Interrupts. A handler is a thread, but its steps do not mix with those of the thread that it interrupts: the
+ * CPU does nothing else meanwhile. So the two are one process, whose steps are in the order in which they were
+ * taken, conflict or not; and where an interrupt comes is a race like one for a lock, between its first step
+ * and the step of the CPU before it, or behind it:
+ *
+ *	CPU:	m1  [ i1  i2 ]  m2		i1 and m1 race, m2 and i1 race
+ *
+ * Thus every place is tried, also where neither would notice: what the CPU did before an interrupt others may
+ * learn of by what the handler tells them, and whether two traces differ by a place alone depends on all that
+ * is done anywhere. Searches that tried fewer places left something out.
  *
  * Errors:  out of memory ends the process with status 3.
  * Rules:   CHK-2.
@@ -92,40 +102,27 @@ static void note_hot(struct engine *engine, const struct candidate *race)
 }
 
 /*
- * The initials of v: the steps from @from on that do not come after @e, then step @s. A thread's first step
- * in v is one when no other thread's step in v comes before it, and it does not begin an interrupt that is
- * @barred.
+ * The initials of v: the steps behind @e that do not come after it, then step @s. A thread's first step in v is
+ * one when no other thread's step in v comes before it.
  */
-static thread_set initials(struct engine *engine, uint32_t from, uint32_t e, uint32_t s,
-			   const uint16_t barred[ENGINE_THREADS])
+static thread_set initials(struct engine *engine, uint32_t e, uint32_t s)
 {
 	thread_set seen = 0, found = 0;
-	thread_set behind = 0; /* an interrupt that is not in v: what is buffered then may conflict with it */
 	uint16_t first[ENGINE_THREADS];
-	uint32_t at[ENGINE_THREADS];
 
-	for (uint32_t k = from; k <= s; k++) {
+	for (uint32_t k = e + 1; k <= s; k++) {
 		const struct event *event = &engine->event[k];
-		bool is_first;
+		bool is_first = true;
 
-		if ((seen & ONLY(event->thread)) || k == e)
+		if ((seen & ONLY(event->thread)) || (k < s && event_before(&engine->event[e], event)))
 			continue;
-		if (k < s && event_before(&engine->event[e], event)) {
-			if (event->interrupt == k)
-				behind |= ONLY(engine->thread[event->thread].interrupts);
-			continue;
-		}
-		is_first = k != barred[event->thread] && !(behind & ONLY(event->thread)) &&
-			   !interrupts_give_way(engine, k, s);
 		for (thread_set rest = seen; rest && is_first; rest &= rest - 1) {
 			unsigned t = (unsigned)__builtin_ctz(rest);
 
-			is_first = event->clock[t] <= first[t] &&
-				   (at[t] == barred[t] || !interrupts_order(engine, at[t], k));
+			is_first = event->clock[t] <= first[t];
 		}
 		seen |= ONLY(event->thread);
 		first[event->thread] = event->local;
-		at[event->thread] = k;
 		if (is_first)
 			found |= ONLY(event->thread);
 	}
@@ -134,13 +131,8 @@ static thread_set initials(struct engine *engine, uint32_t from, uint32_t e, uin
 
 static void add_source(struct engine *engine, uint32_t e, uint32_t s)
 {
-	uint16_t barred[ENGINE_THREADS];
-	uint32_t from = interrupts_hold(engine, e, s, barred);
-
-	if (from == NO_STEP)
-		return;
-	struct node *node = &engine->node[from];
-	thread_set starts = initials(engine, from, e, s, barred) & node->enabled;
+	struct node *node = &engine->node[e];
+	thread_set starts = initials(engine, e, s) & node->enabled;
 
 	if (starts & (node->todo | node->sleep))
 		return;
@@ -160,7 +152,8 @@ static void add_reversal(struct engine *engine, uint32_t e, uint32_t s)
 	engine->race[engine->races++][1] = (uint16_t)s;
 }
 
-void explore_reverse(struct engine *engine, uint32_t e, uint32_t s)
+/* Let @s come before @e, if that can be. */
+static void reverse(struct engine *engine, uint32_t e, uint32_t s)
 {
 	if (engine->config.search == SEARCH_OPTIMAL)
 		add_reversal(engine, e, s);
@@ -171,7 +164,7 @@ void explore_reverse(struct engine *engine, uint32_t e, uint32_t s)
 static void add_race(struct engine *engine, const struct candidate *race, uint32_t s)
 {
 	note_hot(engine, race);
-	explore_reverse(engine, race->step, s);
+	reverse(engine, race->step, s);
 }
 
 /* What a step has met. */
@@ -277,6 +270,38 @@ static void add_overtaken(struct engine *engine, const struct met *met, uint32_t
 	}
 }
 
+/* Step @s is a CPU's, and before it the CPU's other half was at work: that one's last step; or NO_STEP. */
+static uint32_t other_half(const struct engine *engine, uint32_t s)
+{
+	const struct event *event = &engine->event[s];
+	const struct thread *thread = &engine->thread[event->thread];
+	bool is_within = event->interrupt != NO_STEP && event->interrupt != s;
+
+	if (thread->other_half == ENGINE_THREADS || is_within)
+		return NO_STEP;
+	uint16_t last = engine->thread[thread->other_half].last;
+	return last == NO_STEP || (thread->last != NO_STEP && thread->last > last) ? NO_STEP : last;
+}
+
+/*
+ * Returns the step that @s races with for the order of its CPU, NO_STEP: none. An interrupt as a whole: its
+ * first one.
+ */
+static uint32_t follow_cpu(struct engine *engine, struct met *met, uint32_t s)
+{
+	uint32_t last = other_half(engine, s);
+
+	if (last == NO_STEP)
+		return NO_STEP;
+	const struct event *event = &engine->event[last];
+	uint32_t rival = event->interrupt == NO_STEP ? last : event->interrupt;
+	/* What it waited for may be why it is not earlier. */
+	if (covers(met->order, &engine->event[rival]))
+		rival = NO_STEP;
+	join(met->order, event->clock);
+	return rival;
+}
+
 /* The order of step @s, and its races. */
 void explore_step_done(struct engine *engine, uint32_t s)
 {
@@ -286,8 +311,6 @@ void explore_step_done(struct engine *engine, uint32_t s)
 	static bool immediate[2][CANDIDATES];
 	uint16_t cover[ENGINE_THREADS];
 
-	if (engine->config.search == SEARCH_BOUNDED)
-		bounded_step_done(engine, s);
 	if (engine->config.search > SEARCH_OPTIMAL)
 		return;
 	met.races.count = met.locks.count = met.overtaken.count = 0;
@@ -301,6 +324,7 @@ void explore_step_done(struct engine *engine, uint32_t s)
 	for (uint32_t i = 0; i < event->touch_count; i++)
 		meet(engine, event->touches + i, &met);
 
+	uint32_t rival = follow_cpu(engine, &met, s);
 	memcpy(cover, met.order, sizeof(cover));
 	join(cover, met.source);
 	if (met.read != NO_STEP && covers(met.order, &engine->event[met.read]))
@@ -310,16 +334,15 @@ void explore_step_done(struct engine *engine, uint32_t s)
 	find_immediate(engine, &met.locks, event->clock, NO_STEP, immediate[1]);
 	join(event->clock, cover);
 	event->clock[event->thread] = event->local + 1;
-	for (unsigned i = 0; i < met.races.count; i++) {
+	if (rival != NO_STEP)
+		reverse(engine, rival, s);
+	for (unsigned i = 0; i < met.races.count; i++)
 		if (immediate[0][i])
 			add_race(engine, &met.races.at[i], s);
-		interrupts_find(engine, met.races.at[i].step, s);
-	}
 	for (unsigned i = 0; i < met.locks.count; i++)
 		if (immediate[1][i])
 			add_race(engine, &met.locks.at[i], s);
 	add_overtaken(engine, &met, s);
-	interrupts_step_done(engine, s);
 }
 
 /* ---- the tree --------------------------------------------------------------------------------------- */
@@ -329,7 +352,7 @@ void explore_fall_asleep(struct engine *engine, uint32_t depth)
 {
 	struct node *node = &engine->node[depth];
 
-	node->sleep = node->drowsy = node->places = 0;
+	node->sleep = node->drowsy = 0;
 	if (!depth)
 		return;
 	struct node *before = &engine->node[depth - 1];
@@ -339,15 +362,12 @@ void explore_fall_asleep(struct engine *engine, uint32_t depth)
 		unsigned t = (unsigned)__builtin_ctz(rest);
 		struct footprint footprint = before->asleep[t];
 		bool is_drowsy = before->drowsy & ~before->done & ONLY(t);
-		bool one_cpu = conflicts_one_cpu(engine, t, event->thread);
 		enum waking waking = conflicts_wake(&engine->pool[footprint.first], footprint.count,
-						    &engine->touch[event->touches], event->touch_count,
-						    one_cpu);
+						    &engine->touch[event->touches], event->touch_count);
 
-		if (waking == AWAKE || (waking == DROWSY && engine->config.search != SEARCH_SOURCE) ||
-		    (one_cpu && before->places & ONLY(t)) || interrupts_wake(engine, depth - 1, t))
+		if (waking == AWAKE || engine->thread[event->thread].other_half == t ||
+		    (waking == DROWSY && engine->config.search != SEARCH_SOURCE))
 			continue;
-		node->places |= before->places & ONLY(t);
 		if (waking == DROWSY || is_drowsy)
 			node->drowsy |= ONLY(t);
 		else
@@ -389,7 +409,6 @@ void explore_note_footprint(struct engine *engine, uint32_t depth)
 
 	for (uint32_t i = 0; i < event->touch_count; i++)
 		add_to_footprint(engine, &engine->node[depth], engine->touch[event->touches + i]);
-	interrupts_learn(engine, depth);
 }
 
 /* Another choice of the step taken at @depth, if one is left: as an odometer turns. */
@@ -423,11 +442,7 @@ void explore_tried(struct engine *engine, uint32_t depth)
 		add_to_footprint(engine, node, engine->pool[before.first + i]);
 	node->asleep[node->chosen] = node->seen;
 	node->done |= ONLY(node->chosen);
-	node->places &= ~ONLY(node->chosen);
-	if (node->seen_place || is_above_frontier(engine, node))
-		node->places |= ONLY(node->chosen);
 	node->seen = (struct footprint){ engine->pool_count, 0 };
-	node->seen_place = false;
 }
 
 /* The next execution branches off at @depth. */
@@ -463,7 +478,6 @@ static bool claim(struct engine *engine)
 {
 	const struct engine_config *config = &engine->config;
 
-	interrupts_forget(engine); /* parts do not know of each other */
 	engine->leaf = engine->counts.leaves++;
 	if (config->claim)
 		engine->in_leaf = config->claim(config->claim_data, engine->leaf, path_hash(engine));
@@ -634,9 +648,8 @@ void explore_begin(struct engine *engine)
 	if (engine->location)
 		memset(engine->location, 0, (engine->location_mask + 1ul) * sizeof(*engine->location));
 	engine->locations = 0;
-	engine->arounds = 0;
-	interrupts_forget(engine);
-	engine->entangled = 0;
+	engine->interrupted = 0;
+	engine->found_hot = false;
 }
 
 void engine_run(struct engine *engine, const struct engine_config *config, struct engine_counts *counts)

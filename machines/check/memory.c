@@ -657,7 +657,7 @@ void memory_join(unsigned of)
 	if (of != engine_self())
 		clock_interrupt(of);
 	if (memory.config.model == MEMORY_TSO)
-		tso_interrupt(of);
+		tso_touch_drained(of);
 }
 
 void memory_resume(unsigned of)

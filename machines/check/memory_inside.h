@@ -167,7 +167,6 @@ uint64_t tso_load(uintptr_t address, unsigned bytes, int order, const void *code
 void tso_store(uintptr_t address, unsigned bytes, uint64_t value, int order, const void *code);
 void tso_fence(const void *code);
 bool tso_is_drained(void *thread);	 /* for conditions; a thread_memory */
-void tso_interrupt(unsigned thread);	 /* the running thread, a handler, interrupts it */
 void tso_touch_drained(unsigned thread); /* it is, because of what the agent did */
 void tso_drain(unsigned thread);	 /* now, within this step */
 void tso_settle(uintptr_t address, size_t bytes, const void *code); /* wait until nothing of it is buffered */

@@ -4,7 +4,6 @@
  *	engine.c	an execution: threads, transitions, choices, how it ends
  *	conflicts.c	which touches of a location commute
  *	explore.c	the order between steps; source-DPOR with sleep sets; brute force
- *	interrupts.c	the place of an interrupt among the steps of its CPU
  *	optimal.c	wakeup trees
  *	bounded.c	at most so many preemptions
  *	random.c	PCT and POS
@@ -48,7 +47,6 @@ struct event {
 	uint8_t what;
 	uint16_t local;	    /* its number among the thread's steps */
 	uint16_t interrupt; /* first step of the interrupt that it is in, NO_STEP: in none */
-	uint16_t begun;	    /* the step that this one completes, NO_STEP */
 	uint32_t touches, touch_count;
 	const void *code;
 	uint64_t value;
@@ -68,14 +66,11 @@ struct node {
 	thread_set done;   /* tried */
 	thread_set sleep;  /* asleep on arrival: whatever they lead to was seen elsewhere */
 	thread_set drowsy; /* whatever they lead to but with stores made since step since[] */
-	/* Of these, whose step is to be tried before and after what its CPU's other half does. */
-	thread_set places;
 	uint8_t chosen;
 	uint8_t previous; /* the thread of the step before, ENGINE_THREADS: none */
 	uint16_t preemptions;
 	uint32_t choices, choice_count, choice_used; /* of the step tried now, in the choice pool */
 	struct footprint seen;			     /* by the step tried now, over its choices so far */
-	bool seen_place;			     /* where it comes matters (interrupts.c) */
 	uint32_t pool; /* footprints from here on belong to this node or later ones */
 	struct footprint asleep[ENGINE_THREADS]; /* of threads in sleep, drowsy or done */
 	uint16_t since[ENGINE_THREADS];
@@ -100,6 +95,7 @@ struct thread {
 	uint16_t block;	    /* a handler inside: its first step there, NO_STEP: outside */
 	uint8_t works_for;  /* fixed: itself, or whose agent it is */
 	uint8_t interrupts; /* a handler: whom it interrupts; ENGINE_THREADS: nobody */
+	uint8_t other_half; /* that one, or the other way round, the handler: of one CPU; ENGINE_THREADS */
 };
 
 struct location {
@@ -110,12 +106,6 @@ struct location {
 	bool several;	/* more than one thread touched it */
 	uint8_t first;	/* thread */
 	uint16_t modes; /* seen */
-};
-
-/* All that a handler was seen to touch, in whichever interrupt. */
-struct interrupt {
-	struct touch *touch;
-	uint32_t touches, room;
 };
 
 enum verdict { RUNNING, COMPLETE, BLOCKED, VIOLATED, ABANDONED, NOT_OURS };
@@ -161,11 +151,7 @@ struct engine {
 	uint16_t (*race)[2]; /* SEARCH_OPTIMAL: races of this execution */
 	uint32_t races, race_room;
 	bool found_hot;
-	/* Steps with accesses that come before one of the step under way only because of an interrupt. */
-	uint16_t *around;
-	uint32_t arounds, around_room;
-	struct interrupt interrupt[ENGINE_THREADS];
-	thread_set entangled; /* SEARCH_BOUNDED: whose interrupts hide orders of plain accesses */
+	thread_set interrupted; /* SEARCH_BOUNDED: these were, in some execution */
 	uint64_t random;
 	uint64_t priority[ENGINE_THREADS]; /* random searches */
 	uint32_t change[64], changes;	   /* PCT: steps at which priorities change */
@@ -206,11 +192,10 @@ enum waking { ASLEEP, DROWSY, AWAKE };
 bool modes_conflict(unsigned a, unsigned b);
 bool footprints_conflict(const struct touch *a, uint32_t a_count, const struct touch *b, uint32_t b_count);
 bool event_before(const struct event *earlier, const struct event *later);
-bool conflicts_one_cpu(const struct engine *engine, unsigned a, unsigned b); /* one interrupts the other */
 enum relation conflicts_relation(const struct engine *engine, const struct touch *earlier,
 				 const struct touch *later);
 enum waking conflicts_wake(const struct touch *asleep, uint32_t count, const struct touch *taken,
-			   uint32_t taken_count, bool one_cpu);
+			   uint32_t taken_count);
 struct location *conflicts_location(struct engine *engine, struct touch *touch);
 void conflicts_truncate(struct engine *engine, uint32_t depth); /* forget steps from @depth on */
 
@@ -222,28 +207,8 @@ bool explore_next_choice(struct engine *engine, uint32_t depth);
 void explore_tried(struct engine *engine, uint32_t depth);
 void explore_branch(struct engine *engine, uint32_t depth);
 void explore_begin(struct engine *engine); /* an empty tree */
-/* Let @s come before @e, if that can be. */
-void explore_reverse(struct engine *engine, uint32_t e, uint32_t s);
 void explore_ended(struct engine *engine); /* an execution has ended: counts, and whoever listens */
 void explore_destroy(struct engine *engine);
-
-/*
- * interrupts.c. interrupts_hold(): the node from which step @s can come before step @e, e's own if no
- * interrupt holds back what leads to @s, and of each thread the interrupt that must not begin there, by its
- * first step; NO_STEP: from none.
- * interrupts_order(): of first steps @q and @k of two threads, the later one is none if they are of one CPU.
- * interrupts_give_way(): step @k is not needed for @s, an interrupt of its CPU behind it is: let that begin.
- * interrupts_wake(): does the step at @depth wake an interrupt that sleeps?
- */
-void interrupts_note(struct engine *engine, uint32_t step);
-void interrupts_find(struct engine *engine, uint32_t d, uint32_t s);
-void interrupts_step_done(struct engine *engine, uint32_t s);
-uint32_t interrupts_hold(struct engine *engine, uint32_t e, uint32_t s, uint16_t barred[ENGINE_THREADS]);
-bool interrupts_order(const struct engine *engine, uint32_t q, uint32_t k);
-bool interrupts_give_way(const struct engine *engine, uint32_t k, uint32_t s);
-bool interrupts_wake(const struct engine *engine, uint32_t depth, unsigned sleeper);
-void interrupts_learn(struct engine *engine, uint32_t depth); /* what handlers touch, of a step behind us */
-void interrupts_forget(struct engine *engine);
 
 /* optimal.c */
 unsigned optimal_pick(struct engine *engine, uint32_t depth, unsigned otherwise);
@@ -251,7 +216,6 @@ bool optimal_next(struct engine *engine);
 void optimal_destroy(struct engine *engine);
 
 /* bounded.c */
-void bounded_step_done(struct engine *engine, uint32_t step);
 bool bounded_next(struct engine *engine);
 
 /* milestone.c */

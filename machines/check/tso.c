@@ -20,11 +20,8 @@
  * Two stores meet at x. Entries of another size that overlap a load are waited for, as on the hardware.
  *
  * Interrupts. A handler begins when the buffer of the thread that it interrupts is empty: what that has
- * stored has come before. But the interrupt could have come before the store was put in, and not only a
- * handler that looks at the place can tell: also who goes on because the handler has run. Neither order of
- * the two is known to the search for a conflict; it tries the other one when it sees somebody come upon the
- * store after the interrupt (engine_completes()). For this each store is a step of its own where interrupts
- * come.
+ * stored has come before. The interrupt could also have come before the store was put in: where interrupts
+ * come, each store is a step of its own.
  */
 #include "memory_inside.h"
 
@@ -38,7 +35,6 @@ struct entry {
 	uint64_t value;
 	uint32_t message;
 	uint8_t bytes;
-	uint32_t step; /* in which it was put in */
 	const void *code;
 };
 
@@ -63,11 +59,6 @@ static uintptr_t location_of(unsigned what, unsigned thread, uint64_t number)
 }
 
 enum { PUT_IN, TAKEN_OUT };
-
-static uintptr_t interrupts_of(unsigned thread)
-{
-	return location_of(PUT_IN, thread, 1ul << 47);
-}
 
 void tso_begin(void)
 {
@@ -150,13 +141,6 @@ void tso_touch(uintptr_t address, unsigned bytes, enum touch_mode mode, unsigned
 	for (unsigned t = 0; t < memory.config.buffers; t++)
 		if (t != by)
 			memory_touch_marked(address, bytes, mode, t + 1);
-}
-
-/* ---- interrupts ---------------------------------------------------------------------------------------- */
-
-void tso_interrupt(unsigned thread)
-{
-	engine_touch(interrupts_of(thread), TOUCH_INTERRUPTED);
 }
 
 /* ---- waiting ------------------------------------------------------------------------------------------- */
@@ -261,15 +245,12 @@ void tso_store(uintptr_t address, unsigned bytes, uint64_t value, int order, con
 	}
 	race_check(address, bytes, RACE_ATOMIC_WRITE, code);
 	engine_touch(location_of(PUT_IN, self, buffer->next), TOUCH_SIGNAL);
-	if (memory.config.interrupts)
-		engine_touch(interrupts_of(self), TOUCH_STORED);
 	put_in(buffer, &(struct entry){
 			       .address = address,
 			       .value = value,
 			       .message = clock_of_store(order),
 			       .bytes = (uint8_t)bytes,
 			       .code = code,
-			       .step = engine_step_now(),
 		       });
 }
 
@@ -310,7 +291,6 @@ void tso_agent(unsigned thread)
 		memory_begin_step(MEMORY_STEP_DRAIN, 0, NULL, holds_something, buffer);
 		uint64_t number = buffer->oldest;
 		engine_note_code(entry_at(buffer, number)->code);
-		engine_completes(entry_at(buffer, number)->step);
 		/* First: witnesses name a step by what it touches first. */
 		take_out(thread);
 		engine_touch(location_of(PUT_IN, thread, number), TOUCH_AWAIT);

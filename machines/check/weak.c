@@ -194,9 +194,8 @@ void weak_plain_write(struct place *place)
 	note_access(place, native_store(place), true, NONE, NULL);
 }
 
-typedef bool covers_function(unsigned of, unsigned thread, uint32_t epoch);
-
-static uint32_t floor_by(const struct place *place, covers_function *covers)
+/* The earliest store that the running thread may read; its own stores go behind it. */
+static uint32_t floor_of(const struct place *place)
 {
 	unsigned self = engine_self();
 	uint32_t found = place->first, done = 0;
@@ -204,27 +203,13 @@ static uint32_t floor_by(const struct place *place, covers_function *covers)
 	for (uint32_t i = place->accesses; i != NONE; i = weak.access[i].next) {
 		const struct access *access = &weak.access[i];
 
-		if (done & 1u << access->thread || !covers(self, access->thread, access->epoch))
+		if (done & 1u << access->thread || !clock_view_covers(self, access->thread, access->epoch))
 			continue;
 		/* A thread's accesses of one location go forward: its earlier ones say less. */
 		done |= 1u << access->thread;
 		if (weak.store[access->store].position > weak.store[found].position)
 			found = access->store;
 	}
-	return found;
-}
-
-/*
- * The earliest store that the running thread may read; its own stores go behind it. @is_late: another would
- * be it if interrupts had come earlier or later.
- */
-static uint32_t floor_of(const struct place *place, bool *is_late)
-{
-	uint32_t found = floor_by(place, clock_view_covers);
-
-	*is_late = found != place->first && floor_by(place, clock_pure_covers) != found;
-	if (*is_late)
-		engine_ordered_by_interrupt(weak.store[found].step);
 	return found;
 }
 
@@ -302,12 +287,12 @@ static bool is_walked(uintptr_t address)
 enum { SEEN_BY_HARDWARE = 1 };
 
 /*
- * Accesses of one word in several sizes do not find each other's histories, and what is late because of an
- * interrupt does not find what it would have found before: there, orders matter as everywhere.
+ * Accesses of one word in several sizes do not find each other's histories, and what is @impatient does not find
+ * what it would have found before: there, orders matter as everywhere.
  */
-static enum touch_mode mode_of(const struct place *place, enum touch_mode mode, bool is_late)
+static enum touch_mode mode_of(const struct place *place, enum touch_mode mode, bool impatient)
 {
-	if (!is_late && !memory_is_mixed(place->address, place->bytes))
+	if (!impatient && !memory_is_mixed(place->address, place->bytes))
 		return mode;
 	return mode == TOUCH_LOOK ? TOUCH_READ : TOUCH_WRITE;
 }
@@ -431,8 +416,8 @@ static uint32_t write_behind(struct place *place, uint32_t at, uint64_t value, i
 uint64_t weak_load(uintptr_t address, unsigned bytes, int order, const void *code)
 {
 	struct place *place = begin(MEMORY_STEP_LOAD, address, bytes, code);
-	bool is_late, is_impatient = false;
-	uint32_t floor = floor_of(place, &is_late);
+	bool is_impatient = false;
+	uint32_t floor = floor_of(place);
 	struct choice_list list = { 0 };
 
 	race_check(address, bytes, RACE_ATOMIC_READ, code);
@@ -444,7 +429,7 @@ uint64_t weak_load(uintptr_t address, unsigned bytes, int order, const void *cod
 		if (s == floor)
 			break;
 	}
-	enum touch_mode mode = mode_of(place, TOUCH_LOOK, is_late || is_impatient);
+	enum touch_mode mode = mode_of(place, TOUCH_LOOK, is_impatient);
 	touch(place, mode);
 	return read_store(place, choose_source(&list), order, mode, code);
 }
@@ -452,11 +437,10 @@ uint64_t weak_load(uintptr_t address, unsigned bytes, int order, const void *cod
 void weak_store(uintptr_t address, unsigned bytes, uint64_t value, int order, const void *code)
 {
 	struct place *place = begin(MEMORY_STEP_STORE, address, bytes, code);
-	bool is_late;
-	uint32_t floor = floor_of(place, &is_late);
+	uint32_t floor = floor_of(place);
 	struct choice_list list = { 0 };
 
-	touch(place, mode_of(place, TOUCH_PUT, is_late));
+	touch(place, mode_of(place, TOUCH_PUT, false));
 	race_check(address, bytes, RACE_ATOMIC_WRITE, code);
 	for (uint32_t s = place->last;; s = weak.store[s].before) {
 		if (!is_consumed(s) && weak_order_allows(place, weak_behind(s), order))
@@ -484,9 +468,8 @@ uint64_t weak_rmw(uintptr_t address, unsigned bytes, enum memory_operation opera
 		  int order, const void *code)
 {
 	struct place *place = begin(MEMORY_STEP_RMW, address, bytes, code);
-	bool is_late;
-	uint32_t floor = floor_of(place, &is_late);
-	enum touch_mode mode = mode_of(place, TOUCH_SWAP, is_late);
+	uint32_t floor = floor_of(place);
+	enum touch_mode mode = mode_of(place, TOUCH_SWAP, false);
 	struct choice_list list = { 0 };
 
 	touch(place, mode);
@@ -510,8 +493,8 @@ bool weak_compare_exchange(uintptr_t address, unsigned bytes, uint64_t *expected
 			   int success, int failure, const void *code)
 {
 	struct place *place = begin(MEMORY_STEP_COMPARE_EXCHANGE, address, bytes, code);
-	bool is_late, may_succeed = false, is_impatient = false;
-	uint32_t floor = floor_of(place, &is_late);
+	bool may_succeed = false, is_impatient = false;
+	uint32_t floor = floor_of(place);
 	struct choice_list list = { 0 };
 
 	for (uint32_t s = place->last;; s = weak.store[s].before) {
@@ -526,7 +509,7 @@ bool weak_compare_exchange(uintptr_t address, unsigned bytes, uint64_t *expected
 		if (s == floor)
 			break;
 	}
-	enum touch_mode mode = mode_of(place, may_succeed ? TOUCH_SWAP : TOUCH_LOOK, is_late || is_impatient);
+	enum touch_mode mode = mode_of(place, may_succeed ? TOUCH_SWAP : TOUCH_LOOK, is_impatient);
 	touch(place, mode);
 	uint32_t at = choose_source(&list);
 	bool done = weak.store[at].value == *expected;
@@ -565,9 +548,8 @@ void weak_catch_up(struct place *place)
 	uint32_t seen = last_seen(place, engine_self());
 	if (seen == NONE || weak.store[seen].behind == NONE)
 		return;
-	bool is_late;
-	uint32_t next = weak.store[seen].behind, floor = floor_of(place, &is_late);
-	enum touch_mode mode = mode_of(place, TOUCH_LOOK, is_late);
+	uint32_t next = weak.store[seen].behind, floor = floor_of(place);
+	enum touch_mode mode = mode_of(place, TOUCH_LOOK, false);
 	if (weak.store[next].position < weak.store[floor].position)
 		next = floor;
 	while (!weak_order_allows(place, weak_at(next), MO_RELAXED))
