@@ -28,7 +28,6 @@
  */
 #include "search.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,23 +35,20 @@
 
 struct candidate {
 	uint16_t step;
+	bool immediate;	       /* nothing that this step comes after comes between the two */
 	uint32_t mine, theirs; /* touches */
 };
 
-enum { CANDIDATES = 1024 };
-
 struct candidates {
-	unsigned count;
-	struct candidate at[CANDIDATES];
+	uint32_t count, room;
+	struct candidate *at;
 };
 
-static void add_candidate(struct candidates *list, struct candidate candidate)
+static void add_candidate(struct candidates *list, uint16_t step, uint32_t mine, uint32_t theirs)
 {
-	if (list->count == CANDIDATES) {
-		fprintf(stderr, "quire check: a step meets more than %d others\n", CANDIDATES);
-		exit(3);
-	}
-	list->at[list->count++] = candidate;
+	if (list->count == list->room)
+		list->at = search_grow(list->at, &list->room, list->count, sizeof(*list->at));
+	list->at[list->count++] = (struct candidate){ .step = step, .mine = mine, .theirs = theirs };
 }
 
 /* All of them: a fixed number, so that it is a few instructions. */
@@ -202,7 +198,6 @@ static void meet(struct engine *engine, uint32_t mine, struct met *met)
 	location->last = mine;
 	for (uint32_t i = touch->before; i != NO_TOUCH; i = engine->touch[i].before) {
 		struct touch *other = &engine->touch[i];
-		struct candidate candidate = { other->event, mine, i };
 
 		switch (conflicts_relation(engine, other, touch)) {
 		case RACE:
@@ -211,10 +206,10 @@ static void meet(struct engine *engine, uint32_t mine, struct met *met)
 			 * does not sleep on when the other comes first.
 			 */
 			other->is_write |= other->mode >= TOUCH_PUT && touch->mode < TOUCH_LOOK;
-			add_candidate(is_lock ? &met->locks : &met->races, candidate);
+			add_candidate(is_lock ? &met->locks : &met->races, other->event, mine, i);
 			break;
 		case OVERTAKEN:
-			add_candidate(&met->overtaken, candidate);
+			add_candidate(&met->overtaken, other->event, mine, i);
 			break;
 		case ORDER:
 			if (!is_store(touch->location)) {
@@ -249,14 +244,13 @@ static void sort(struct candidates *list)
  * latest come first: they order what is before them. That it is read does not make the step @read less of one
  * to meet the other way round.
  */
-static void find_immediate(struct engine *engine, struct candidates *list, uint16_t *cover, uint32_t read,
-			   bool *immediate)
+static void find_immediate(struct engine *engine, struct candidates *list, uint16_t *cover, uint32_t read)
 {
 	sort(list);
 	for (unsigned i = 0; i < list->count; i++) {
 		struct event *event = &engine->event[list->at[i].step];
 
-		immediate[i] = !covers(cover, event) || list->at[i].step == read;
+		list->at[i].immediate = !covers(cover, event) || list->at[i].step == read;
 		join(cover, event->clock);
 	}
 }
@@ -282,8 +276,7 @@ void explore_step_done(struct engine *engine, uint32_t s)
 {
 	struct event *event = &engine->event[s];
 	struct thread *thread = &engine->thread[event->thread];
-	static struct met met; /* large */
-	static bool immediate[2][CANDIDATES];
+	static struct met met; /* its lists stay as long as they have become: most steps need no room */
 	uint16_t cover[ENGINE_THREADS];
 
 	if (engine->config.search == SEARCH_BOUNDED)
@@ -305,18 +298,18 @@ void explore_step_done(struct engine *engine, uint32_t s)
 	join(cover, met.source);
 	if (met.read != NO_STEP && covers(met.order, &engine->event[met.read]))
 		met.read = NO_STEP; /* it would be before this step in any case */
-	find_immediate(engine, &met.races, cover, met.read, immediate[0]);
+	find_immediate(engine, &met.races, cover, met.read);
 	/* Locks by the order of the thread alone: whoever gave it back has taken it first. */
-	find_immediate(engine, &met.locks, event->clock, NO_STEP, immediate[1]);
+	find_immediate(engine, &met.locks, event->clock, NO_STEP);
 	join(event->clock, cover);
 	event->clock[event->thread] = event->local + 1;
 	for (unsigned i = 0; i < met.races.count; i++) {
-		if (immediate[0][i])
+		if (met.races.at[i].immediate)
 			add_race(engine, &met.races.at[i], s);
 		interrupts_find(engine, met.races.at[i].step, s);
 	}
 	for (unsigned i = 0; i < met.locks.count; i++)
-		if (immediate[1][i])
+		if (met.locks.at[i].immediate)
 			add_race(engine, &met.locks.at[i], s);
 	add_overtaken(engine, &met, s);
 	interrupts_step_done(engine, s);
