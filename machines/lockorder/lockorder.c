@@ -32,7 +32,9 @@ static const char *const names[LOCKORDER_CLASSES] = {
 
 const char *lockorder_name(unsigned class)
 {
-	return class < LOCKORDER_CLASSES ? names[class] : names[CLASS_OTHER];
+	if (class >= CLASS_EVENT)
+		class = class <= CLASS_EVENT_LAST ? CLASS_EVENT : CLASS_OTHER;
+	return names[class];
 }
 
 unsigned lockorder_class(size_t bytes, size_t offset)

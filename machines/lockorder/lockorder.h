@@ -32,7 +32,8 @@ enum lock_class {
 	CLASS_CACHE,
 	CLASS_BUDDY,
 	CLASS_DEVICE,
-	CLASS_EVENT,
+	CLASS_EVENT, /* each event of a program's own is a class, or two of many are one */
+	CLASS_EVENT_LAST = CLASS_EVENT + 7,
 	LOCKORDER_CLASSES
 };
 
