@@ -5,7 +5,8 @@
  * class B holding one of class A adds the edge A -> B to a graph that outlasts the execution: only where a
  * search begins is it cleared (machine_forget_orders()), so that what is found depends on nothing but that
  * search. An edge that closes a circle is a deadlock that some other schedule could reach: a violation,
- * whether or not it happens here.
+ * whether or not it happens here. Where many processes search, the edges of all count: they are told
+ * (machine_on_order()), and whoever has them all looks for circles.
  *
  * The graph is machines/lockorder's. (That a waiting writer keeps readers out is left to config.writers_wait,
  * which finds the deadlock itself.) The folio lock, a bit that the core sets, counts like the others: it is
@@ -27,6 +28,8 @@
 enum { EVENTS = CLASS_EVENT_LAST - CLASS_EVENT + 1, EVENT_BYTES = 64 /* an object's, at least */ };
 
 static struct lockorder graph;
+static bool (*listener)(void *data, const struct machine_order *order);
+static void *listener_data;
 
 const char *class_name(unsigned class)
 {
@@ -70,15 +73,34 @@ static const char *lock_text(uintptr_t lock, unsigned class)
 	return class < CLASS_EVENT ? class_name(class) : machine_describe(machine_now, lock);
 }
 
+static void tell(struct machine_order *order, uintptr_t held, uintptr_t lock)
+{
+	char text[200];
+
+	/* What is not scheduled in a search is the end of an execution. */
+	snprintf(text, sizeof(text), "%s takes %s with %s held",
+		 self() == OUTSIDE ? "the end" : thread_name(self()), lock_text(lock, order->taken),
+		 lock_text(held, order->held));
+	order->text = text;
+	if (listener(listener_data, order))
+		violation("order of locks: %s", text);
+}
+
 static void add_edge(const struct held *held, uintptr_t lock, unsigned class, bool shared)
 {
+	struct machine_order order = { held->class, class, held->how == HELD_READ, shared, false, NULL };
 	unsigned via;
 
-	if (lockorder_add(&graph, held->class, held->how == HELD_READ, class, shared, &via))
+	if (lockorder_knows(&graph, held->class, order.held_shared, class, shared))
 		return;
-	violation("order of locks: %s takes %s with %s held; elsewhere %s was taken with %s held%s",
-		  thread_name(self()), lock_text(lock, class), lock_text(held->lock, held->class),
-		  lock_text(held->lock, held->class), class_name(via), via == class ? "" : ", in a circle");
+	order.closes = !lockorder_add(&graph, held->class, order.held_shared, class, shared, &via);
+	if (listener)
+		tell(&order, held->lock, lock);
+	else if (order.closes)
+		violation("order of locks: %s takes %s with %s held; elsewhere %s was taken with %s held%s",
+			  thread_name(self()), lock_text(lock, class), lock_text(held->lock, held->class),
+			  lock_text(held->lock, held->class), class_name(via),
+			  via == class ? "" : ", in a circle");
 }
 
 static bool may_nest(const struct held *held, uintptr_t lock, unsigned class)
@@ -125,6 +147,12 @@ void order_sleep(const struct held *held, unsigned count, uintptr_t word)
 		else if (held[i].class == CLASS_RESIZE)
 			add_edge(&held[i], word, CLASS_FOLIO, false);
 	}
+}
+
+void machine_on_order(bool (*seen)(void *data, const struct machine_order *order), void *data)
+{
+	listener = seen;
+	listener_data = data;
 }
 
 void machine_forget_orders(void)

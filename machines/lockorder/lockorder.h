@@ -50,6 +50,10 @@ struct lockorder {
 	uint8_t edge[LOCKORDER_CLASSES][LOCKORDER_CLASSES];
 };
 
+/* Was that seen before? */
+bool lockorder_knows(const struct lockorder *graph, unsigned held, bool held_shared, unsigned class,
+		     bool shared);
+
 /*
  * @class is taken, shared or not, with @held held, shared or not. False, with a class on the way back in
  * *via, when that closes a circle for the first time.
