@@ -6,6 +6,7 @@
  *	report.c   the text                        steps.c, columns.c  a witness in words
  *	zoo.c      the table of safeguards         html.c, dot.c  pictures of it
  *	parts.c    searches that are shared        checkpoint.c  and that may be interrupted
+ *	circles.c  circles in the orders of locks
  *
  * A check is one file with one set of safeguards switched off. It is first given to one worker; one that is
  * not through after so many executions is begun again by all of them, who take it part by part. The number of
@@ -49,6 +50,7 @@ struct check {
 	enum check_state state;
 	unsigned running;  /* workers at it */
 	bool shared;	   /* the second stage */
+	json_t *circle;	   /* the last stage: one worker shows how locks are taken in a circle; else NULL */
 	json_t *result;	   /* merged */
 	char *mistake;	   /* "line:column: text", or what became of a worker */
 	bool missing;	   /* no worker for this geometry */
@@ -94,6 +96,15 @@ void checkpoint_interrupted(struct check *check);
 
 void merge_result(struct check *check, json_t *result); /* takes the reference */
 json_t *merge_results(json_t *to, json_t *from);	/* takes both; to may be NULL */
+
+/* ---- circles.c ----------------------------------------------------------------------------------------- */
+
+bool is_order(const json_t *order);			/* as a worker tells it */
+json_t *orders_merge(const json_t *a, const json_t *b); /* a new list; each may be NULL */
+json_t *orders_circle(const json_t *orders);		/* those that make one; NULL: there is none */
+const json_t *circle_last(const json_t *circle);	/* the one that closes it */
+json_t *circle_found(json_t *result); /* the violation that ends this search, part of @result; or NULL */
+void circle_shown(json_t *result, const json_t *circle, json_t *witness);
 
 /* ---- verdict.c ----------------------------------------------------------------------------------------- */
 

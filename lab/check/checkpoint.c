@@ -6,7 +6,7 @@
  * written anew, beside the old one and then in its place. Whoever is killed loses the parts that were under
  * way.
  *
- *	{ "quire": "checkpoint", "version": 2,
+ *	{ "quire": "checkpoint", "version": 3,
  *	  "file": "litmus/x.litmus", "text": hash, "worker": hash,	what was searched, and by which build
  *	  "geometry", "model", "asked" (of --model), "without", "shard", "shards",
  *	  "over": true, when all is done; then "end" is the whole result, and nothing is searched again
@@ -40,7 +40,7 @@
 #include <unistd.h>
 
 enum {
-	VERSION = 2,
+	VERSION = 3,
 	SHARES = 65536, /* at most, as of --shard */
 	DEEPEST = 65536,
 };
@@ -197,6 +197,17 @@ static bool are_states(const json_t *states)
 	return json_is_array(states);
 }
 
+static bool are_orders(const json_t *orders)
+{
+	size_t i;
+	json_t *order;
+
+	json_array_foreach(orders, i, order)
+		if (!is_order(order) || !is_count(json_object_get(order, "part")))
+			return false;
+	return json_is_array(orders);
+}
+
 static bool is_result(const json_t *result)
 {
 	static const char *const counts[] = { "executions",   "blocked", "given_up", "transitions",
@@ -210,6 +221,7 @@ static bool is_result(const json_t *result)
 	return json_is_real(json_object_get(result, "cpu")) &&
 	       are_states(json_object_get(result, "states")) &&
 	       json_is_array(json_object_get(result, "hot")) &&
+	       are_orders(json_object_get(result, "orders")) &&
 	       json_is_boolean(json_object_get(result, "complete")) &&
 	       (json_is_null(witness) || json_is_object(witness));
 }

@@ -27,4 +27,15 @@ struct claims {
 	} part[CLAIMS];
 };
 
+/* A violation in @part: nobody needs those behind it. */
+static inline void claims_found(struct claims *claims, uint64_t part)
+{
+	uint64_t known = atomic_load_explicit(&claims->found, memory_order_relaxed);
+
+	while ((!known || known > part + 1) &&
+	       !atomic_compare_exchange_weak_explicit(&claims->found, &known, part + 1, memory_order_relaxed,
+						      memory_order_relaxed))
+		;
+}
+
 #endif

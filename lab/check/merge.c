@@ -1,9 +1,10 @@
 /*
  * merge.c - one result out of those of several shards.
  *
- * Counts add up, states are counted together, hot places too; of witnesses the best is kept: an oracle's
- * before a condition's, then the fewest preemptions, then the fewest steps; but where violations have ended
- * the search, that of the lowest part (share.c). Whatever order the shards end in, the outcome is the same.
+ * Counts add up, states are counted together, hot places too, orders of locks are put together (circles.c);
+ * of witnesses the best is kept: an oracle's before a condition's, then the fewest preemptions, then the
+ * fewest steps; but where violations have ended the search, that of the lowest part (share.c). Whatever order
+ * the shards end in, the outcome is the same.
  */
 #include "lab/check/check.h"
 
@@ -160,6 +161,8 @@ json_t *merge_results(json_t *to, json_t *from)
 	json_object_set_new(to, "states",
 			    merge_states(json_object_get(to, "states"), json_object_get(from, "states")));
 	merge_hot(json_object_get(to, "hot"), json_object_get(from, "hot"));
+	json_object_set_new(to, "orders",
+			    orders_merge(json_object_get(to, "orders"), json_object_get(from, "orders")));
 	if (is_found_first(from, to))
 		json_object_set(to, "witness", json_object_get(from, "witness"));
 	merge_ends(to, from);

@@ -24,15 +24,17 @@ struct parts {
 	json_t *done; /* [[part, hash of the way to it], ...] */
 	json_t *result;
 	json_t *found; /* the best schedule that contradicts the file, or null */
+	size_t orders; /* in the result, when circles were last looked for */
 };
 
 /* As workers tell it, of no part. */
 static json_t *nothing(void)
 {
-	return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:[], s:[], s:n, s:b}",
-			 "executions", 0, "blocked", 0, "given_up", 0, "transitions", 0, "instrumented", 0,
-			 "run", 0, "holding", 0, "failing", 0, "violations", 0, "longest", 0, "cpu", 0.0,
-			 "states", "hot", "witness", "complete", 1);
+	return json_pack(
+		"{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:[], s:[], s:[], s:n, s:b}",
+		"executions", 0, "blocked", 0, "given_up", 0, "transitions", 0, "instrumented", 0, "run", 0,
+		"holding", 0, "failing", 0, "violations", 0, "longest", 0, "cpu", 0.0, "states", "hot",
+		"orders", "witness", "complete", 1);
 }
 
 static bool create_claims(struct parts *p)
@@ -58,6 +60,21 @@ bool parts_begin(struct check *check, unsigned frontier)
 	return create_claims(p);
 }
 
+/* A circle in the orders of locks is a violation, too. */
+static void look_for_circle(struct parts *p)
+{
+	const json_t *orders = json_object_get(p->result, "orders");
+	json_t *circle;
+
+	if (json_array_size(orders) == p->orders)
+		return;
+	p->orders = json_array_size(orders);
+	circle = orders_circle(orders);
+	if (circle)
+		claims_found(p->claims, (uint64_t)json_number(circle_last(circle), "part"));
+	json_decref(circle);
+}
+
 /* Of an earlier search: its parts need not be searched again. */
 void parts_know(struct check *check, json_t *done, json_t *result, json_t *found)
 {
@@ -68,6 +85,7 @@ void parts_know(struct check *check, json_t *done, json_t *result, json_t *found
 	json_array_extend(p->done, done);
 	json_object_update(p->result, result);
 	p->found = json_incref(found);
+	look_for_circle(p);
 	json_array_foreach(done, i, part) {
 		struct claim *claim = &p->claims->part[json_integer_value(json_array_get(part, 0))];
 
@@ -133,6 +151,7 @@ void parts_take(struct check *check, json_t *line)
 	json_object_update(whole, result);
 	json_object_del(whole, "found");
 	p->result = merge_results(p->result, whole);
+	look_for_circle(p);
 }
 
 static uint64_t expected(const struct check *check)

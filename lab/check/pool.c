@@ -127,6 +127,13 @@ static void add_search(struct arguments *a, const struct check *check, unsigned 
 		add(a, "--at-most=%d", FIRST_STAGE);
 }
 
+static void add_circle(struct arguments *a, const json_t *order)
+{
+	add(a, "--replay=%s", json_text(order, "schedule"));
+	add(a, "--order=%d,%d,%d", (int)json_number(order, "held"), (int)json_number(order, "taken"),
+	    (int)json_number(order, "how"));
+}
+
 static void make_arguments(struct arguments *a, const struct check *check, const char *program,
 			   unsigned shard, unsigned shards)
 {
@@ -143,7 +150,9 @@ static void make_arguments(struct arguments *a, const struct check *check, const
 		add(a, "--quick"); /* its witness is not printed */
 	if (o->html || o->dot)
 		add(a, "--tables");
-	if (o->replay)
+	if (check->circle)
+		add_circle(a, circle_last(check->circle));
+	else if (o->replay)
 		add(a, "--replay=%s", o->replay);
 	else
 		add_search(a, check, shard, shards);
@@ -294,7 +303,10 @@ static void take_line(struct worker *worker, const char *line, size_t bytes)
 	worker->answered |= result || mistake;
 	if (mistake)
 		take_mistake(worker, mistake);
-	if (result)
+	if (result && worker->check->circle)
+		circle_shown(worker->check->result, worker->check->circle,
+			     json_object_get(result, "witness"));
+	else if (result)
 		merge_result(worker->check, json_incref(result));
 	json_decref(json);
 }
@@ -346,6 +358,17 @@ static void died(const struct worker *worker, int status)
 	give_up(worker->check, text);
 }
 
+/* Locks are taken in a circle by different executions: one of them is to be shown. False: that is not so. */
+static bool show_circle(struct pool *pool, struct check *check)
+{
+	if (check->mistake || check->circle)
+		return false;
+	check->circle = circle_found(check->result);
+	if (check->circle)
+		start_worker(pool, check, 0, 0);
+	return check->running;
+}
+
 /* A search that one worker was not through with is begun again by all; else the check is done. */
 static void check_ended(struct pool *pool, struct check *check)
 {
@@ -360,10 +383,12 @@ static void check_ended(struct pool *pool, struct check *check)
 		if (check->running)
 			return;
 	}
-	bool is_complete = check->parts ? parts_end(check)
-					: json_is_true(json_object_get(check->result, "complete"));
+	if (check->parts && !check->circle)
+		parts_end(check);
+	if (show_circle(pool, check))
+		return;
 	if (check->checkpoint)
-		checkpoint_end(check, is_complete);
+		checkpoint_end(check, json_is_true(json_object_get(check->result, "complete")));
 	check->ended = now();
 	check->state = CHECK_DONE;
 }

@@ -87,17 +87,26 @@ static void print_states(FILE *to, const struct check *check)
 			json_text(state, "state"));
 }
 
+static void print_replay(FILE *to, const struct check *check, const char *head, const char *schedule)
+{
+	fprintf(to, "%s ", head);
+	report_command(to, check);
+	fprintf(to, " --replay %s\n", schedule);
+}
+
 static void print_witness(FILE *to, const struct check *check)
 {
 	json_t *witness = json_object_get(check->result, "witness");
+	json_t *circle = json_object_get(check->result, "circle"), *order;
+	size_t i;
 
 	if (!json_is_object(witness))
 		return;
-	if (!check->options->replay) {
-		fputs("Replay ", to);
-		report_command(to, check);
-		fprintf(to, " --replay %s\n", json_text(witness, "schedule"));
-	}
+	if (!check->options->replay)
+		print_replay(to, check, "Replay", json_text(witness, "schedule"));
+	json_array_foreach(circle, i, order)
+		if (i + 1 < json_array_size(circle))
+			print_replay(to, check, "Elsewhere", json_text(order, "schedule"));
 	columns_print(to, check, witness);
 }
 

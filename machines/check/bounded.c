@@ -10,7 +10,8 @@
  * A preemption just before a step that touches only what no other thread ever touches in a conflicting way
  * is the same as one just after it. So it is tried only where the step that it puts off is *hot*. Which
  * locations are hot is learnt on the way; when an execution finds new ones, the whole search is begun again.
- * Of a thread that is interrupted all steps are: what they did before the handler, others may learn from that.
+ * And where a thread's plain accesses are in order with others' only because it was interrupted when it was,
+ * all of its steps are (interrupts.c).
  */
 #include "search.h"
 
@@ -42,7 +43,7 @@ static void learn(struct engine *engine)
 
 static bool is_hot(struct engine *engine, const struct node *node)
 {
-	if (engine->interrupted & ONLY(node->chosen))
+	if (engine->entangled & ONLY(node->chosen))
 		return true;
 	for (uint32_t i = 0; i < node->seen.count; i++) {
 		struct touch touch = engine->pool[node->seen.first + i];

@@ -113,6 +113,11 @@ bool event_before(const struct event *earlier, const struct event *later)
 	return later->clock[earlier->thread] > earlier->local;
 }
 
+bool conflicts_is_store(uintptr_t location)
+{
+	return location >> 63;
+}
+
 /* ---- the location table: who touched what last ------------------------------------------------------ */
 
 static uint32_t hash(uintptr_t location)

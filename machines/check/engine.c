@@ -199,6 +199,7 @@ static void start_step(struct engine *engine, unsigned next)
 	event->interrupt = thread->block;
 	event->touches = engine->touches;
 	event->touch_count = 0;
+	event->has_place = false;
 }
 
 static void step_done(struct engine *engine)
@@ -211,6 +212,8 @@ static void step_done(struct engine *engine)
 	engine->in_step = false;
 	thread->steps++;
 	thread->last = (uint16_t)step;
+	if (engine->event[step].has_place)
+		thread->placed = (uint16_t)step;
 }
 
 static void schedule(struct engine *engine, struct coroutine *from)
@@ -399,13 +402,14 @@ void engine_on_step(void (*ended)(void))
 	step_ended = ended;
 }
 
-void engine_interrupts(unsigned handler, unsigned main)
+void engine_interrupts(unsigned handler, unsigned main, bool everywhere)
 {
 	if (!engine_current)
 		return;
 	engine_current->thread[handler].interrupts = (uint8_t)main;
 	engine_current->thread[handler].other_half = (uint8_t)main;
 	engine_current->thread[main].other_half = (uint8_t)handler;
+	engine_current->thread[main].is_always_placed = everywhere;
 }
 
 void engine_interrupt_enter(void)
@@ -419,8 +423,7 @@ void engine_interrupt_enter(void)
 	engine->event[engine->depth - 1].interrupt = thread->block;
 	engine->held |= ONLY(thread->interrupts);
 	engine->counts.interrupted = true;
-	engine->found_hot |= !(engine->interrupted & ONLY(thread->interrupts));
-	engine->interrupted |= ONLY(thread->interrupts);
+	interrupts_begin(engine, thread->interrupts);
 }
 
 void engine_interrupt_leave(void)
@@ -432,6 +435,12 @@ void engine_interrupt_leave(void)
 	struct thread *thread = &engine->thread[engine_thread];
 	thread->block = NO_STEP;
 	engine->held &= ~ONLY(thread->interrupts);
+}
+
+void engine_ordered_by_interrupt(uint32_t step)
+{
+	if (engine_now)
+		interrupts_matter(engine_now, step);
 }
 
 /* ---- an execution ----------------------------------------------------------------------------------- */
@@ -446,7 +455,7 @@ static void prepare(struct engine *engine)
 		struct thread *thread = &engine->thread[t];
 
 		thread->steps = 0;
-		thread->last = thread->block = NO_STEP;
+		thread->last = thread->placed = thread->block = NO_STEP;
 		thread->interrupts = thread->other_half = ENGINE_THREADS;
 		thread->enabled = NULL;
 		coroutine_prepare(&thread->coroutine, thread->stack, ENGINE_STACK_BYTES, thread_body,

@@ -253,10 +253,17 @@ void engine_abandon(void);
 /*
  * An interrupt: thread @handler runs in the midst of thread @main, which does not go on meanwhile. Declared
  * once per execution, before either runs; a handler's stretch, from engine_interrupt_enter() to _leave(),
- * comes between two of main's steps as a whole, and every place is tried.
+ * comes between two of main's steps as a whole. All places that could make a difference are tried; @everywhere:
+ * simply all.
  */
-void engine_interrupts(unsigned handler, unsigned main);
+void engine_interrupts(unsigned handler, unsigned main, bool everywhere);
 void engine_interrupt_enter(void);
 void engine_interrupt_leave(void);
+
+/*
+ * What the running thread does comes after what was done in step @step, or soon after it; but it would not if
+ * an interrupt between the two had come earlier among the steps of the thread that it interrupts.
+ */
+void engine_ordered_by_interrupt(uint32_t step);
 
 #endif

@@ -22,23 +22,13 @@
  * signal and what waited for it. The race of two that take one lock is between the acquires, whatever lies in
  * between.
  *
- * Interrupts. A handler is a thread, but its steps do not mix with those of the thread that it interrupts: the
- * CPU does nothing else meanwhile. So the two are one process, whose steps are in the order in which they were
- * taken, conflict or not; and where an interrupt comes is a race like one for a lock, between its first step
- * and the step of the CPU before it, or behind it:
- *
- *	CPU:	m1  [ i1  i2 ]  m2		i1 and m1 race, m2 and i1 race
- *
- * Thus every place is tried, also where neither would notice: what the CPU did before an interrupt others may
- * learn of by what the handler tells them, and whether two traces differ by a place alone depends on all that
- * is done anywhere. Searches that tried fewer places left something out.
+ * A thread and its interrupt handler are one process, see interrupts.c.
  *
  * Errors:  out of memory ends the process with status 3.
  * Rules:   CHK-2.
  */
 #include "search.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,23 +36,20 @@
 
 struct candidate {
 	uint16_t step;
+	bool immediate;	       /* nothing that this step comes after comes between the two */
 	uint32_t mine, theirs; /* touches */
 };
 
-enum { CANDIDATES = 1024 };
-
 struct candidates {
-	unsigned count;
-	struct candidate at[CANDIDATES];
+	uint32_t count, room;
+	struct candidate *at;
 };
 
-static void add_candidate(struct candidates *list, struct candidate candidate)
+static void add_candidate(struct candidates *list, uint16_t step, uint32_t mine, uint32_t theirs)
 {
-	if (list->count == CANDIDATES) {
-		fprintf(stderr, "quire check: a step meets more than %d others\n", CANDIDATES);
-		exit(3);
-	}
-	list->at[list->count++] = candidate;
+	if (list->count == list->room)
+		list->at = search_grow(list->at, &list->room, list->count, sizeof(*list->at));
+	list->at[list->count++] = (struct candidate){ .step = step, .mine = mine, .theirs = theirs };
 }
 
 /* All of them: a fixed number, so that it is a few instructions. */
@@ -175,12 +162,6 @@ struct met {
 	uint32_t read;			 /* the step that made the one, NO_STEP */
 };
 
-/* The location of a store that is kept, or of one in a buffer: no address. */
-static bool is_store(uintptr_t location)
-{
-	return location >> 63;
-}
-
 /*
  * Link the touch behind those of its location, and collect what it meets there, back to what covers the rest.
  */
@@ -189,28 +170,31 @@ static void meet(struct engine *engine, uint32_t mine, struct met *met)
 	struct touch *touch = &engine->touch[mine];
 	struct location *location = conflicts_location(engine, touch);
 	bool is_lock = touch->mode == TOUCH_ACQUIRE || touch->mode == TOUCH_SHARE;
+	bool is_store = conflicts_is_store(touch->location);
 
 	touch->before = location->last;
 	touch->linked = true;
 	location->last = mine;
 	for (uint32_t i = touch->before; i != NO_TOUCH; i = engine->touch[i].before) {
 		struct touch *other = &engine->touch[i];
-		struct candidate candidate = { other->event, mine, i };
+		enum relation relation = conflicts_relation(engine, other, touch);
 
-		switch (conflicts_relation(engine, other, touch)) {
+		if (relation != INDEPENDENT && !is_store)
+			interrupts_learn(engine, location);
+		switch (relation) {
 		case RACE:
 			/*
 			 * What it finds behind a store that is kept it would not find before: then the store
 			 * does not sleep on when the other comes first.
 			 */
 			other->is_write |= other->mode >= TOUCH_PUT && touch->mode < TOUCH_LOOK;
-			add_candidate(is_lock ? &met->locks : &met->races, candidate);
+			add_candidate(is_lock ? &met->locks : &met->races, other->event, mine, i);
 			break;
 		case OVERTAKEN:
-			add_candidate(&met->overtaken, candidate);
+			add_candidate(&met->overtaken, other->event, mine, i);
 			break;
 		case ORDER:
-			if (!is_store(touch->location)) {
+			if (!is_store) {
 				join(met->order, engine->event[other->event].clock);
 				break;
 			}
@@ -242,14 +226,13 @@ static void sort(struct candidates *list)
  * latest come first: they order what is before them. That it is read does not make the step @read less of one
  * to meet the other way round.
  */
-static void find_immediate(struct engine *engine, struct candidates *list, uint16_t *cover, uint32_t read,
-			   bool *immediate)
+static void find_immediate(struct engine *engine, struct candidates *list, uint16_t *cover, uint32_t read)
 {
 	sort(list);
 	for (unsigned i = 0; i < list->count; i++) {
 		struct event *event = &engine->event[list->at[i].step];
 
-		immediate[i] = !covers(cover, event) || list->at[i].step == read;
+		list->at[i].immediate = !covers(cover, event) || list->at[i].step == read;
 		join(cover, event->clock);
 	}
 }
@@ -270,32 +253,17 @@ static void add_overtaken(struct engine *engine, const struct met *met, uint32_t
 	}
 }
 
-/* Step @s is a CPU's, and before it the CPU's other half was at work: that one's last step; or NO_STEP. */
-static uint32_t other_half(const struct engine *engine, uint32_t s)
-{
-	const struct event *event = &engine->event[s];
-	const struct thread *thread = &engine->thread[event->thread];
-	bool is_within = event->interrupt != NO_STEP && event->interrupt != s;
-
-	if (thread->other_half == ENGINE_THREADS || is_within)
-		return NO_STEP;
-	uint16_t last = engine->thread[thread->other_half].last;
-	return last == NO_STEP || (thread->last != NO_STEP && thread->last > last) ? NO_STEP : last;
-}
-
-/*
- * Returns the step that @s races with for the order of its CPU, NO_STEP: none. An interrupt as a whole: its
- * first one.
- */
+/* Returns the step that @s races with for the order of its CPU, NO_STEP: none. */
 static uint32_t follow_cpu(struct engine *engine, struct met *met, uint32_t s)
 {
-	uint32_t last = other_half(engine, s);
+	uint32_t last = interrupts_before(engine, s);
 
 	if (last == NO_STEP)
 		return NO_STEP;
+	/* An interrupt is moved as a whole. */
 	const struct event *event = &engine->event[last];
 	uint32_t rival = event->interrupt == NO_STEP ? last : event->interrupt;
-	/* What it waited for may be why it is not earlier. */
+	/* What @s waited for may be why it is not earlier. */
 	if (covers(met->order, &engine->event[rival]))
 		rival = NO_STEP;
 	join(met->order, event->clock);
@@ -307,8 +275,7 @@ void explore_step_done(struct engine *engine, uint32_t s)
 {
 	struct event *event = &engine->event[s];
 	struct thread *thread = &engine->thread[event->thread];
-	static struct met met; /* large */
-	static bool immediate[2][CANDIDATES];
+	static struct met met; /* its lists stay as long as they have become: most steps need no room */
 	uint16_t cover[ENGINE_THREADS];
 
 	if (engine->config.search > SEARCH_OPTIMAL)
@@ -329,18 +296,18 @@ void explore_step_done(struct engine *engine, uint32_t s)
 	join(cover, met.source);
 	if (met.read != NO_STEP && covers(met.order, &engine->event[met.read]))
 		met.read = NO_STEP; /* it would be before this step in any case */
-	find_immediate(engine, &met.races, cover, met.read, immediate[0]);
+	find_immediate(engine, &met.races, cover, met.read);
 	/* Locks by the order of the thread alone: whoever gave it back has taken it first. */
-	find_immediate(engine, &met.locks, event->clock, NO_STEP, immediate[1]);
+	find_immediate(engine, &met.locks, event->clock, NO_STEP);
 	join(event->clock, cover);
 	event->clock[event->thread] = event->local + 1;
 	if (rival != NO_STEP)
 		reverse(engine, rival, s);
 	for (unsigned i = 0; i < met.races.count; i++)
-		if (immediate[0][i])
+		if (met.races.at[i].immediate)
 			add_race(engine, &met.races.at[i], s);
 	for (unsigned i = 0; i < met.locks.count; i++)
-		if (immediate[1][i])
+		if (met.locks.at[i].immediate)
 			add_race(engine, &met.locks.at[i], s);
 	add_overtaken(engine, &met, s);
 }
@@ -365,7 +332,7 @@ void explore_fall_asleep(struct engine *engine, uint32_t depth)
 		enum waking waking = conflicts_wake(&engine->pool[footprint.first], footprint.count,
 						    &engine->touch[event->touches], event->touch_count);
 
-		if (waking == AWAKE || engine->thread[event->thread].other_half == t ||
+		if (waking == AWAKE || interrupts_wake(engine, depth - 1, t) ||
 		    (waking == DROWSY && engine->config.search != SEARCH_SOURCE))
 			continue;
 		if (waking == DROWSY || is_drowsy)
@@ -478,6 +445,7 @@ static bool claim(struct engine *engine)
 {
 	const struct engine_config *config = &engine->config;
 
+	interrupts_forget(engine);
 	engine->leaf = engine->counts.leaves++;
 	if (config->claim)
 		engine->in_leaf = config->claim(config->claim_data, engine->leaf, path_hash(engine));
@@ -497,7 +465,7 @@ static unsigned pick_source(struct engine *engine, struct node *node, unsigned o
 {
 	if (engine->depth < engine->config.frontier)
 		node->todo = node->enabled;
-	if (engine->depth == engine->config.frontier && engine->config.frontier &&
+	if (engine->depth == engine->config.frontier && engine->config.frontier && !engine->in_leaf &&
 	    otherwise < ENGINE_THREADS && !claim(engine)) {
 		engine->verdict = NOT_OURS;
 		return ENGINE_THREADS;
@@ -505,8 +473,24 @@ static unsigned pick_source(struct engine *engine, struct node *node, unsigned o
 	return otherwise;
 }
 
+/* With what was learnt. What was explored in vain has been counted: the same whoever searches the part. */
+static void begin_again(struct engine *engine)
+{
+	uint32_t from = engine->config.frontier;
+
+	conflicts_truncate(engine, from);
+	engine->pool_count = engine->node[from].pool;
+	engine->choice_count = engine->node[from].choices;
+	engine->known = engine->replay = from;
+	engine->begin_again = false;
+}
+
 static bool source_next(struct engine *engine)
 {
+	if (engine->begin_again) {
+		begin_again(engine);
+		return true;
+	}
 	for (uint32_t depth = engine->depth; depth-- > 0;) {
 		struct node *node = &engine->node[depth];
 
@@ -648,8 +632,9 @@ void explore_begin(struct engine *engine)
 	if (engine->location)
 		memset(engine->location, 0, (engine->location_mask + 1ul) * sizeof(*engine->location));
 	engine->locations = 0;
-	engine->interrupted = 0;
-	engine->found_hot = false;
+	engine->found_hot = engine->begin_again = false;
+	engine->depth = 0;
+	interrupts_forget(engine);
 }
 
 void engine_run(struct engine *engine, const struct engine_config *config, struct engine_counts *counts)

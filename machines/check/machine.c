@@ -491,7 +491,7 @@ void machine_reset(struct machine *machine)
 	machine->grace = false;
 	machine->probed = 0;
 	for (unsigned cpu = 0; cpu < machine->cpus; cpu++)
-		engine_interrupts(machine->first_handler + cpu, cpu);
+		memory_interrupts(machine->first_handler + cpu, cpu);
 	memory_begin();
 }
 

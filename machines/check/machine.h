@@ -215,7 +215,17 @@ const char *machine_describe(struct machine *machine, uintptr_t location);
 void machine_name(struct machine *machine, const void *object, const char *name);
 void machine_name_range(struct machine *machine, quire_vaddr va, quire_vaddr bytes, const char *name);
 
-/* Violations that are counted once a search and not once an execution: the orders of locks ever seen. */
+/*
+ * Orders of locks are watched over all executions since the last machine_forget_orders(). One that closes a
+ * circle is a violation; but where somebody listens, each that is new is @seen, and is one if that says so.
+ */
+struct machine_order {
+	unsigned held, taken; /* classes (machines/lockorder) */
+	bool held_shared, shared;
+	bool closes; /* a circle, with those seen before */
+	const char *text;
+};
+void machine_on_order(bool (*seen)(void *data, const struct machine_order *order), void *data);
 void machine_forget_orders(void);
 
 #endif

@@ -650,6 +650,12 @@ void memory_full(void)
 	clock_release(FULL_FENCES);
 }
 
+/* Under WEAK what is read depends on clocks, and these on where an interrupt came. */
+void memory_interrupts(unsigned handler, unsigned main)
+{
+	engine_interrupts(handler, main, memory.config.model == MEMORY_WEAK);
+}
+
 void memory_join(unsigned of)
 {
 	if (!engine_now)

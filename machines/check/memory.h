@@ -122,6 +122,9 @@ void memory_release(uintptr_t object);
 void memory_full(void);
 void memory_drain(const void *code);
 
+/* As engine_interrupts(). */
+void memory_interrupts(unsigned handler, unsigned main);
+
 /*
  * The running thread is an interrupt handler, which begins and ends: it comes after all that thread @of of
  * its CPU has done, and what that does afterwards comes after it, as one CPU's steps do. For races only the

@@ -4,6 +4,7 @@
  *	engine.c	an execution: threads, transitions, choices, how it ends
  *	conflicts.c	which touches of a location commute
  *	explore.c	the order between steps; source-DPOR with sleep sets; brute force
+ *	interrupts.c	where an interrupt comes among the steps of its CPU
  *	optimal.c	wakeup trees
  *	bounded.c	at most so many preemptions
  *	random.c	PCT and POS
@@ -47,6 +48,7 @@ struct event {
 	uint8_t what;
 	uint16_t local;	    /* its number among the thread's steps */
 	uint16_t interrupt; /* first step of the interrupt that it is in, NO_STEP: in none */
+	bool has_place;	    /* among its CPU's interrupts (interrupts.c) */
 	uint32_t touches, touch_count;
 	const void *code;
 	uint64_t value;
@@ -92,17 +94,19 @@ struct thread {
 	uintptr_t expects; /* the location that its next step will touch, 0: not known */
 	uint16_t steps;
 	uint16_t last;	    /* its last step, NO_STEP: none */
+	uint16_t placed;    /* its last step that has a place, NO_STEP */
 	uint16_t block;	    /* a handler inside: its first step there, NO_STEP: outside */
 	uint8_t works_for;  /* fixed: itself, or whose agent it is */
 	uint8_t interrupts; /* a handler: whom it interrupts; ENGINE_THREADS: nobody */
 	uint8_t other_half; /* that one, or the other way round, the handler: of one CPU; ENGINE_THREADS */
+	bool is_always_placed;
 };
 
 struct location {
 	uintptr_t location;
 	uint32_t last; /* touch, NO_TOUCH */
+	bool hot; /* two threads conflict there */
 	/* SEARCH_BOUNDED: */
-	bool hot;	/* two threads conflict there */
 	bool several;	/* more than one thread touched it */
 	uint8_t first;	/* thread */
 	uint16_t modes; /* seen */
@@ -151,7 +155,9 @@ struct engine {
 	uint16_t (*race)[2]; /* SEARCH_OPTIMAL: races of this execution */
 	uint32_t races, race_room;
 	bool found_hot;
-	thread_set interrupted; /* SEARCH_BOUNDED: these were, in some execution */
+	thread_set entangled; /* whose interrupts hide orders of plain accesses */
+	bool was_interrupted; /* somebody, since the search of this part has begun */
+	bool begin_again;     /* this part: its search has relied on what is not so */
 	uint64_t random;
 	uint64_t priority[ENGINE_THREADS]; /* random searches */
 	uint32_t change[64], changes;	   /* PCT: steps at which priorities change */
@@ -192,6 +198,7 @@ enum waking { ASLEEP, DROWSY, AWAKE };
 bool modes_conflict(unsigned a, unsigned b);
 bool footprints_conflict(const struct touch *a, uint32_t a_count, const struct touch *b, uint32_t b_count);
 bool event_before(const struct event *earlier, const struct event *later);
+bool conflicts_is_store(uintptr_t location); /* one that is kept, or waits in a buffer: no address */
 enum relation conflicts_relation(const struct engine *engine, const struct touch *earlier,
 				 const struct touch *later);
 enum waking conflicts_wake(const struct touch *asleep, uint32_t count, const struct touch *taken,
@@ -209,6 +216,18 @@ void explore_branch(struct engine *engine, uint32_t depth);
 void explore_begin(struct engine *engine); /* an empty tree */
 void explore_ended(struct engine *engine); /* an execution has ended: counts, and whoever listens */
 void explore_destroy(struct engine *engine);
+
+/*
+ * interrupts.c. interrupts_before(): for the order of its CPU step @s comes after this one, NO_STEP: after none.
+ * interrupts_wake(): does the step at @depth wake its CPU's other half, though nothing conflicts?
+ * interrupts_matter(): what was done in step @step is in order only because of interrupts since.
+ */
+uint32_t interrupts_before(struct engine *engine, uint32_t s);
+bool interrupts_wake(struct engine *engine, uint32_t depth, unsigned sleeper);
+void interrupts_learn(struct engine *engine, struct location *location); /* two threads conflict there */
+void interrupts_matter(struct engine *engine, uint32_t step);
+void interrupts_begin(struct engine *engine, unsigned main); /* one does */
+void interrupts_forget(struct engine *engine);
 
 /* optimal.c */
 unsigned optimal_pick(struct engine *engine, uint32_t depth, unsigned otherwise);

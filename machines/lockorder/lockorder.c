@@ -32,7 +32,9 @@ static const char *const names[LOCKORDER_CLASSES] = {
 
 const char *lockorder_name(unsigned class)
 {
-	return class < LOCKORDER_CLASSES ? names[class] : names[CLASS_OTHER];
+	if (class >= CLASS_EVENT)
+		class = class <= CLASS_EVENT_LAST ? CLASS_EVENT : CLASS_OTHER;
+	return names[class];
 }
 
 unsigned lockorder_class(size_t bytes, size_t offset)
@@ -86,13 +88,17 @@ static bool reaches(const struct lockorder *graph, unsigned at, bool shared, uns
 	return false;
 }
 
+bool lockorder_knows(const struct lockorder *graph, unsigned held, bool held_shared, unsigned class,
+		     bool shared)
+{
+	return held == class || (graph->edge[held][class] & way(held_shared, shared));
+}
+
 bool lockorder_add(struct lockorder *graph, unsigned held, bool held_shared, unsigned class, bool shared,
 		   unsigned *via)
 {
-	unsigned bit = way(held_shared, shared);
-
-	if (held == class || (graph->edge[held][class] & bit))
+	if (lockorder_knows(graph, held, held_shared, class, shared))
 		return true;
-	graph->edge[held][class] |= (uint8_t)bit;
+	graph->edge[held][class] |= (uint8_t)way(held_shared, shared);
 	return !reaches(graph, class, shared, held, held_shared, 1u << class, via);
 }

@@ -32,7 +32,8 @@ enum lock_class {
 	CLASS_CACHE,
 	CLASS_BUDDY,
 	CLASS_DEVICE,
-	CLASS_EVENT,
+	CLASS_EVENT, /* each event of a program's own is a class, or two of many are one */
+	CLASS_EVENT_LAST = CLASS_EVENT + 7,
 	LOCKORDER_CLASSES
 };
 
@@ -48,6 +49,10 @@ unsigned lockorder_class(size_t bytes, size_t offset);
 struct lockorder {
 	uint8_t edge[LOCKORDER_CLASSES][LOCKORDER_CLASSES];
 };
+
+/* Was that seen before? */
+bool lockorder_knows(const struct lockorder *graph, unsigned held, bool held_shared, unsigned class,
+		     bool shared);
 
 /*
  * @class is taken, shared or not, with @held held, shared or not. False, with a class on the way back in

@@ -42,6 +42,14 @@ void readers_thread(unsigned thread)
 		store(0, 1);
 }
 
+void many_reads_thread(unsigned thread)
+{
+	if (thread)
+		store(0, 1);
+	for (unsigned i = 0; !thread && i < MANY_READS; i++)
+		load(0);
+}
+
 void independent_thread(unsigned thread)
 {
 	store(thread, 1);

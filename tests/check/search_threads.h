@@ -12,6 +12,8 @@ extern unsigned threads_count; /* how many there are in the program under way */
 
 void lastzero_thread(unsigned thread);
 void readers_thread(unsigned thread);
+void many_reads_thread(unsigned thread); /* one stores once, the other loads MANY_READS times */
+enum { MANY_READS = 1100 };
 void independent_thread(unsigned thread);
 void count_thread(unsigned thread);
 void count_with_results_thread(unsigned thread);

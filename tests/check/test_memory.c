@@ -268,7 +268,7 @@ static bool is_free_for_interrupts(void *argument)
 
 static void prepare_interrupt(void)
 {
-	engine_interrupts(1, 0);
+	memory_interrupts(1, 0);
 }
 
 static void with_handler_thread(unsigned thread)
@@ -345,7 +345,7 @@ static void (*with_sender)(unsigned thread);
 
 static void prepare_sender(void)
 {
-	engine_interrupts(threads_with_sender, 0);
+	memory_interrupts(threads_with_sender, 0);
 	is_asked = has_run = false;
 }
 

@@ -68,6 +68,15 @@ static void chk_2_readers(void **state)
 	}
 }
 
+/* CHK-2: a step that meets more others than any list has room for at first: before, between, after. */
+static void chk_2_many_reads(void **state)
+{
+	(void)state;
+	assert_int_equal(search(many_reads_thread, 2, MEMORY_SC, SEARCH_SOURCE).executions, MANY_READS + 1);
+	assert_int_equal(search(many_reads_thread, 2, MEMORY_TSO, SEARCH_SOURCE).executions, MANY_READS + 1);
+	assert_true(search(many_reads_thread, 2, MEMORY_WEAK, SEARCH_SOURCE).executions > 2);
+}
+
 /* CHK-2: threads that share nothing have one trace. */
 static void chk_2_independent(void **state)
 {
@@ -254,6 +263,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(chk_2_lastzero),
 		cmocka_unit_test(chk_2_readers),
+		cmocka_unit_test(chk_2_many_reads),
 		cmocka_unit_test(chk_2_independent),
 		cmocka_unit_test(chk_2_counters_commute),
 		cmocka_unit_test(chk_2_count_and_test),

@@ -235,6 +235,20 @@ expect 1 "$quire" check --model tso --replay "$id" sb.litmus
 says out 'one execution, replayed'
 expect 2 "$quire" check --replay v1:9.9.9 sb.litmus
 
+# Two events that are taken in two orders, though never at once.
+cat >two.litmus <<'END'
+MM two
+(* Result: Never *)
+{ event e; event f; event g; }
+P0 @none { lock e; lock f; unlock f; unlock e; post g; }
+P1 @none { wait g; lock f; lock e; unlock e; unlock f; }
+exists (0:r0 = 1)
+END
+expect 1 "$quire" check two.litmus
+says out 'VIOLATION order of locks: P1 takes event e with event f held'
+sed 's/lock f; lock e; unlock e; unlock f/lock e; lock f; unlock f; unlock e/' two.litmus >one-order.litmus
+expect 0 "$quire" check one-order.litmus
+
 # One of every kind of operation, sampled: they do what the language says, in every order.
 cat >all.litmus <<'END'
 MM all

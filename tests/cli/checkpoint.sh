@@ -131,8 +131,8 @@ for bytes in 0 1 100 500 1000; do
 	head -c $bytes KILL.ck >short.ck
 	refused 'no checkpoint, or a damaged one' "$quire" check --resume short.ck
 done
-sed 's/"version":2/"version":3/' KILL.ck >future.ck
-refused 'version 3' "$quire" check --resume future.ck
+sed 's/"version":3/"version":4/' KILL.ck >future.ck
+refused 'version 4' "$quire" check --resume future.ck
 sed 's/"done":\[\[[0-9]*,/"done":[[-1,/' KILL.ck >bad.ck
 refused 'altered or cut' "$quire" check --resume bad.ck
 sed 's/"without":\[\]/"without":["bogus"]/' KILL.ck >bad.ck
@@ -167,7 +167,9 @@ if command -v python3 >/dev/null; then
 		'd["frontier"] = 0' 'd["frontier"] = 2**32 + 64' 'd["result"]["executions"] = 2**63 - 1' \
 		'd["result"]["violations"] = -3' \
 		'd["result"]["cpu"] = "abc"' 'd["result"]["hot"] = 7' 'd["result"]["witness"] = 5' \
-		'd["result"]["states"] = [5]' 'd["found"] = 5' 'd["over"] = "yes"' 'd["end"] = None' \
+		'd["result"]["states"] = [5]' 'd["result"]["orders"] = [5]' \
+		'd["result"]["orders"] = [dict(part=0, held=99, taken=1, how=0, text="x", schedule="v1:0")]' \
+		'del d["result"]["orders"]' 'd["found"] = 5' 'd["over"] = "yes"' 'd["end"] = None' \
 		'd["without"] = ["bogus"]' 'd["without"] = [{}]' 'd["asked"] = "bogus"' 'd["asked"] = 3' \
 		'd["file"] = 7'; do
 		altered "$what"

@@ -54,6 +54,28 @@ report 3 --model sc >many
 [ "$(cat status)" -eq 0 ] || complain "sc: status $(cat status): $(cat out err)"
 grep -q 'model SC' many || complain "another model: $(cat many)"
 
+# Locks taken in two orders, by different executions: no process need see both, and the report is the command's.
+cp some.litmus some.kept
+cat >some.litmus <<'EOF'
+MM two
+(* Result: Never *)
+{ a = 0; b = 0; event e; event f; }
+P0 @none { r0 = load a; r1 = load b; r2 = load a; r3 = load b;
+	if (r0 = 0 /\ r3 = 0) { lock e; lock f; unlock f; unlock e; }
+	if (r0 = 3 /\ r3 = 3) { lock f; lock e; unlock e; unlock f; } }
+P1 @none { store a, 1; store a, 2; store a, 3; }
+P2 @none { store b, 1; store b, 2; store b, 3; }
+exists (a = 9)
+EOF
+"$quire" check --shard 0/1 some.litmus | grep -v ^Time >command
+grep -q '^VIOLATION order of locks' command || complain "two orders, the command: $(cat command)"
+for processes in 1 3; do
+	report $processes >many
+	[ "$(cat status)" -eq 1 ] || complain "two orders: status $(cat status): $(cat out err)"
+	cmp -s command many || complain "two orders, $processes processes: $(diff command many)"
+done
+cp some.kept some.litmus
+
 # A violation ends it everywhere; a mistake in the file is told once.
 report 3 --without free-after-flush >many
 [ "$(cat status)" -eq 1 ] || complain "a violation: status $(cat status): $(cat out err)"

@@ -25,6 +25,7 @@ enum {
 	OPTION_SHARDS,
 	OPTION_AT_MOST,
 	OPTION_REPLAY,
+	OPTION_ORDER,
 	OPTION_TABLES,
 	OPTION_AGAIN,
 	OPTION_CLAIMS,
@@ -51,6 +52,7 @@ static const struct argp_option option_table[] = {
 	{ "claims", OPTION_CLAIMS, "FD", 0, "Shared memory: parts are taken, and told of, one at a time", 0 },
 	{ "frontier", OPTION_FRONTIER, "D", 0, "Depth at which parts begin (default: sensible)", 0 },
 	{ "witness", OPTION_WITNESS, "SCHEDULE", 0, "With --claims: found before", 0 },
+	{ "order", OPTION_ORDER, "HELD,TAKEN,HOW", 0, "With --replay: up to where locks are taken so", 0 },
 	{ "tables", OPTION_TABLES, NULL, 0, "Page tables at each step of the witness", 0 },
 	{ "again", OPTION_AGAIN, NULL, 0,
 	  "Run what executions have in common again: to test what brings it back", 0 },
@@ -82,6 +84,13 @@ static void set_model(struct worker_options *o, const char *argument, struct arg
 	if (!litmus_model_by_name(argument, &o->model))
 		argp_error(state, "no such model: %s", argument);
 	o->has_model = true;
+}
+
+static void set_order(struct worker_order *order, const char *argument, struct argp_state *state)
+{
+	order->is_given = sscanf(argument, "%u,%u,%u", &order->held, &order->taken, &order->how) == 3;
+	if (!order->is_given)
+		argp_error(state, "no order: %s", argument);
 }
 
 static _Noreturn void list_safeguards(void)
@@ -134,6 +143,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		break;
 	case OPTION_REPLAY:
 		o->replay = argument;
+		break;
+	case OPTION_ORDER:
+		set_order(&o->order, argument, state);
 		break;
 	case OPTION_TABLES:
 		o->tables = true;

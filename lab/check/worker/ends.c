@@ -6,7 +6,8 @@
  * depends on that state alone, and is more work than the steps in which two executions differ. So an end that
  * is the same to the byte as one that was gone through, and found in order, is not gone through again.
  *
- * One that was not in order is not remembered: its violation is told each time.
+ * One that was not in order is not remembered: its violation is told each time. And each search goes through
+ * all of its ends once, for what is watched over the whole of it: the orders of locks.
  */
 #include "lab/check/worker/worker.h"
 
@@ -61,6 +62,12 @@ bool ends_find(struct run *run, const char **text, bool *holds)
 	image_keep(image, current);
 	last = current;
 	return false;
+}
+
+void ends_forget(void)
+{
+	for (unsigned i = 0; i < ENDS; i++)
+		ends[i].is_known = false;
 }
 
 void ends_bring_back(void)

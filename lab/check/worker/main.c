@@ -34,6 +34,8 @@ int main(int argc, char **argv)
 		if (!run.share)
 			mistake(&run, (struct litmus_place){ 1, 1 }, "no shared memory: %s", strerror(errno));
 	}
+	if (!run.options.replay || run.options.order.is_given)
+		orders_begin(&run);
 	search(&run);
 	share_tell(&run);
 	tell(&run, json_pack("{s:o}", "result", result_json(&run)));

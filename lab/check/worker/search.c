@@ -71,6 +71,18 @@ static void keep_witness(struct run *run, enum witness_kind kind, const char *te
 	*w = found;
 }
 
+/*
+ * A violation that does not count: what the engine says of a schedule that is none of the program's, which
+ * shorten() tries; and where an order of locks is to be shown, any other.
+ */
+static bool is_of_no_interest(const struct run *run, const char *violation)
+{
+	if (run->options.order.is_given)
+		return strncmp(violation, "order of locks: ", 16) != 0;
+	return (run->minimising || run->options.replay) &&
+	       strncmp(violation, "the program does not repeat itself", 34) == 0;
+}
+
 /* ---- executions ---------------------------------------------------------------------------------------- */
 
 static void count_state(struct run *run)
@@ -145,9 +157,7 @@ static void ended(void *data, const char *violation)
 
 	if (!violation && run->has_ended)
 		ends_remember(run->end, run->holds);
-	/* What the engine says of a schedule that is none of the program's: shorten() tries such. */
-	if (violation && strncmp(violation, "the program does not repeat itself", 34) == 0 &&
-	    (run->minimising || run->options.replay)) {
+	if (violation && is_of_no_interest(run, violation)) {
 		run->has_ended = false;
 		return;
 	}
@@ -215,6 +225,8 @@ static void reset(void *data)
 	struct run *run = data;
 
 	machine_reset(run->machine);
+	if (run->options.order.is_given)
+		machine_forget_orders(); /* it is to be seen each time */
 	run->world = run->frozen;
 	run->has_ended = false;
 }
@@ -290,25 +302,34 @@ static void forget_counts(struct run *run)
 		free(run->states[i].text);
 	run->state_count = 0;
 	run->holding = run->failing = run->violations = 0;
+	json_array_clear(run->orders);
+	run->has_circle = false;
 }
 
-static void run_engine(struct run *run, const struct engine_config *config)
+static void run_engine(struct run *run, const struct engine_config *asked)
 {
+	struct engine_config config = *asked;
 	struct engine_counts counts;
 
 	machine_forget_orders();
+	ends_forget();
+	if (!config.is_over && !run->minimising) {
+		config.is_over = orders_closed;
+		config.claim_data = run;
+	}
 	if (!run->minimising) {
 		run->cpu_from = cpu_time();
 		run->cpu = run->cpu_told = 0;
 	}
-	engine_run(run->engine, config, &counts);
+	engine_run(run->engine, &config, &counts);
 	if (run->minimising)
 		return;
 	run->counts = counts;
 	run->cpu = cpu_time() - run->cpu_from;
 	run->stopped = counts.complete							  ? NULL
 		       : run->witness.kind && (counts.violations || run->out_of_patience) ? "violation"
-		       : config->executions && counts.executions >= config->executions	  ? "executions"
+		       : run->has_circle && !run->share					  ? "circle"
+		       : config.executions && counts.executions >= config.executions	  ? "executions"
 											  : "time";
 }
 
@@ -438,11 +459,16 @@ static void minimise(struct run *run)
 static void replay(struct run *run)
 {
 	run->search = "replayed";
+	machine_forget_orders();
 	if (!engine_replay(run->engine, run->options.replay, &run->counts) ||
 	    (run->counts.violations && !run->witness.kind))
 		mistake(run, (struct litmus_place){ 1, 1 }, "this schedule is none of this file's");
 	if (!run->witness.kind)
 		keep_witness(run, WITNESS_NONE, "");
+	if (run->options.order.is_given && run->witness.kind != WITNESS_VIOLATION)
+		mistake(run, (struct litmus_place){ 1, 1 }, "an order of locks is not seen again");
+	if (run->options.order.is_given && !run->options.quick)
+		minimise(run);
 }
 
 /* What an earlier search has found, of which this is the rest. */

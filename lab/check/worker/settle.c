@@ -98,6 +98,8 @@ json_t *settled_json(struct run *run)
 	run->cpu_told = cpu_used(run);
 	json_object_set_new(json, "states", states_json(run));
 	json_object_set_new(json, "found", found_json(run));
+	json_object_set_new(json, "orders", run->orders ? run->orders : json_array());
+	run->orders = json_array();
 	run->told_of = run->settled;
 	return json;
 }

@@ -4,9 +4,9 @@
  *	{"parts": {"frontier": 96, "done": [[12, "5f0a..."], ...], "result": {...}}}
  *
  * tells how deep parts begin, and what all those finished since the last such line have added: counts,
- * states, the best witness. So whoever reads the lines has, at any moment, the exact result of a known set of
- * parts; what a worker that is killed was at is lost and nothing else. The result at the end (result.c) is
- * then what is left: a part that was not finished.
+ * states, the best witness; and the orders of locks (orders.c). So whoever reads the lines has, at any
+ * moment, the exact result of a known set of parts; what a worker that is killed was at is lost and nothing
+ * else. The result at the end (result.c) is then what is left: a part that was not finished.
  *
  * A violation in one part ends the search of those behind it. Those before it are searched to their end, and
  * one that is found there counts: so which it is does not depend on who was first.
@@ -68,12 +68,7 @@ static bool claim_is_same(uint64_t part, uint64_t path)
 
 static void claim_found(uint64_t part)
 {
-	uint64_t known = atomic_load_explicit(&claims->found, memory_order_relaxed);
-
-	while ((!known || known > part + 1) &&
-	       !atomic_compare_exchange_weak_explicit(&claims->found, &known, part + 1, memory_order_relaxed,
-						      memory_order_relaxed))
-		;
+	claims_found(claims, part);
 }
 
 static uint64_t lowest_found(void)

@@ -5,6 +5,7 @@
  *	main.c, mpi/main.c  a process of `quire check`'s, and one of many computers'
  *	interpret.c  statements                      evaluate.c    conditions, states
  *	search.c     which searches, how long        witness.c     a violation's steps, run again
+ *	orders.c     orders of locks, told
  *	result.c     the result as JSON              source.c      return addresses to source lines
  *	shorten.c    a witness made shorter
  *	tables.c, tlb.c  pictures of the state       safeguards.c  switching them off
@@ -24,6 +25,11 @@ enum { EXIT_BAD_FILE = 2, EXIT_BROKEN = 4 };
 
 enum search_kind { SEARCH_FOR_FILE, SEARCH_BY_PCT, SEARCH_BY_POS };
 
+struct worker_order {
+	bool is_given;
+	unsigned held, taken, how; /* orders.c */
+};
+
 struct worker_options {
 	const char *path;
 	enum litmus_model model;
@@ -38,7 +44,8 @@ struct worker_options {
 	unsigned shard, shards; /* 0: one process, no frontier */
 	uint64_t at_most; /* without shards: give up after so many, so that others may share; 0: never */
 	const char *replay;
-	bool tables; /* with the witness: the page tables at each step */
+	struct worker_order order; /* with replay: that ends when it is seen, and is made shorter */
+	bool tables;		   /* with the witness: the page tables at each step */
 	bool optimal;
 	bool again;	     /* every execution from its beginning to its end, whatever is known of it */
 	bool quick;	     /* any witness will do */
@@ -102,9 +109,14 @@ struct run {
 	const char *end; /* its state */
 	char *own_end;	 /* that one, if it was not known */
 	struct witness witness;
+	json_t *orders;	 /* seen and not yet told; NULL: a circle of them is a violation like others */
+	bool has_circle; /* among all of them */
 	struct engine_counts counts;
 	enum memory_model model;
-	/* "violation", "elsewhere": one that others have found, "time", "executions"; NULL: it was complete */
+	/*
+	 * "violation", "elsewhere": one that others have found, "circle": of locks, "time", "executions";
+	 * NULL: it was complete
+	 */
 	const char *stopped;
 	const char *search; /* "complete", "bounded", "sampled" */
 	int complete_bound; /* -1: none */
@@ -167,6 +179,7 @@ char *state_text(struct run *run); /* to be freed */
  */
 bool ends_find(struct run *run, const char **text, bool *holds);
 void ends_remember(const char *text, bool holds);
+void ends_forget(void);	    /* a search begins */
 void ends_bring_back(void); /* one of them as it was before all was torn down: places have names then */
 
 /* ---- search.c ------------------------------------------------------------------------------------------ */
@@ -183,6 +196,11 @@ json_t *witness_json(struct run *run);
 void trace_statement(struct run *run, unsigned column, const struct litmus_statement *s);
 json_t *result_json(struct run *run);
 void tell_progress(struct run *run);
+
+/* ---- orders.c ------------------------------------------------------------------------------------------ */
+
+void orders_begin(struct run *run); /* before the search */
+bool orders_closed(void *run);
 
 /* ---- share.c, settle.c --------------------------------------------------------------------------------- */
 

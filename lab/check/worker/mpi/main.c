@@ -134,6 +134,25 @@ static json_t *merge_all(const char *text, int bytes)
 	return result;
 }
 
+/* Locks that are taken in a circle, by executions of which none shows it: one is run again. */
+static void show_circle(struct run *run, json_t *result)
+{
+	json_t *circle = circle_found(result);
+	const json_t *order = circle_last(circle);
+
+	if (!circle)
+		return;
+	run->options.replay = json_text(order, "schedule");
+	run->options.order = (struct worker_order){ true, (unsigned)json_number(order, "held"),
+						    (unsigned)json_number(order, "taken"),
+						    (unsigned)json_number(order, "how") };
+	run->witness = (struct witness){ 0 };
+	search(run);
+	json_t *witness = witness_json(run);
+	circle_shown(result, circle, witness);
+	json_decref(witness);
+}
+
 static int report(const struct run *run, json_t *result)
 {
 	struct check_options options = { .bound = -1, .seed = 1 };
@@ -185,6 +204,7 @@ int main(int argc, char **argv)
 	worker_options(&run, argc, argv);
 	begin(&run);
 	create_window();
+	orders_begin(&run);
 	search(&run);
 	bool is_good = has_met_the_same(!run.stopped);
 	char *text = json_dumps(result_json(&run), JSON_COMPACT);
@@ -192,8 +212,10 @@ int main(int argc, char **argv)
 	if (!is_good)
 		complain(&run, (struct litmus_place){ 1, 1 },
 			 "processes have not met the same parts of the search: it cannot be shared");
-	if (!rank)
+	if (!rank) {
+		show_circle(&run, result);
 		status = report(&run, result);
+	}
 	MPI_Win_free(&window);
 	MPI_Finalize();
 	return status;
