@@ -129,6 +129,7 @@ struct program program_read(const char *text)
 /* ---- random programs -------------------------------------------------------------------------------- */
 
 static uint64_t seed;
+static enum program_size size;
 
 static unsigned below(unsigned n)
 {
@@ -148,7 +149,8 @@ static void add_access(struct program *to, unsigned part)
 {
 	static const enum op_kind kinds[] = { OP_READ,	OP_WRITE, OP_LOAD, OP_LOAD,
 					      OP_STORE, OP_STORE, OP_ADD,  OP_SWAP };
-	struct op op = { .kind = (uint8_t)kinds[below(8)], .place = (uint8_t)below(PROGRAM_PLACES) };
+	unsigned kind = size == PROGRAM_SMALL ? below(8) : 2 + below(6);
+	struct op op = { .kind = (uint8_t)kinds[kind], .place = (uint8_t)below(PROGRAM_PLACES) };
 
 	op.is_ordered = op.kind > OP_WRITE && below(3) == 0;
 	add_op(to, part, op);
@@ -241,9 +243,9 @@ static void add_themed(struct program *to, unsigned column, enum theme theme, un
 /* It may begin with a plain access, which is no transition of its own. */
 static void add_handler(struct program *to, unsigned part)
 {
-	if (below(3) == 0)
+	if (size == PROGRAM_SMALL && below(3) == 0)
 		add(to, part, below(2) ? OP_READ : OP_WRITE, below(PROGRAM_PLACES));
-	for (unsigned i = 1 + below(2); i > 0; i--)
+	for (unsigned i = 1 + below(size == PROGRAM_SMALL ? 2 : 3); i > 0; i--)
 		add_access(to, part);
 }
 
@@ -272,14 +274,19 @@ static void drop_unused(struct program *from)
 		drop(from, CALLBACK);
 }
 
-struct program program_random(uint64_t number)
+struct program program_random(uint64_t number, enum program_size of_size)
 {
 	seed = (number + 1) * 0x9e3779b97f4a7c15ul;
+	size = of_size;
 	struct program made = { .cpus = 2 + below(PROGRAM_CPUS - 1) };
 	/* Interrupts are the half of it. */
 	enum theme theme[] = { below(2) ? INTERRUPTS : below(THEMES), below(THEMES) };
 	unsigned aim = below(2) ? below(made.cpus) : PROGRAM_CPUS;
 
+	if (size == PROGRAM_ENTANGLED) {
+		made.cpus = PROGRAM_CPUS;
+		theme[0] = INTERRUPTS;
+	}
 	for (unsigned column = 0; column < made.cpus; column++) {
 		unsigned statements = (made.cpus > 2 ? 0 : 1) + below(4);
 

@@ -16,8 +16,11 @@
 const char *program_text(const struct program *from); /* valid until the next call */
 struct program program_read(const char *text);	      /* fails the test that gives what is none */
 
+/* ENTANGLED: all CPUs, interrupts everywhere, with up to three operations in a handler; nothing plain. */
+enum program_size { PROGRAM_SMALL, PROGRAM_ENTANGLED };
+
 /* A function of @number. What nobody calls is left out: who reads a failure need not look at it. */
-struct program program_random(uint64_t number);
+struct program program_random(uint64_t number, enum program_size size);
 
 bool program_has(const struct program *in, unsigned part, enum op_kind kind);
 
