@@ -253,8 +253,8 @@ void engine_abandon(void);
 /*
  * An interrupt: thread @handler runs in the midst of thread @main, which does not go on meanwhile. Declared
  * once per execution, before either runs; a handler's stretch, from engine_interrupt_enter() to _leave(),
- * comes between two of main's steps as a whole. All places that could make a difference are tried; @everywhere:
- * simply all.
+ * comes between two of main's steps as a whole. All places that could make a difference are tried;
+ * @everywhere: simply all.
  */
 void engine_interrupts(unsigned handler, unsigned main, bool everywhere);
 void engine_interrupt_enter(void);

@@ -89,8 +89,8 @@ static void note_hot(struct engine *engine, const struct candidate *race)
 }
 
 /*
- * The initials of v: the steps behind @e that do not come after it, then step @s. A thread's first step in v is
- * one when no other thread's step in v comes before it.
+ * The initials of v: the steps behind @e that do not come after it, then step @s. A thread's first step in v
+ * is one when no other thread's step in v comes before it.
  */
 static thread_set initials(struct engine *engine, uint32_t e, uint32_t s)
 {

@@ -2,22 +2,23 @@
  * interrupts.c - where an interrupt comes among the steps of its CPU.
  *
  * A handler is a thread, but its steps do not mix with those of the thread that it interrupts: the CPU does
- * nothing else meanwhile. So the two are one process. Its steps are in the order in which they were taken, and
- * an interrupt's place among them is a race like one for a lock: between its first step and the step of the CPU
- * before it, and the step behind it and the first one again.
+ * nothing else meanwhile. So the two are one process. Its steps are in the order in which they were taken,
+ * and an interrupt's place among them is a race like one for a lock: between its first step and the step of
+ * the CPU before it, and the step behind it and the first one again.
  *
  *	CPU:	m1  [ i1  i2 ]  m2		i1 and m1 race, m2 and i1 race
  *
- * Not only a conflict of m1 with i1 or i2 makes the two orders differ. Others may learn from i2 that m1 is over,
- * or m1 may lead to what somebody else does between i1 and i2: then m1 was first.
+ * Not only a conflict of m1 with i1 or i2 makes the two orders differ. Others may learn from i2 that m1 is
+ * over, or m1 may lead to what somebody else does between i1 and i2: then m1 was first.
  *
- * One kind of step may be left out. A step that touches nothing that any other thread touches in a conflicting
- * way, whatever the order, can be moved past everything, the whole of an interrupt included: it has no *place*.
- * Which locations are touched so is learnt on the way; when new ones are found behind an interrupt, the search
- * is begun again with what is known by then. There is one thing that such a step can still tell: vector clocks
- * say that what it did before the interrupt comes before what others do who have heard of that. Where only this
- * keeps two plain accesses from being a race, all steps of the CPU have places from then on; under the weak
- * model, where old values depend on clocks, they have from the beginning.
+ * One kind of step may be left out. A step that touches nothing that any other thread touches in a
+ * conflicting way, whatever the order, can be moved past everything, the whole of an interrupt included: it
+ * has no *place*. Which locations are touched so is learnt on the way; when new ones are found behind an
+ * interrupt, the search is begun again with what is known by then. There is one thing that such a step can
+ * still tell: vector clocks say that what it did before the interrupt comes before what others do who have
+ * heard of that. Where only this keeps two plain accesses from being a race, all steps of the CPU have
+ * places from then on; under the weak model, where old values depend on clocks, they have from the
+ * beginning.
  *
  * Above the frontier all have: those who explore other parts must meet the same tree.
  *

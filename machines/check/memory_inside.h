@@ -166,9 +166,9 @@ void tso_agent(unsigned thread);
 uint64_t tso_load(uintptr_t address, unsigned bytes, int order, const void *code);
 void tso_store(uintptr_t address, unsigned bytes, uint64_t value, int order, const void *code);
 void tso_fence(const void *code);
-bool tso_is_drained(void *thread);	 /* for conditions; a thread_memory */
-void tso_touch_drained(unsigned thread); /* it is, because of what the agent did */
-void tso_drain(unsigned thread);	 /* now, within this step */
+bool tso_is_drained(void *thread);				    /* for conditions; a thread_memory */
+void tso_touch_drained(unsigned thread);			    /* it is, because of what the agent did */
+void tso_drain(unsigned thread);				    /* now, within this step */
 void tso_settle(uintptr_t address, size_t bytes, const void *code); /* wait until nothing of it is buffered */
 void tso_touch(uintptr_t address, unsigned bytes, enum touch_mode mode, unsigned by);
 

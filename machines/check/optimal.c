@@ -17,8 +17,8 @@
  *
  * The sequences assume that steps make the same choices (engine_choose()) when they are run again. Where
  * they do not, a sequence may not be possible; it is then given up at that point, and the search goes on as
- * source-DPOR would: programs with choices are for SEARCH_SOURCE. So are those with interrupts: their places are
- * no conflict that begins_weakly() sees.
+ * source-DPOR would: programs with choices are for SEARCH_SOURCE. So are those with interrupts: their places
+ * are no conflict that begins_weakly() sees.
  */
 #include "search.h"
 

@@ -105,7 +105,7 @@ struct thread {
 struct location {
 	uintptr_t location;
 	uint32_t last; /* touch, NO_TOUCH */
-	bool hot; /* two threads conflict there */
+	bool hot;      /* two threads conflict there */
 	/* SEARCH_BOUNDED: */
 	bool several;	/* more than one thread touched it */
 	uint8_t first;	/* thread */
@@ -218,8 +218,8 @@ void explore_ended(struct engine *engine); /* an execution has ended: counts, an
 void explore_destroy(struct engine *engine);
 
 /*
- * interrupts.c. interrupts_before(): for the order of its CPU step @s comes after this one, NO_STEP: after none.
- * interrupts_wake(): does the step at @depth wake its CPU's other half, though nothing conflicts?
+ * interrupts.c. interrupts_before(): for the order of its CPU step @s comes after this one, NO_STEP: after
+ * none. interrupts_wake(): does the step at @depth wake its CPU's other half, though nothing conflicts?
  * interrupts_matter(): what was done in step @step is in order only because of interrupts since.
  */
 uint32_t interrupts_before(struct engine *engine, uint32_t s);

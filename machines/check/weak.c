@@ -287,8 +287,8 @@ static bool is_walked(uintptr_t address)
 enum { SEEN_BY_HARDWARE = 1 };
 
 /*
- * Accesses of one word in several sizes do not find each other's histories, and what is @impatient does not find
- * what it would have found before: there, orders matter as everywhere.
+ * Accesses of one word in several sizes do not find each other's histories, and what is @impatient does not
+ * find what it would have found before: there, orders matter as everywhere.
  */
 static enum touch_mode mode_of(const struct place *place, enum touch_mode mode, bool impatient)
 {

@@ -383,7 +383,7 @@ static const struct {
 	{ "P0 st0 P1 ipi02 ipi02 P2 st1 H0 ld1 H2 ld0", EVERY, 9 },
 	/* st0 is in v, its end in memory is not: it stays behind H1. */
 	{ "P0 ipi1 P1 st0 ipi2 P2 ipi0 ipi1 H0 st1 H1 ld0 H2 st1*", TSO, 5 },
-	/* H2 as a whole comes after ld1, and H0 comes after H2: add1 before ld1 is to be tried with both later. */
+	/* H2 as a whole comes after ld1, and H0 after H2: add1 before ld1, with both of them later. */
 	{ "P0 add1 P1 add0 ipi02 P2 ipi01 ld1 H0 swap0 H1 swap1 H2 ld0 st1", EVERY, 44 },
 	{ "P0 ipi12 P1 add1 P2 st0* ld0* H1 st0 H2 add0 ld1 st1", EVERY, 27 },
 	/* A mending of these left these out. */
