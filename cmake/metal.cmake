@@ -72,7 +72,7 @@ endif()
 # Tests of tests/unit that know of the machine only what stage.h, scene.h, land.h and hosted.h say:
 # tests/metal/machine.c says it here. Each is included by a file that calls its main() otherwise, and all of
 # them are in a list.
-set(units maps pages extremes file_mapping failures hardship store table table_move table_race)
+set(units maps pages extremes file_mapping failures hardship store store_race table table_move table_race)
 file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/metal/*.c)
 list(FILTER sources EXCLUDE REGEX "/control\\.c$")
 set(list "#include \"tests/metal/tests.h\"\n")

@@ -2,7 +2,9 @@
  * libc.c - of the C library, what tests use that run in the kernel too.
  */
 #include "machines/metal/metal.h"
+#include "machines/metal/task.h"
 
+#include "include/sched.h"
 #include "include/stdio.h"
 #include "include/stdlib.h"
 #include "include/string.h"
@@ -122,4 +124,10 @@ time_t time(time_t *out)
 {
 	(void)out;
 	return (time_t)(time_monotonic() / 1000000000);
+}
+
+int sched_yield(void)
+{
+	sched_yield_cpu();
+	return 0;
 }

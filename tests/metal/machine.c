@@ -364,7 +364,8 @@ static size_t try_access(unsigned access, quire_vaddr at, void *buffer, size_t b
 static int access_all(struct quire_cpu **cpu, struct quire_mm *mm, unsigned access, quire_vaddr at,
 		      char *buffer, size_t bytes, struct quire_fault *fault)
 {
-	/* Here the CPU is as in user mode, where a kernel's grace periods get on. */
+	/* Here the CPU is as in user mode, where a kernel's grace periods get on and interrupts come. */
+	hosted_poll(*cpu);
 	if (!this_cpu()->rcu.depth)
 		rcu_work(this_cpu());
 	quire_cpu_run(*cpu, mm);
