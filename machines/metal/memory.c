@@ -13,7 +13,8 @@
  *
  * The heap is for small objects, the core's and the kernel's: buddies, blocks of 2^n units at multiples of
  * their size, halved as needed and joined again when both halves are free. So what was used for one size
- * serves others.
+ * serves others. But most often the next object is of the same size: what is freed is kept as it is first, up
+ * to a part of the heap, and is joined when nothing else is left.
  *
  * Order:   the heap's lock is a leaf; any context.
  * Errors:  allocation returns NULL. Too little memory to begin with is a panic.
@@ -52,6 +53,7 @@ extern char kernel_end[];
 #define ORDERS 11 /* up to 64 KiB */
 #define LARGEST (UNIT << (ORDERS - 1))
 #define FREE 0x80
+#define KEPT_PART 8 /* of the heap: so much of it is kept, or a little more */
 
 struct block {
 	struct block *next, *previous;
@@ -59,7 +61,9 @@ struct block {
 
 /* All under heap_lock. */
 static struct quire_spin heap_lock;
-static struct block heap_free[ORDERS]; /* heads of rings */
+static struct block heap_free[ORDERS];	/* heads of rings */
+static struct block *heap_kept[ORDERS]; /* freed, not joined; by next alone */
+static uint64_t heap_kept_bytes;
 static char *heap;
 static uint8_t *heap_map; /* for each unit: FREE and the order, where a free block begins */
 static uint64_t heap_used, heap_bytes;
@@ -89,46 +93,42 @@ static void take_block(struct block *block)
 
 static unsigned order_of(size_t bytes)
 {
-	unsigned order = 0;
-
-	while (UNIT << order < bytes)
-		order++;
-	return order;
+	return bytes <= UNIT ? 0 : 64 - (unsigned)__builtin_clzl((bytes - 1) / UNIT);
 }
 
-void *kernel_alloc(size_t bytes)
+static void *take_kept(unsigned order)
 {
-	unsigned order = bytes <= LARGEST ? order_of(bytes) : ORDERS, from = order;
-	char *block = NULL;
+	struct block *block = heap_kept[order];
 
-	spin_lock(&heap_lock);
+	if (block) {
+		heap_kept[order] = block->next;
+		heap_kept_bytes -= UNIT << order;
+	}
+	return block;
+}
+
+/* The smallest block that is large enough, and what is too much of it back. */
+static void *take_half(unsigned order)
+{
+	unsigned from = order;
+
 	while (from < ORDERS && heap_free[from].next == &heap_free[from])
 		from++;
-	if (from < ORDERS) {
-		block = (char *)heap_free[from].next;
-		take_block((struct block *)(void *)block);
-		while (from > order) {
-			from--;
-			put_block(block + (UNIT << from), from);
-		}
-		heap_used += UNIT << order;
+	if (from == ORDERS)
+		return NULL;
+	char *block = (char *)heap_free[from].next;
+	take_block((struct block *)(void *)block);
+	while (from > order) {
+		from--;
+		put_block(block + (UNIT << from), from);
 	}
-	spin_unlock(&heap_lock);
-	return block ? memset(block, 0, bytes) : NULL;
+	return block;
 }
 
-void kernel_free(void *object, size_t bytes)
+static void join(char *block, unsigned order)
 {
-	unsigned order = order_of(bytes);
-	size_t at = (size_t)((char *)object - heap);
+	size_t at = (size_t)(block - heap);
 
-	if (!object)
-		return;
-#ifdef QUIRE_DEBUG
-	memset(object, 0xdb, bytes); /* so that who still reads it notices */
-#endif
-	spin_lock(&heap_lock);
-	heap_used -= UNIT << order;
 	for (; order < ORDERS - 1; order++) {
 		char *buddy = heap + (at ^ UNIT << order);
 
@@ -138,6 +138,56 @@ void kernel_free(void *object, size_t bytes)
 		at &= ~(UNIT << order);
 	}
 	put_block(heap + at, order);
+}
+
+static void join_kept(void)
+{
+	void *block;
+
+	for (unsigned order = 0; order < ORDERS; order++)
+		while ((block = take_kept(order)))
+			join(block, order);
+}
+
+void *kernel_alloc(size_t bytes)
+{
+	unsigned order = order_of(bytes);
+
+	if (bytes > LARGEST)
+		return NULL;
+	spin_lock(&heap_lock);
+	void *block = take_kept(order);
+	if (!block)
+		block = take_half(order);
+	if (!block && heap_kept_bytes) {
+		join_kept();
+		block = take_half(order);
+	}
+	if (block)
+		heap_used += UNIT << order;
+	spin_unlock(&heap_lock);
+	return block ? memset(block, 0, bytes) : NULL;
+}
+
+void kernel_free(void *object, size_t bytes)
+{
+	unsigned order = order_of(bytes);
+	struct block *block = object;
+
+	if (!object)
+		return;
+#ifdef QUIRE_DEBUG
+	memset(object, 0xdb, bytes); /* so that who still reads it notices */
+#endif
+	spin_lock(&heap_lock);
+	heap_used -= UNIT << order;
+	if (heap_kept_bytes < heap_bytes / KEPT_PART) {
+		block->next = heap_kept[order];
+		heap_kept[order] = block;
+		heap_kept_bytes += UNIT << order;
+	} else {
+		join(object, order);
+	}
 	spin_unlock(&heap_lock);
 }
 

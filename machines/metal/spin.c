@@ -39,10 +39,18 @@ bool spin_trylock(struct quire_spin *lock)
 	return enter(lock, 1);
 }
 
+/* Waits are out of line, so that a lock that is free costs no more than the look and the exchange. */
+static __attribute__((noinline)) void wait_for_own(struct quire_spin *lock)
+{
+	do
+		quire_port_relax(NULL);
+	while (!enter(lock, 1));
+}
+
 void spin_lock(struct quire_spin *lock)
 {
-	while (!enter(lock, 1))
-		quire_port_relax(NULL);
+	if (!enter(lock, 1))
+		wait_for_own(lock);
 }
 
 void spin_unlock(struct quire_spin *lock)
@@ -75,13 +83,21 @@ static bool enter_or_halt(struct metal_cpu *me, struct quire_spin *lock)
 	return false;
 }
 
-void quire_spin_lock(struct quire_cpu *cpu, struct quire_spin *lock)
+static __attribute__((noinline)) void wait_for(struct quire_cpu *cpu, struct quire_spin *lock)
 {
-	for (unsigned turn = 0; !enter(lock, turn < SPINS ? 1 : 2); turn++) {
+	unsigned turn = 0;
+
+	do {
 		quire_port_relax(cpu);
 		if (turn >= SPINS && enter_or_halt(cpu->machine, lock))
 			break;
-	}
+	} while (!enter(lock, ++turn < SPINS ? 1 : 2));
+}
+
+void quire_spin_lock(struct quire_cpu *cpu, struct quire_spin *lock)
+{
+	if (!enter(lock, 1))
+		wait_for(cpu, lock);
 	note(lock, QUIRE_LOCK_TAKEN);
 }
 
@@ -94,16 +110,18 @@ bool quire_spin_trylock(struct quire_cpu *cpu, struct quire_spin *lock)
 	return true;
 }
 
-void quire_spin_unlock(struct quire_cpu *cpu, struct quire_spin *lock)
+static __attribute__((noinline)) void wake_those(const struct metal_cpu *me, const struct quire_spin *lock)
 {
-	struct metal_cpu *me = cpu->machine;
-
-	note(lock, QUIRE_LOCK_GIVEN);
-	/* A full fence: the look at halts_for comes after it. The lock itself may be gone by then. */
-	if (atomic_exchange_explicit(&lock->word, 0, memory_order_seq_cst) != 2)
-		return;
 	for (unsigned id = 0; id < metal_cpu_count; id++)
 		if (id != me->id &&
 		    atomic_load_explicit(&metal_cpus[id]->halts_for, memory_order_seq_cst) == lock)
 			apic_send(metal_cpus[id], VECTOR_WAKE);
+}
+
+void quire_spin_unlock(struct quire_cpu *cpu, struct quire_spin *lock)
+{
+	note(lock, QUIRE_LOCK_GIVEN);
+	/* A full fence: the look at halts_for comes after it. The lock itself may be gone by then. */
+	if (atomic_exchange_explicit(&lock->word, 0, memory_order_seq_cst) == 2)
+		wake_those(cpu->machine, lock);
 }
