@@ -21,6 +21,9 @@
  * Only after that store the old nodes are handed to RCU: those that lie in their level's span. What lies
  * outside it was taken over and lives on. Last, the summaries above the change are mended, in place.
  *
+ * Most changes stay inside one leaf and leave it neither too full nor too empty: then a copy of that leaf is
+ * made around the new ranges, without all this (change_leaf()).
+ *
  * How many nodes can a change need? Let F be the fanout, at least 4, and h the height.
  *
  *   - At the bottom, the window lies in one leaf: at most F + 4 ranges are left, two nodes. Or it begins in
@@ -205,11 +208,9 @@ static void mend_summaries(struct range_tree *tree, unsigned level, uint64_t at)
 /* How many entries of @node begin before @key. */
 static unsigned entries_before(const struct range_node *node, uint64_t key)
 {
-	unsigned n = 0;
+	unsigned slot = range_slot(node, key);
 
-	while (n < node->n && node->key[n] < key)
-		n++;
-	return n;
+	return slot + (node->key[slot] < key);
 }
 
 /* Entries [from, to) of the node at @place live on in a new node. */
@@ -316,6 +317,12 @@ static void node_free(struct quire_cpu *cpu, struct quire_rcu *head)
 	object_free(cpu, container_of(head, struct range_node, rcu), sizeof(struct range_node));
 }
 
+static void node_retire(struct quire_cpu *cpu, struct range_node *node)
+{
+	node->rcu.done = node_free;
+	quire_port_rcu_call(cpu, &node->rcu);
+}
+
 /* @node lies in its level's span: it goes, and of what is below it, all that lies in that level's span. */
 static void retire(struct change *c, struct range_node *node, uint64_t lo, uint64_t hi)
 {
@@ -329,8 +336,7 @@ static void retire(struct change *c, struct range_node *node, uint64_t lo, uint6
 	}
 	if (!node->level)
 		c->removed += node->n;
-	node->rcu.done = node_free;
-	quire_port_rcu_call(c->cpu, &node->rcu);
+	node_retire(c->cpu, node);
 }
 
 /* The span is everything: what was made at @level becomes the tree, and all that was at and above it goes. */
@@ -384,6 +390,61 @@ static void change_tree(struct change *c, struct span window)
 	}
 }
 
+/* ---- a change of one leaf ---------------------------------------------------------------------------- */
+
+/* Ranges [from, to) of @old from slot @at on. Returns the slot after them. */
+static unsigned copy_ranges(struct range_node *leaf, unsigned at, const struct range_node *old, unsigned from,
+			    unsigned to)
+{
+	for (; from < to; from++, at++) {
+		leaf->key[at] = old->key[from];
+		leaf->end[at] = old->end[from];
+		leaf->item[at] = old->item[from];
+	}
+	return at;
+}
+
+static unsigned put_ranges(struct range_node *leaf, unsigned at, const struct range *with, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++, at++) {
+		leaf->key[at] = with[i].start;
+		leaf->end[at] = with[i].end;
+		leaf->item[at] = with[i].item;
+	}
+	return at;
+}
+
+/* False, with nothing done, when the change is none of one leaf. */
+static bool change_leaf(struct quire_cpu *cpu, struct range_tree *tree, struct range_stock *stock,
+			struct span window, const struct range *with, unsigned n)
+{
+	struct place place = place_of(tree, 0, window.lo);
+	struct range_node *old = place.node;
+	unsigned before = entries_before(old, window.lo), lost = before;
+
+	while (lost < old->n && old->key[lost] < window.hi)
+		lost++;
+	unsigned count = before + n + old->n - lost;
+
+	if (window.hi > place.hi || count > RANGE_FANOUT || count < (place.parent ? RANGE_FILL_MIN : 1))
+		return false;
+	/* The window cuts no range. */
+	quire_assert(!before || old->end[before - 1] <= window.lo);
+	quire_assert(!lost || old->end[lost - 1] <= window.hi);
+
+	struct range_node *leaf = stock_take(stock, 0, count);
+	unsigned at = copy_ranges(leaf, 0, old, 0, before);
+	at = put_ranges(leaf, at, with, n);
+	copy_ranges(leaf, at, old, lost, old->n);
+	tree->count = tree->count + count - old->n;
+	atomic_store_explicit(place.parent ? &place.parent->child[place.slot] : &tree->root, leaf,
+			      memory_order_release);
+	if (place.parent)
+		mend_summaries(tree, 0, place.lo);
+	node_retire(cpu, old);
+	return true;
+}
+
 /* ---- entry points ------------------------------------------------------------------------------------ */
 
 void range_tree_init(struct range_tree *tree)
@@ -408,8 +469,9 @@ void range_tree_destroy(struct quire_cpu *cpu, struct range_tree *tree)
 		destroy_below(cpu, root);
 }
 
-void range_tree_replace(struct quire_cpu *cpu, struct range_tree *tree, struct range_stock *stock,
-			uint64_t start, uint64_t end, const struct range *with, unsigned n)
+/* Any change of a tree that is not empty, level by level. */
+static void change_levels(struct quire_cpu *cpu, struct range_tree *tree, struct range_stock *stock,
+			  struct span window, const struct range *with, unsigned n)
 {
 	struct change c; /* its arrays are large, and hold only what is counted: not to be zeroed */
 
@@ -419,23 +481,41 @@ void range_tree_replace(struct quire_cpu *cpu, struct range_tree *tree, struct r
 	c.made_n = n;
 	c.pieces_n = 0;
 	c.added = c.removed = 0;
-	quire_assert(start < end && n <= WITH_MAX);
 	for (unsigned i = 0; i < n; i++) {
-		quire_assert(with[i].start < with[i].end && with[i].end <= end);
-		quire_assert(with[i].start >= (i ? with[i - 1].end : start));
 		c.made[i] = (struct piece){
 			.key = with[i].start,
 			.sum = { with[i].start, with[i].end, 0 },
 			.what = with[i].item,
 		};
 	}
-	if (range_root(tree)) {
-		change_tree(&c, (struct span){ start, end });
-	} else if (n) {
-		struct range_node *leaf = build_node(&c, 0, c.made, n);
-
-		c.added = n;
-		atomic_store_explicit(&tree->root, leaf, memory_order_release);
-	}
+	change_tree(&c, window);
 	tree->count += c.added - c.removed;
+}
+
+static void first_leaf(struct range_tree *tree, struct range_stock *stock, const struct range *with,
+		       unsigned n)
+{
+	struct range_node *leaf = stock_take(stock, 0, n);
+
+	put_ranges(leaf, 0, with, n);
+	tree->count = n;
+	atomic_store_explicit(&tree->root, leaf, memory_order_release);
+}
+
+void range_tree_replace(struct quire_cpu *cpu, struct range_tree *tree, struct range_stock *stock,
+			uint64_t start, uint64_t end, const struct range *with, unsigned n)
+{
+	struct span window = { start, end };
+
+	quire_assert(start < end && n <= WITH_MAX);
+	for (unsigned i = 0; i < n; i++) {
+		quire_assert(with[i].start < with[i].end && with[i].end <= end);
+		quire_assert(with[i].start >= (i ? with[i - 1].end : start));
+	}
+	if (!range_root(tree)) {
+		if (n)
+			first_leaf(tree, stock, with, n);
+	} else if (!change_leaf(cpu, tree, stock, window, with, n)) {
+		change_levels(cpu, tree, stock, window, with, n);
+	}
 }

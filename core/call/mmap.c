@@ -181,10 +181,11 @@ static int map_region(struct door *door, struct request *request)
 	struct vma_new *fresh = &request->fresh;
 	uint64_t pages = page_of(fresh->end - fresh->start), charge = 0;
 	struct unmap_sums old;
-	int err = unmap_cut(door, fresh->start, fresh->end);
+	struct vma *there;
+	int err = unmap_cut(door, fresh->start, fresh->end, &there);
 	if (err)
 		return err;
-	unmap_sum(mm, fresh->start, fresh->end, &old);
+	unmap_sum(there, fresh->start, fresh->end, &old);
 	/* Asked even when nothing is added, modulo 2^64: a process past its limit cannot even replace. */
 	if (!mm_may_expand(mm, fresh->flags, pages - old.pages))
 		return -QUIRE_ENOMEM;
@@ -194,7 +195,7 @@ static int map_region(struct door *door, struct request *request)
 	}
 	if (charge > old.accounted && commit_charge(mm->quire, charge - old.accounted))
 		return -QUIRE_ENOMEM;
-	unmap_cut_out(door, fresh->start, fresh->end); /* gives old.accounted back */
+	unmap_cut_out(door, there, fresh->start, fresh->end); /* gives old.accounted back */
 	if (request->shared && shared_memory_commit(request->shared))
 		return -QUIRE_ENOMEM;
 	uint64_t reclaim = min_u64(charge, old.accounted);

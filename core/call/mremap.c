@@ -168,17 +168,16 @@ static void drop_source(struct remap *remap, quire_vaddr addr, quire_vaddr lengt
 	bool accounted = !keep_commit && (vma->flags & VMA_ACCOUNT);
 	if (!length) /* a shared mapping was doubled */
 		return;
-	int err = unmap_cut(remap->door, addr, addr + length);
+	int err = unmap_cut(remap->door, addr, addr + length, &vma);
 	/* no memory to cut: the source stays, empty, and its commit is counted twice, as on Linux */
 	if (err) {
 		if (accounted)
 			commit_restore(mm->quire, page_of(length));
 		return;
 	}
-	vma = vma_find(mm, addr);
 	if (accounted)
 		door_set_flags(remap->door, vma, vma->flags & ~VMA_ACCOUNT);
-	unmap_cut_out(remap->door, addr, addr + length);
+	unmap_cut_out(remap->door, vma, addr, addr + length);
 }
 
 /*

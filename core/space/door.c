@@ -35,7 +35,6 @@ void vma_destroy(struct quire_cpu **cpu, struct vma *vma)
 
 void door_open(struct door *door)
 {
-	range_stock_drain(*door->cpu, &door->stock);
 	rwlock_write_done(*door->cpu, &door->mm->lock);
 	list_for_each_safe(at, after, &door->retired) {
 		struct vma *vma = container_of(at, struct vma, rmap.chains);
@@ -74,7 +73,7 @@ struct vma *vma_duplicate(struct quire_cpu *cpu, const struct vma *vma)
 
 int door_reserve(struct door *door, unsigned changes)
 {
-	return range_stock_fill(*door->cpu, &door->stock, &door->mm->vmas, changes);
+	return range_stock_fill(*door->cpu, &door->mm->stock, &door->mm->vmas, changes);
 }
 
 static struct range range_of(struct vma *vma)
@@ -91,7 +90,7 @@ static void replace(struct door *door, quire_vaddr start, quire_vaddr end, struc
 		ranges[n++] = range_of(first);
 	if (second)
 		ranges[n++] = range_of(second);
-	range_tree_replace(*door->cpu, &door->mm->vmas, &door->stock, start, end, ranges, n);
+	range_tree_replace(*door->cpu, &door->mm->vmas, &door->mm->stock, start, end, ranges, n);
 }
 
 int door_link(struct door *door, struct vma *vma, struct vma *from)
@@ -172,10 +171,9 @@ static void retire(struct door *door, struct vma *vma)
 }
 
 /* One change of the tree: a change for each VMA would have to reserve nodes for each. */
-void door_unlink_range(struct door *door, quire_vaddr start, quire_vaddr end)
+void door_unlink_range(struct door *door, struct vma *first, quire_vaddr start, quire_vaddr end)
 {
-	for (struct vma *vma = vma_meets(door->mm, start, end); vma;
-	     vma = vma_meets(door->mm, vma->rmap.end, end))
+	for (struct vma *vma = first; vma; vma = vma_after(vma, end))
 		retire(door, vma);
 	replace(door, start, end, NULL, NULL);
 }

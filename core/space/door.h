@@ -22,7 +22,6 @@
 struct door {
 	struct quire_cpu **cpu;
 	struct quire_mm *mm;
-	struct range_stock stock;
 	struct list retired; /* VMAs taken out, by rmap.chains: their files are put after the lock is */
 };
 
@@ -53,11 +52,12 @@ int door_split(struct door *door, struct vma *vma, quire_vaddr addr);
 int door_split_below(struct door *door, struct vma *vma, quire_vaddr addr);
 
 /*
- * Take the VMAs of [start, end), which cuts none, out of the tree and of the reverse map; their entries are
- * clear. Cannot fail when one change was reserved for it. They are freed after a grace period.
+ * Take the VMAs of [start, end), which cuts none, from @first on, out of the tree and of the reverse map;
+ * their entries are clear. Cannot fail when one change was reserved for it. They are freed after a grace
+ * period.
  */
 int door_reserve(struct door *door, unsigned changes);
-void door_unlink_range(struct door *door, quire_vaddr start, quire_vaddr end);
+void door_unlink_range(struct door *door, struct vma *first, quire_vaddr start, quire_vaddr end);
 
 /* Every VMA at once, and the tree's nodes with them: exit and exec. Nobody else searches this mm any more. */
 void door_unlink_all(struct door *door);

@@ -65,6 +65,7 @@ void quire_mm_put(struct quire_cpu **cpu, struct quire_mm *mm)
 	door_close(&door, cpu, mm);
 	as_notifiers_release(cpu, &mm->as);
 	unmap_all(&door);
+	range_stock_drain(*cpu, &mm->stock);
 	door_open(&door);
 	quire_assert(mm->mapped == 0 && mm->locked == 0 && mm->data == 0 && mm->stack == 0 && mm->exec == 0);
 	as_destroy(cpu, &mm->as);

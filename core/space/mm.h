@@ -58,6 +58,7 @@ struct quire_mm {
 	_Atomic uint64_t refs; /* C */
 	struct rwlock lock;
 	struct range_tree vmas;			    /* W: struct vma by address, door.c alone changes it */
+	struct range_stock stock;		    /* W: nodes for its next changes */
 	struct quire_limits limits;		    /* W */
 	struct quire_layout layout;		    /* W */
 	_Atomic quire_vaddr end;		    /* C: layout.end, for whoever has no lock; mm_end() */
@@ -123,6 +124,12 @@ struct vma *vma_next(struct quire_mm *mm, quire_vaddr addr); /* the first that e
 struct vma *vma_prev(struct quire_mm *mm, quire_vaddr addr); /* the last that starts below @addr */
 /* the first that meets [start, end) */
 struct vma *vma_meets(struct quire_mm *mm, quire_vaddr start, quire_vaddr end);
+
+/* The next one after @vma that begins below @end. */
+static inline struct vma *vma_after(const struct vma *vma, quire_vaddr end)
+{
+	return vma->rmap.end < end ? vma_meets(vma->mm, vma->rmap.end, end) : NULL;
+}
 
 /* The bits of an entry that the VMA's protection asks for; writable only where a private page may be. */
 quire_entry vma_entry_bits(const struct vma *vma);

@@ -14,16 +14,14 @@
 
 #include "../store/zap.h"
 
-void unmap_sum(struct quire_mm *mm, quire_vaddr start, quire_vaddr end, struct unmap_sums *out)
+void unmap_sum(struct vma *first, quire_vaddr start, quire_vaddr end, struct unmap_sums *out)
 {
 	*out = (struct unmap_sums){ 0 };
-	for (struct vma *vma = vma_meets(mm, start, end); vma; vma = vma_meets(mm, vma->rmap.end, end)) {
+	for (struct vma *vma = first; vma; vma = vma_after(vma, end)) {
 		uint64_t pages = page_of(min_u64(end, vma->rmap.end) - max_u64(start, vma->rmap.start));
 		out->pages += pages;
 		if (vma->flags & VMA_ACCOUNT)
 			out->accounted += pages;
-		if (vma->rmap.end >= end)
-			break;
 	}
 }
 
@@ -31,10 +29,11 @@ void unmap_sum(struct quire_mm *mm, quire_vaddr start, quire_vaddr end, struct u
  * Linux lets the count of maps pass its limit by one for a moment when an unmap cuts a hole, not when it
  * would stay past it.
  */
-int unmap_cut(struct door *door, quire_vaddr start, quire_vaddr end)
+int unmap_cut(struct door *door, quire_vaddr start, quire_vaddr end, struct vma **out)
 {
 	struct quire_mm *mm = door->mm;
 	struct vma *first = vma_meets(mm, start, end);
+	*out = first;
 	if (!first)
 		return 0;
 	if (first->rmap.start < start) {
@@ -44,7 +43,7 @@ int unmap_cut(struct door *door, quire_vaddr start, quire_vaddr end)
 		if (err)
 			return err;
 	}
-	struct vma *last = vma_find(mm, end - 1);
+	struct vma *last = first->rmap.end < end ? vma_find(mm, end - 1) : first;
 	if (last && last->rmap.end > end) {
 		int err = door_split(door, last, end);
 		if (err)
@@ -76,15 +75,14 @@ static void clear_range(struct door *door, quire_vaddr start, quire_vaddr end)
 	gather_end(door->cpu, &gather);
 }
 
-void unmap_cut_out(struct door *door, quire_vaddr start, quire_vaddr end)
+void unmap_cut_out(struct door *door, struct vma *first, quire_vaddr start, quire_vaddr end)
 {
-	struct vma *vma = vma_meets(door->mm, start, end);
-	if (!vma)
+	if (!first)
 		return;
 	clear_range(door, start, end);
-	for (; vma; vma = vma_meets(door->mm, vma->rmap.end, end))
+	for (struct vma *vma = first; vma; vma = vma_after(vma, end))
 		discount(door->mm, vma);
-	door_unlink_range(door, start, end);
+	door_unlink_range(door, first, start, end);
 }
 
 void unmap_all(struct door *door)
@@ -97,10 +95,11 @@ void unmap_all(struct door *door)
 
 int unmap_range(struct door *door, quire_vaddr start, quire_vaddr end)
 {
-	int err = unmap_cut(door, start, end);
+	struct vma *first;
+	int err = unmap_cut(door, start, end, &first);
 	if (err)
 		return err;
-	unmap_cut_out(door, start, end);
+	unmap_cut_out(door, first, start, end);
 	return 0;
 }
 

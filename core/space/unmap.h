@@ -20,18 +20,18 @@ int unmap_range(struct door *door, quire_vaddr start, quire_vaddr end);
  */
 int unmap_named(struct door *door, quire_vaddr start, quire_vaddr length);
 
-/* What unmap_range() would give back, to judge limits before a replacement. */
+/*
+ * The two halves, for mmap, which may still fail in between: cut at the ends, after which *first is the first
+ * mapping of the range, NULL where there is none; then take away, which cannot fail.
+ */
+int unmap_cut(struct door *door, quire_vaddr start, quire_vaddr end, struct vma **first);
+void unmap_cut_out(struct door *door, struct vma *first, quire_vaddr start, quire_vaddr end);
+
+/* What the second half will give back, to judge limits before it. */
 struct unmap_sums {
 	uint64_t pages, accounted;
 };
-void unmap_sum(struct quire_mm *mm, quire_vaddr start, quire_vaddr end, struct unmap_sums *out);
-
-/*
- * The two halves, for mmap, which may still fail in between: cut at the ends; then take away, which cannot
- * fail.
- */
-int unmap_cut(struct door *door, quire_vaddr start, quire_vaddr end);
-void unmap_cut_out(struct door *door, quire_vaddr start, quire_vaddr end);
+void unmap_sum(struct vma *first, quire_vaddr start, quire_vaddr end, struct unmap_sums *out);
 
 /* Everything, for exit and exec: cannot fail. The tree is empty afterwards. */
 void unmap_all(struct door *door);
