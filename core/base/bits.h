@@ -43,16 +43,4 @@ static inline unsigned log2_u64(uint64_t value)
 	return 63 - (unsigned)__builtin_clzll(value);
 }
 
-/*
- * By hand: where the CPU has no instruction for it, the compiler's builtin is a call into its run-time
- * library.
- */
-static inline unsigned count_bits(uint64_t value)
-{
-	unsigned count = 0;
-	for (; value; value &= value - 1)
-		count++;
-	return count;
-}
-
 #endif

@@ -55,10 +55,11 @@ static void stand(struct pair *pair, struct cursor *cursor, struct quire_as *as,
 static bool try_both(struct pair *pair, unsigned level)
 {
 	quire_vaddr from = pair->at, to = pair->at + pair->offset;
+	struct walk a, b;
 
 	quire_port_rcu_lock(pair->cpu);
-	struct walk a = walk_down(pair->from_as, from, level);
-	struct walk b = walk_down(pair->to_as, to, level);
+	walk_down(pair->from_as, from, level, &a);
+	walk_down(pair->to_as, to, level, &b);
 	bool both = a.level == level && b.level == level;
 	if (both)
 		lock_two(pair, a.table, b.table);

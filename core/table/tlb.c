@@ -282,13 +282,14 @@ static unsigned flush_targets(struct quire_cpu *self, const struct flush *flush,
 		uint64_t bits = atomic_load_explicit(&flush->as->cpus.bits[word], memory_order_acquire);
 		if (word == self->id / MASK_WORD_BITS)
 			bits &= ~mask_bit(self);
-		for (uint64_t rest = flush->tables ? 0 : bits; rest; rest &= rest - 1) {
+		for (uint64_t rest = bits; rest; rest &= rest - 1) {
 			unsigned bit = log2_u64(rest & -rest);
-			if (cpu_is_lazy(self->quire, word * MASK_WORD_BITS + bit))
+			if (!flush->tables && cpu_is_lazy(self->quire, word * MASK_WORD_BITS + bit))
 				bits &= ~(1ul << bit);
+			else
+				count++;
 		}
 		atomic_store_explicit(&targets->bits[word], bits, memory_order_relaxed);
-		count += count_bits(bits);
 	}
 	return count;
 }

@@ -25,23 +25,26 @@
 #include "../base/assert.h"
 #include "../base/safeguard.h"
 
-struct walk walk_down(struct quire_as *as, quire_vaddr va, unsigned level)
+/* What a fault does most: so it looks for the folio at the end only. */
+void walk_down(struct quire_as *as, quire_vaddr va, unsigned level, struct walk *walk)
 {
-	struct walk walk = { .level = QUIRE_LEVELS - 1 };
-	quire_pfn table = folio_pfn(as->quire, as->root);
-	char *memory = frame_memory(as->quire, 0); /* once: the loop is what a fault does most */
+	struct quire *quire = as->quire;
+	char *memory = frame_memory(quire, 0);
+	_Atomic quire_entry *slots = folio_memory(quire, as->root);
+	unsigned at = QUIRE_LEVELS - 1;
+	quire_entry entry;
 
-	for (;; walk.level--) {
-		walk.slots = (_Atomic quire_entry *)(void *)(memory + (table << QUIRE_PAGE_SHIFT));
+	for (;; at--) {
 		/* Acquire pairs with the release in table_link(). */
-		walk.entry = atomic_load_explicit(walk.slots + table_index(va, walk.level),
-						  memory_order_acquire);
-		if (walk.level == level || !entry_is_table(walk.entry))
+		entry = atomic_load_explicit(slots + table_index(va, at), memory_order_acquire);
+		if (at == level || !entry_is_table(entry))
 			break;
-		table = entry_pfn(walk.entry);
+		slots = (_Atomic quire_entry *)(void *)(memory + (entry_pfn(entry) << QUIRE_PAGE_SHIFT));
 	}
-	walk.table = folio_of(as->quire, table);
-	return walk;
+	walk->table = folio_of(quire, (quire_pfn)((char *)slots - memory) >> QUIRE_PAGE_SHIFT);
+	walk->slots = slots;
+	walk->level = at;
+	walk->entry = entry;
 }
 
 /*
@@ -68,7 +71,7 @@ int walk_lock(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsign
 {
 	for (;;) {
 		quire_port_rcu_lock(cpu);
-		*walk = walk_down(as, va, level);
+		walk_down(as, va, level, walk);
 		bool missing = (mapped || walk->level > level) && !walk->entry;
 		bool locked = !missing && lock_found(cpu, va, level, walk);
 		quire_port_rcu_unlock(cpu);
@@ -94,7 +97,7 @@ int walk_make(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsign
 
 	for (;;) {
 		quire_port_rcu_lock(cpu);
-		*walk = walk_down(as, va, level);
+		walk_down(as, va, level, walk);
 		if (walk->level > level && !walk->entry && !spare) {
 			quire_port_rcu_unlock(cpu);
 			spare = table_take(cpu, stock);
@@ -138,7 +141,7 @@ int walk_next(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr *va, quire
 	while (*va < end) {
 		quire_vaddr at = *va;
 		quire_port_rcu_lock(cpu);
-		*walk = walk_down(as, at, 0);
+		walk_down(as, at, 0, walk);
 		bool found = walk->level == 0 || walk->entry;
 		bool locked = found && lock_found(cpu, at, 0, walk);
 		if (!found)

@@ -17,7 +17,7 @@ struct walk {
  * Without a lock, under RCU: down to the table of @level on @va's path, or to the last one before it, where
  * there is nothing or a huge leaf. All of it may be out of date at once.
  */
-struct walk walk_down(struct quire_as *as, quire_vaddr va, unsigned level);
+void walk_down(struct quire_as *as, quire_vaddr va, unsigned level, struct walk *walk);
 
 /*
  * The same, and the table locked: what it says is so. Returns 0, with the table of @level, or that of a huge

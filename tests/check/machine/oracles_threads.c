@@ -54,7 +54,10 @@ static struct quire *quire(void)
 
 static struct folio *table_of(quire_vaddr va, unsigned level)
 {
-	return walk_down(as(), va, level).table;
+	struct walk walk;
+
+	walk_down(as(), va, level, &walk);
+	return walk.table;
 }
 
 static _Atomic quire_entry *slot_of(quire_vaddr va, unsigned level)

@@ -20,7 +20,11 @@ void setup_walks(void)
 {
 	struct quire_as *as = &scene_mm->as;
 	struct quire_cpu *cpu = *machine_cpu(scene_machine, 0);
-	struct folio *leaf = walk_down(as, X, 0).table, *above = walk_down(as, X, 1).table;
+	struct walk at_leaf, at_above;
+
+	walk_down(as, X, 0, &at_leaf);
+	walk_down(as, X, 1, &at_above);
+	struct folio *leaf = at_leaf.table, *above = at_above.table;
 	struct folio *other = folio_alloc_zeroed(cpu, FOLIO_ANON, 0);
 
 	scene.quire = as->quire;
