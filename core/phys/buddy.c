@@ -59,17 +59,6 @@ static bool raise_watermark(struct phys *phys)
 	return true;
 }
 
-static struct folio *smallest_block(struct phys *phys, unsigned order, unsigned *found)
-{
-	for (; order <= QUIRE_MAX_ORDER; order++) {
-		if (!list_empty(&phys->free[order])) {
-			*found = order;
-			return container_of(phys->free[order].next, struct folio, free);
-		}
-	}
-	return NULL;
-}
-
 static void count_out(struct phys *phys, uint64_t frames)
 {
 	uint64_t out = atomic_load_explicit(&phys->out, memory_order_relaxed);
@@ -77,21 +66,51 @@ static void count_out(struct phys *phys, uint64_t frames)
 	atomic_store_explicit(&phys->out, out + frames, memory_order_relaxed);
 }
 
-struct folio *buddy_take(struct phys *phys, unsigned order)
+/* The smallest block of @order or above; brings in more memory where there is none. NULL: memory is out. */
+static struct folio *smallest_block(struct phys *phys, unsigned order, unsigned *found)
 {
-	struct folio *folio;
-	unsigned has;
+	do {
+		for (unsigned has = order; has <= QUIRE_MAX_ORDER; has++) {
+			if (list_empty(&phys->free[has]))
+				continue;
+			*found = has;
+			return container_of(phys->free[has].next, struct folio, free);
+		}
+	} while (raise_watermark(phys));
+	return NULL;
+}
 
-	while (!(folio = smallest_block(phys, order, &has))) {
-		if (!raise_watermark(phys))
-			return NULL;
-	}
+/* Take the first 2^order frames of a block of 2^has; the others stay. */
+static void take_first(struct phys *phys, struct folio *folio, unsigned has, unsigned order)
+{
 	unlist_block(folio);
 	while (has > order) {
 		has--;
 		list_block(phys, folio + (1ul << has), has);
 	}
 	count_out(phys, 1ul << order);
+}
+
+struct folio *buddy_take(struct phys *phys, unsigned order)
+{
+	unsigned has;
+	struct folio *folio = smallest_block(phys, order, &has);
+
+	if (folio)
+		take_first(phys, folio, has, order);
+	return folio;
+}
+
+struct folio *buddy_take_run(struct phys *phys, uint32_t most, uint32_t *got)
+{
+	unsigned has;
+	struct folio *folio = smallest_block(phys, 0, &has);
+
+	if (!folio)
+		return NULL;
+	unsigned order = (unsigned)min_u64(has, log2_u64(most));
+	take_first(phys, folio, has, order);
+	*got = 1u << order;
 	return folio;
 }
 

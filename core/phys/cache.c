@@ -129,13 +129,16 @@ static struct folio *take_block(struct quire_cpu *cpu, struct cpu_frames *cache,
 static void refill(struct quire_cpu *cpu, struct cpu_frames *cache)
 {
 	struct phys *phys = cpu->quire->phys;
-	unsigned want = is_scarce(phys) ? 1 : BATCH;
-	struct folio *folio;
+	uint32_t want = is_scarce(phys) ? 1 : BATCH, count = count_of(cache), run;
+	struct folio *first;
 
 	quire_spin_lock(cpu, &phys->lock);
 	note_peak(phys, cache);
-	while (count_of(cache) < want && (folio = buddy_take(phys, 0)))
-		push(cache, folio);
+	while (count < want && (first = buddy_take_run(phys, want - count, &run))) {
+		for (uint32_t i = 0; i < run; i++)
+			cache->frame[count++] = first + i;
+	}
+	set_count(cache, count);
 	atomic_store_explicit(&cache->lowest, count_of(cache), memory_order_relaxed);
 	note_scarcity(phys);
 	quire_spin_unlock(cpu, &phys->lock);

@@ -63,6 +63,8 @@ quire_pfn frame_pfn(struct phys *phys, const struct folio *folio);
 /* buddy.c: all under phys->lock */
 void buddy_create(struct phys *phys);
 struct folio *buddy_take(struct phys *phys, unsigned order); /* NULL when no block is large enough */
+/* Single frames, side by side: *got of them, 1 to @most, from the smallest block that there is. NULL: none */
+struct folio *buddy_take_run(struct phys *phys, uint32_t most, uint32_t *got);
 void buddy_give(struct phys *phys, struct folio *folio, unsigned order);
 
 /* cache.c */
