@@ -59,6 +59,7 @@ struct quire_mm {
 	struct rwlock lock;
 	struct range_tree vmas;			    /* W: struct vma by address, door.c alone changes it */
 	struct range_stock stock;		    /* W: nodes for its next changes */
+	struct table_spare spare;		    /* W: a table that an unmap left empty */
 	struct quire_limits limits;		    /* W */
 	struct quire_layout layout;		    /* W */
 	_Atomic quire_vaddr end;		    /* C: layout.end, for whoever has no lock; mm_end() */

@@ -63,14 +63,14 @@ static void discount(struct quire_mm *mm, const struct vma *vma)
 		commit_uncharge(mm->quire, pages);
 }
 
-/* A table that only the range used goes with it, also where it covers unmapped addresses on both sides. */
-static void clear_range(struct door *door, quire_vaddr start, quire_vaddr end)
+/* A table that is left empty goes, also where it covers other addresses on both sides; but one, to @spare. */
+static void clear_range(struct door *door, quire_vaddr start, quire_vaddr end, struct table_spare *spare)
 {
-	struct vma *below = vma_prev(door->mm, start), *above = vma_next(door->mm, end);
 	struct gather gather;
 	gather_begin(door->cpu, &gather, &door->mm->as, start, end);
-	gather.reach_from = below ? below->rmap.end : 0;
-	gather.reach_to = above ? above->rmap.start : QUIRE_USER_END;
+	gather.reach_from = 0;
+	gather.reach_to = QUIRE_USER_END;
+	gather.spare = spare;
 	zap_range(*door->cpu, &door->mm->as, start, end, ZAP_ALL, CURSOR_MM, &gather, NULL);
 	gather_end(door->cpu, &gather);
 }
@@ -79,7 +79,7 @@ void unmap_cut_out(struct door *door, struct vma *first, quire_vaddr start, quir
 {
 	if (!first)
 		return;
-	clear_range(door, start, end);
+	clear_range(door, start, end, &door->mm->spare);
 	for (struct vma *vma = first; vma; vma = vma_after(vma, end))
 		discount(door->mm, vma);
 	door_unlink_range(door, first, start, end);
@@ -87,7 +87,7 @@ void unmap_cut_out(struct door *door, struct vma *first, quire_vaddr start, quir
 
 void unmap_all(struct door *door)
 {
-	clear_range(door, 0, QUIRE_USER_END);
+	clear_range(door, 0, QUIRE_USER_END, NULL);
 	for (struct vma *vma = vma_next(door->mm, 0); vma; vma = vma_next(door->mm, vma->rmap.end))
 		discount(door->mm, vma);
 	door_unlink_all(door);

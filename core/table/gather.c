@@ -47,6 +47,7 @@ void gather_begin(struct quire_cpu **cpu, struct gather *gather, struct quire_as
 	gather->reach_to = to;
 	gather->start = UINT64_MAX;
 	gather->end = 0;
+	gather->spare = NULL;
 	gather->owes = false;
 	gather->tables = false;
 	gather->count = 0;

@@ -15,11 +15,18 @@
 
 #include "as.h"
 
+/* The leaf table that was left empty last, and in place, by an address in it; see walk_prune(). */
+struct table_spare {
+	bool any;
+	quire_vaddr va;
+};
+
 struct gather {
 	struct quire_as *as;
 	quire_vaddr from, to;		  /* what secondary MMUs were told */
 	quire_vaddr start, end;		  /* to flush; start >= end: nothing */
 	quire_vaddr reach_from, reach_to; /* tables left empty that lie wholly in here are taken out */
+	struct table_spare *spare;	  /* of leaf tables left empty one may stay; NULL: none may */
 	bool owes;			  /* counted in as->owing */
 	bool tables;			  /* tables were taken out: lazy CPUs leave, upper-level caches go */
 	unsigned count;

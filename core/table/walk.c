@@ -193,9 +193,21 @@ static bool in_reach(const struct gather *gather, quire_vaddr first, quire_vaddr
 	return first >= gather->reach_from && (end <= gather->reach_to || gather->reach_to >= QUIRE_USER_END);
 }
 
+/* The table of *va becomes the spare one; false: *va is in the one that was it, which may go now. */
+static bool keep(struct table_spare *spare, quire_vaddr *va)
+{
+	struct table_spare before = *spare;
+
+	*spare = (struct table_spare){ .any = true, .va = *va };
+	*va = before.va;
+	return !before.any || align_down(before.va ^ spare->va, table_span(0)) == 0;
+}
+
 void walk_prune(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsigned level,
 		struct gather *gather)
 {
+	if (level == 0 && gather->spare && keep(gather->spare, &va))
+		return;
 	for (; level < QUIRE_LEVELS - 1; level++) {
 		quire_vaddr first = align_down(va, table_span(level));
 		if (!in_reach(gather, first, first + table_span(level)) ||

@@ -47,6 +47,10 @@ int walk_next(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr *va, quire
  * The table of @level that @va goes through was seen empty, and is no longer locked: if it lies wholly in the
  * gather's reach and is still empty, take it out, into the gather, and then its parent if that became empty,
  * and so on, but never the root.
+ *
+ * Of leaf tables, where the gather allows it, the last one stays, and the one that stayed until then goes if
+ * it is empty still: who maps and unmaps again and again does so at one place, and would make, clear, flush
+ * and free the tables of that place each time.
  */
 void walk_prune(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsigned level,
 		struct gather *gather);
