@@ -70,7 +70,8 @@ static enum fault_step first_touch(struct fault *fault, struct cursor *cursor)
 enum fault_step fault_anonymous(struct fault *fault)
 {
 	struct cursor cursor;
-	if (!cursor_open(&cursor, *fault->cpu, &fault->mm->as, fault->va, CURSOR_LOOK, NULL, NULL)) {
+	if (!(fault->flags & FAULT_ABSENT) &&
+	    !cursor_open(&cursor, *fault->cpu, &fault->mm->as, fault->va, CURSOR_LOOK, NULL, NULL)) {
 		if (cursor.entry)
 			return fault_break_cow(fault, &cursor);
 		cursor_close(&cursor);

@@ -174,11 +174,12 @@ int fault_in(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr va, unsign
 int quire_fault(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, unsigned access,
 		struct quire_fault *out)
 {
-	unsigned flags = 0;
+	unsigned flags = access & QUIRE_ACCESS_ABSENT ? FAULT_ABSENT : 0;
+	access &= ~(unsigned)QUIRE_ACCESS_ABSENT;
 	if (access == QUIRE_ACCESS_WRITE)
-		flags = FAULT_WRITE;
+		flags |= FAULT_WRITE;
 	else if (access == QUIRE_ACCESS_EXEC)
-		flags = FAULT_EXEC;
+		flags |= FAULT_EXEC;
 	count(&fault_counts_of(*cpu)->faults);
 	return fault_in(cpu, mm, addr, flags, out);
 }

@@ -30,6 +30,7 @@ enum { /* fault->flags */
        FAULT_FORCE = 1u << 2,
        /* from another process: what is not marked readable is not read, and no stack grows */
        FAULT_REMOTE = 1u << 3,
+       FAULT_ABSENT = 1u << 4, /* nothing was mapped a moment ago */
 };
 
 enum fault_step {

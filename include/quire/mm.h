@@ -103,6 +103,7 @@ enum {
 	QUIRE_ACCESS_READ = 0,
 	QUIRE_ACCESS_WRITE = 1,
 	QUIRE_ACCESS_EXEC = 2,
+	QUIRE_ACCESS_ABSENT = 4, /* besides, for quire_fault(): the CPU found nothing there at all */
 };
 
 struct quire_fault {
@@ -111,8 +112,9 @@ struct quire_fault {
 };
 
 /*
- * A CPU that runs @mm met no translation, or not one that allows @access (QUIRE_ACCESS_*). Returns 0 when the
- * instruction is to be run again, -EFAULT with *out filled for a signal, -ENOMEM when memory is out.
+ * A CPU that runs @mm met no translation, or not one that allows @access (QUIRE_ACCESS_*). That there was
+ * none at all need not be said, nor be so any more: it saves a look. Returns 0 when the instruction is to be
+ * run again, -EFAULT with *out filled for a signal, -ENOMEM when memory is out.
  */
 int quire_fault(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, unsigned access,
 		struct quire_fault *out);

@@ -236,6 +236,8 @@ static void page_fault(struct trap_frame *frame)
 			  : frame->error & FAULT_ON_WRITE ? QUIRE_ACCESS_WRITE
 							  : QUIRE_ACCESS_READ;
 
+	if (!(frame->error & FAULT_ON_PRESENT))
+		access |= QUIRE_ACCESS_ABSENT;
 	if (frame->error & FAULT_ON_RESERVED) {
 		print_frame(frame);
 		kernel_panic("a page table has a reserved bit set");
