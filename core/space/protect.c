@@ -10,32 +10,32 @@
  */
 #include "protect.h"
 
-/* @bits are those that the VMA gives to all of its entries. */
-static quire_entry wanted_bits(const struct vma *vma, const struct cursor *cursor, quire_entry bits)
+/* ENTRY_WRITE where the page that @entry maps may be written at once, by a VMA that allows it; or 0. */
+static quire_entry write_bit(const struct vma *vma, struct quire *quire, quire_entry entry)
 {
-	if (!(vma->flags & VMA_WRITE) || !entry_is_live(bits))
-		return bits;
-	struct folio *folio = entry_folio(vma->mm->quire, cursor->entry);
+	struct folio *folio = entry_folio(quire, entry);
 	if (!folio)
-		return bits;
+		return 0;
 	if (folio->kind == FOLIO_ANON) {
-		if (!(vma->flags & VMA_MAY_SHARE) && (folio_flags(folio) & FOLIO_EXCLUSIVE))
-			bits |= ENTRY_WRITE;
-	} else if (vma->flags & VMA_SHARED) {
-		bits |= cursor->entry & ENTRY_WRITE;
+		bool own = !(vma->flags & VMA_MAY_SHARE) && (folio_flags(folio) & FOLIO_EXCLUSIVE);
+		return own ? ENTRY_WRITE : 0;
 	}
-	return bits;
+	return vma->flags & VMA_SHARED ? entry & ENTRY_WRITE : 0;
 }
 
 void protect_range(struct quire_cpu **cpu, struct vma *vma, quire_vaddr start, quire_vaddr end)
 {
+	struct quire *quire = vma->mm->quire;
 	quire_entry vma_bits = vma_entry_bits(vma) & ENTRY_PROT_MASK;
+	bool writable = (vma->flags & VMA_WRITE) && entry_is_live(vma_bits);
 	struct gather gather;
 	struct cursor cursor;
 	gather_begin(cpu, &gather, &vma->mm->as, start, end);
 	cursor_begin(&cursor, *cpu, &vma->mm->as, start, end, CURSOR_MM, &gather);
 	while (cursor_next(&cursor)) {
-		quire_entry bits = wanted_bits(vma, &cursor, vma_bits);
+		quire_entry bits = vma_bits;
+		if (writable)
+			bits |= write_bit(vma, quire, cursor.entry);
 		if ((cursor.entry & ENTRY_PROT_MASK) != bits)
 			cursor_protect(&cursor, ENTRY_PROT_MASK & ~bits, bits);
 	}

@@ -26,12 +26,6 @@ static inline void change_stop(struct cursor *cursor, quire_vaddr va)
 	cursor->stop = min_u64(cursor->end, align_down(va, span) + span);
 }
 
-/* Of the entry that it stands on. */
-static inline _Atomic quire_entry *change_slot(const struct cursor *cursor)
-{
-	return cursor->slots + table_index(cursor->va, cursor->level);
-}
-
 /*
  * Turn bits of *old, which is what @slot holds but for what hardware sets meanwhile, @off and @on. Returns
  * the entry as it is then, and in *old as it was just before.

@@ -57,7 +57,7 @@ static void copy_leaf(struct copy *copy, _Atomic quire_entry *from, _Atomic quir
 /* All that both tables hold of the range. A huge leaf goes alone: see pair_open(). */
 static void copy_leaves(struct copy *copy, struct pair *pair)
 {
-	_Atomic quire_entry *from = change_slot(&pair->from), *to = change_slot(&pair->to);
+	_Atomic quire_entry *from = pair->from.slot, *to = pair->to.slot;
 	quire_vaddr size = cursor_size(&pair->from);
 	unsigned slots = pair->from.level ? 1 : (unsigned)page_of(pair->stop - pair->at);
 	struct table_counts counts;

@@ -47,6 +47,7 @@ static quire_entry entry_now(const struct cursor *cursor, quire_vaddr va)
 static void stand_on(struct cursor *cursor, quire_vaddr va, quire_entry entry)
 {
 	cursor->va = align_down(va, cursor_size(cursor));
+	cursor->slot = cursor->slots + table_index(va, cursor->level);
 	cursor->entry = entry;
 }
 
@@ -185,31 +186,10 @@ static bool scan(struct cursor *cursor, quire_vaddr *at)
 	return false;
 }
 
-/* The next small leaf in the table. */
-static bool next_here(struct cursor *cursor)
+bool cursor_next_table(struct cursor *cursor)
 {
-	for (quire_vaddr at = cursor->va + QUIRE_PAGE_SIZE; at < cursor->stop; at += QUIRE_PAGE_SIZE) {
-		quire_entry entry = entry_now(cursor, at);
-		cursor->va = at;
-		if (entry_is_mapped(entry)) {
-			cursor->entry = entry;
-			return true;
-		}
-	}
-	return false;
-}
-
-static bool must_flush(const struct cursor *cursor)
-{
-	return cursor->gather && gather_is_full(cursor->gather);
-}
-
-bool cursor_next(struct cursor *cursor)
-{
-	if (cursor->table && cursor->level == 0 && !must_flush(cursor) && next_here(cursor))
-		return true;
 	quire_vaddr at = cursor->table ? cursor->va + cursor_size(cursor) : cursor->va;
-	if (cursor->table && must_flush(cursor)) {
+	if (cursor->table && cursor_must_flush(cursor)) {
 		step_out(cursor);
 		gather_flush(cursor->cpu, cursor->gather);
 	}
@@ -272,7 +252,7 @@ void cursor_set(struct cursor *cursor, quire_entry entry, struct folio *folio)
 		mapping_added(folio, 1);
 	table_count_in(cursor->table, folio);
 	/* Release: whoever reads the entry, a CPU's walker first of all, finds the page filled. */
-	atomic_store_explicit(change_slot(cursor), entry, memory_order_release);
+	atomic_store_explicit(cursor->slot, entry, memory_order_release);
 	cursor->entry = entry;
 }
 
@@ -291,7 +271,7 @@ static quire_entry take_entry(_Atomic quire_entry *slot)
 
 quire_entry cursor_clear(struct cursor *cursor)
 {
-	quire_entry old = take_entry(change_slot(cursor));
+	quire_entry old = take_entry(cursor->slot);
 
 	quire_assert(entry_is_mapped(old) && !(cursor->level && entry_is_table(old)));
 	struct folio *folio = entry_folio(cursor->as->quire, old);
@@ -306,10 +286,10 @@ quire_entry cursor_clear(struct cursor *cursor)
 
 quire_entry cursor_protect(struct cursor *cursor, quire_entry off, quire_entry on)
 {
-	quire_entry old = entry_now(cursor, cursor->va);
+	quire_entry old = cursor->entry;
 
 	quire_assert(!((off | on) & ~(ENTRY_PROT_MASK | ENTRY_ACCESSED | ENTRY_DIRTY)));
-	quire_entry new = change_bits(change_slot(cursor), &old, off, on);
+	quire_entry new = change_bits(cursor->slot, &old, off, on);
 
 	/*
 	 * A dirty bit taken away needs the flush too: a CPU that has the bit cached stores without setting it
@@ -331,7 +311,7 @@ quire_entry cursor_protect(struct cursor *cursor, quire_entry off, quire_entry o
  */
 quire_entry change_hide(struct cursor *cursor)
 {
-	_Atomic quire_entry *slot = change_slot(cursor);
+	_Atomic quire_entry *slot = cursor->slot;
 	quire_entry old = atomic_load_explicit(slot, memory_order_relaxed);
 
 	quire_assert(entry_is_mapped(old));
@@ -358,7 +338,7 @@ void cursor_replace(struct cursor *cursor, quire_entry entry, struct folio *foli
 	table_count_out(cursor->table, before);
 	table_count_in(cursor->table, folio);
 	/* Release as in cursor_set(). */
-	atomic_store_explicit(change_slot(cursor), entry, memory_order_release);
+	atomic_store_explicit(cursor->slot, entry, memory_order_release);
 	mapping_removed(before, old, cursor->gather);
 	if (!QUIRE_SAFEGUARD(cow_flush_first))
 		owe_flush(cursor); /* when others have long written to the new page */

@@ -54,13 +54,14 @@ struct cursor {
 	struct gather *gather; /* for intents PAGE and MM; FILL needs one for cursor_replace() only */
 	enum cursor_intent intent;
 	quire_vaddr start, end;	    /* the range, for cursor_next() */
-	quire_vaddr stop;	    /* where what it can do in this table ends */
+	quire_vaddr stop;	    /* where what it can do in this table ends; without one not above va */
 	struct folio *table;	    /* locked; NULL: the cursor holds nothing */
 	unsigned level;		    /* of the table; above 0 at a huge leaf */
 	_Atomic quire_entry *slots; /* its entries */
 	/* where it stands: */
-	quire_vaddr va;	   /* of the entry's first byte */
-	quire_entry entry; /* as it was when the cursor came there, or last changed it; 0 empty */
+	quire_vaddr va;		   /* of the entry's first byte */
+	_Atomic quire_entry *slot; /* the entry itself */
+	quire_entry entry;	   /* as it was when the cursor came there, or last changed it; 0 empty */
 };
 
 /* Bytes that the entry under the cursor maps. */
@@ -78,7 +79,7 @@ static inline quire_vaddr cursor_size(const struct cursor *cursor)
  */
 void cursor_begin(struct cursor *cursor, struct quire_cpu *cpu, struct quire_as *as, quire_vaddr start,
 		  quire_vaddr end, enum cursor_intent intent, struct gather *gather);
-bool cursor_next(struct cursor *cursor);
+static inline bool cursor_next(struct cursor *cursor);
 void cursor_end(struct cursor *cursor);
 
 /*
@@ -145,5 +146,28 @@ void cursor_split(struct cursor *cursor, struct table_stock *stock, quire_vaddr 
 
 /* The head of the folio that a counted entry maps; NULL for SPECIAL and empty ones. */
 struct folio *entry_folio(struct quire *quire, quire_entry entry);
+
+/* cursor_next()'s way on when the table that is held, if any, has no small leaf to go on to. */
+bool cursor_next_table(struct cursor *cursor);
+
+static inline bool cursor_must_flush(const struct cursor *cursor)
+{
+	return cursor->gather && gather_is_full(cursor->gather);
+}
+
+/* Most often the next leaf stands in the same table: what a change of many pages does for each of them. */
+static inline bool cursor_next(struct cursor *cursor)
+{
+	if (cursor->level == 0 && !cursor_must_flush(cursor)) {
+		while (cursor->va + QUIRE_PAGE_SIZE < cursor->stop) {
+			cursor->va += QUIRE_PAGE_SIZE;
+			/* Relaxed: but for hardware's bits it changes under the lock only. */
+			cursor->entry = atomic_load_explicit(++cursor->slot, memory_order_relaxed);
+			if (entry_is_mapped(cursor->entry))
+				return true;
+		}
+	}
+	return cursor_next_table(cursor);
+}
 
 #endif

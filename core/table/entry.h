@@ -71,15 +71,14 @@ static inline bool entry_is_table(quire_entry entry)
 }
 
 /*
- * Does taking @old for @new need a flush: could a CPU do with the cached old one what the new forbids, or
- * reach another frame?
+ * Does taking @old for @new, which maps the same page, need a flush: could a CPU do with the cached old one
+ * what the new forbids?
  */
 static inline bool entry_change_needs_flush(quire_entry old, quire_entry new)
 {
-	if (!entry_is_live(old))
-		return false;
-	return !entry_is_live(new) || entry_pfn(old) != entry_pfn(new) || (old & ENTRY_WRITE & ~new) ||
-	       (~old & new &ENTRY_NX);
+	quire_entry lost = old & ~new, gained = new & ~old;
+
+	return entry_is_live(old) && ((lost & (ENTRY_PRESENT | ENTRY_WRITE)) || (gained & ENTRY_NX));
 }
 
 #endif

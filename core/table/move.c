@@ -28,7 +28,7 @@
 /* All that both tables hold of the range, locked throughout. A huge leaf goes alone: see pair_open(). */
 static void move_leaves(struct pair *pair)
 {
-	_Atomic quire_entry *from = change_slot(&pair->from), *to = change_slot(&pair->to);
+	_Atomic quire_entry *from = pair->from.slot, *to = pair->to.slot;
 	quire_vaddr size = cursor_size(&pair->from);
 	unsigned slots = pair->from.level ? 1 : (unsigned)page_of(pair->stop - pair->at);
 	unsigned moved = 0, last = 0;
