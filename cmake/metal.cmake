@@ -12,7 +12,7 @@ set(metal ${PROJECT_SOURCE_DIR}/machines/metal)
 add_library(quire_flags_metal INTERFACE)
 target_compile_options(quire_flags_metal INTERFACE -Wall -Wextra -Wvla -fno-common -ffreestanding -O2 -g -fno-pic
 	-fno-pie -mno-red-zone -mcmodel=kernel -mgeneral-regs-only -fno-stack-protector -fno-asynchronous-unwind-tables
-	-fcf-protection=none -fno-strict-aliasing -fno-omit-frame-pointer)
+	-fcf-protection=none -fno-strict-aliasing)
 if(QUIRE_WERROR)
 	target_compile_options(quire_flags_metal INTERFACE -Werror)
 endif()

@@ -24,7 +24,6 @@
 	pushq %r13
 	pushq %r14
 	pushq %r15
-	xorl %ebp, %ebp
 	cld
 	.endm
 
