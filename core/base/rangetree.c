@@ -83,15 +83,20 @@ struct change {
 
 /* ---- the stock --------------------------------------------------------------------------------------- */
 
-void range_stock_drain(struct quire_cpu *cpu, struct range_stock *stock)
+static void stock_shrink(struct quire_cpu *cpu, struct range_stock *stock, unsigned count)
 {
-	while (stock->nodes) {
+	while (stock->count > count) {
 		struct range_node *node = stock->nodes;
 
 		stock->nodes = node->next;
+		stock->count--;
 		object_free(cpu, node, sizeof(*node));
 	}
-	stock->count = 0;
+}
+
+void range_stock_drain(struct quire_cpu *cpu, struct range_stock *stock)
+{
+	stock_shrink(cpu, stock, 0);
 }
 
 static unsigned nodes_needed(const struct range_tree *tree, unsigned changes)
@@ -107,28 +112,19 @@ static unsigned nodes_needed(const struct range_tree *tree, unsigned changes)
 int range_stock_fill(struct quire_cpu *cpu, struct range_stock *stock, const struct range_tree *tree,
 		     unsigned changes)
 {
-	struct range_stock more = { 0 };
-	unsigned need = nodes_needed(tree, changes);
+	unsigned need = nodes_needed(tree, changes), before = stock->count;
 
-	while (stock->count + more.count < need) {
+	while (stock->count < need) {
 		struct range_node *node = object_alloc(cpu, sizeof(*node));
 
 		if (!node) {
-			range_stock_drain(cpu, &more);
+			stock_shrink(cpu, stock, before);
 			return -QUIRE_ENOMEM;
 		}
-		node->next = more.nodes;
-		more.nodes = node;
-		more.count++;
-	}
-	while (more.nodes) {
-		struct range_node *node = more.nodes;
-
-		more.nodes = node->next;
 		node->next = stock->nodes;
 		stock->nodes = node;
+		stock->count++;
 	}
-	stock->count += more.count;
 	return 0;
 }
 

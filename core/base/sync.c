@@ -107,25 +107,38 @@ static uint32_t announce(struct rwlock *lock)
 	return atomic_fetch_or_explicit(&lock->turn, SLEEPER, memory_order_seq_cst) | SLEEPER;
 }
 
-void rwlock_read(struct quire_cpu **cpu, struct rwlock *lock)
+/* Out of line, as most often there is nothing to wait for. */
+static __attribute__((noinline)) void wait_to_read(struct quire_cpu **cpu, struct rwlock *lock)
 {
-	while (!enter_read(lock)) {
+	do {
 		uint32_t turn = announce(lock);
 
 		if (is_closed_to_readers(lock))
 			quire_port_wait(cpu, &lock->turn, turn);
-	}
+	} while (!enter_read(lock));
+}
+
+void rwlock_read(struct quire_cpu **cpu, struct rwlock *lock)
+{
+	if (!enter_read(lock))
+		wait_to_read(cpu, lock);
 	quire_lock_note(lock, QUIRE_LOCK_SHARED);
 }
 
-void rwlock_write(struct quire_cpu **cpu, struct rwlock *lock)
+static __attribute__((noinline)) void wait_to_write(struct quire_cpu **cpu, struct rwlock *lock)
 {
-	while (!enter_write(lock)) {
+	do {
 		uint32_t turn = announce(lock);
 
 		if (ask_for_write(lock))
 			quire_port_wait(cpu, &lock->turn, turn);
-	}
+	} while (!enter_write(lock));
+}
+
+void rwlock_write(struct quire_cpu **cpu, struct rwlock *lock)
+{
+	if (!enter_write(lock))
+		wait_to_write(cpu, lock);
 	quire_lock_note(lock, QUIRE_LOCK_TAKEN);
 }
 

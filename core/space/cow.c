@@ -51,7 +51,7 @@ static quire_entry folio_entry(struct fault *fault, struct folio *folio, quire_e
 /* Nothing is mapped at va in an anonymous mapping. */
 static enum fault_step first_touch(struct fault *fault, struct cursor *cursor)
 {
-	struct fault_counts *counts = fault_counts_of(*fault->cpu);
+	struct fault_counts *counts = (*fault->cpu)->faults;
 	if (fault->flags & FAULT_WRITE) {
 		quire_entry bits = fault_anon_bits(fault);
 		struct folio *folio = fault_take_fresh(fault);
@@ -102,7 +102,7 @@ static enum fault_step reuse(struct fault *fault, struct cursor *cursor)
 	if (fault->vma->flags & VMA_WRITE)
 		cursor_protect(cursor, 0, ENTRY_WRITE | ENTRY_DIRTY | ENTRY_ACCESSED);
 	cursor_close(cursor);
-	count(&fault_counts_of(*fault->cpu)->reuse);
+	count(&(*fault->cpu)->faults->reuse);
 	return STEP_DONE;
 }
 
@@ -130,7 +130,7 @@ static enum fault_step copy_and_replace(struct fault *fault, struct folio *old, 
 			quire_entry bits = fault_anon_bits(fault);
 			struct folio *folio = fault_take_fresh(fault);
 			cursor_replace(&cursor, folio_entry(fault, folio, bits), folio);
-			count(&fault_counts_of(*fault->cpu)->cow);
+			count(&(*fault->cpu)->faults->cow);
 			step = STEP_DONE;
 		}
 		cursor_close(&cursor);
@@ -149,7 +149,7 @@ enum fault_step fault_break_cow(struct fault *fault, struct cursor *cursor)
 	if (satisfied) {
 		cursor_protect(cursor, 0, ENTRY_ACCESSED);
 		cursor_close(cursor);
-		count(&fault_counts_of(*fault->cpu)->spurious);
+		count(&(*fault->cpu)->faults->spurious);
 		return STEP_DONE;
 	}
 

@@ -97,7 +97,7 @@ static enum fault_step prepare_page(struct fault *fault, enum fault_step step)
 	bool read = false;
 	int err = file_page(fault->cpu, fault->file, fault->index, &fault->page, &read);
 	if (read)
-		count(&fault_counts_of(*fault->cpu)->read);
+		count(&(*fault->cpu)->faults->read);
 	if (err)
 		return err == -QUIRE_ENOMEM ? STEP_NO_MEMORY : STEP_BUS;
 	folio_lock(fault->cpu, fault->page);
@@ -130,7 +130,7 @@ static enum fault_step prepare(struct fault *fault, enum fault_step step)
 
 static int finish(struct fault *fault, enum fault_step step, struct quire_fault *out)
 {
-	drop_page(fault);
+	quire_assert(!fault->page);
 	drop_file(fault);
 	if (fault->fresh)
 		folio_put(*fault->cpu, fault->fresh);
@@ -150,22 +150,37 @@ static int finish(struct fault *fault, enum fault_step step, struct quire_fault 
 		*out = (struct quire_fault){ QUIRE_SIGSEGV, QUIRE_SEGV_MAPERR };
 		break;
 	}
-	count(&fault_counts_of(*fault->cpu)->failed);
+	count(&(*fault->cpu)->faults->failed);
 	return -QUIRE_EFAULT;
+}
+
+static void fault_begin(struct fault *fault, struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr va,
+			unsigned flags)
+{
+	fault->cpu = cpu;
+	fault->mm = mm;
+	fault->va = align_down(va, QUIRE_PAGE_SIZE);
+	fault->flags = flags;
+	fault->fresh = NULL;
+	fault->file = NULL;
+	fault->page = NULL;
+	fault->restarts = 0;
+	fault->around = false;
 }
 
 int fault_in(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr va, unsigned flags,
 	     struct quire_fault *out)
 {
-	struct fault fault = { .cpu = cpu, .mm = mm, .va = align_down(va, QUIRE_PAGE_SIZE), .flags = flags };
+	struct fault fault;
 	enum fault_step step;
+	fault_begin(&fault, cpu, mm, va, flags);
 	for (;;) {
 		step = locked_try(&fault);
 		if (step != STEP_AGAIN)
 			step = prepare(&fault, step);
 		if (step != STEP_AGAIN)
 			break;
-		count(&fault_counts_of(*cpu)->restarts);
+		count(&(*cpu)->faults->restarts);
 		fault.restarts++;
 	}
 	return finish(&fault, step, out);
@@ -180,6 +195,6 @@ int quire_fault(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, u
 		flags |= FAULT_WRITE;
 	else if (access == QUIRE_ACCESS_EXEC)
 		flags |= FAULT_EXEC;
-	count(&fault_counts_of(*cpu)->faults);
+	count(&(*cpu)->faults->faults);
 	return fault_in(cpu, mm, addr, flags, out);
 }

@@ -94,8 +94,8 @@ static void map_around(struct fault *fault, struct cursor *cursor)
 					   entry_make(folio_pfn(fault->mm->quire, folio),
 						      vma_entry_bits(vma)),
 					   folio);
-				count(va == fault->va ? &fault_counts_of(*fault->cpu)->file
-						      : &fault_counts_of(*fault->cpu)->around);
+				count(va == fault->va ? &(*fault->cpu)->faults->file
+						      : &(*fault->cpu)->faults->around);
 			}
 			folio_unlock(*fault->cpu, folio);
 		}
@@ -147,7 +147,7 @@ static enum fault_step map_page(struct fault *fault)
 	} else {
 		folio_get(folio);
 		cursor_set(&cursor, entry_make(folio_pfn(fault->mm->quire, folio), bits), folio);
-		count(&fault_counts_of(*fault->cpu)->file);
+		count(&(*fault->cpu)->faults->file);
 		cursor_close(&cursor);
 	}
 	let_go(fault, folio);
@@ -177,7 +177,7 @@ static enum fault_step copy_page(struct fault *fault)
 		quire_entry bits = fault_anon_bits(fault);
 		struct folio *copy = fault_take_fresh(fault);
 		cursor_set(&cursor, entry_make(folio_pfn(fault->mm->quire, copy), bits), copy);
-		count(&fault_counts_of(*fault->cpu)->cow);
+		count(&(*fault->cpu)->faults->cow);
 		cursor_close(&cursor);
 	}
 	let_go(fault, folio);
@@ -201,7 +201,7 @@ static enum fault_step make_writable(struct fault *fault)
 		if (entry_is_live(cursor.entry) &&
 		    entry_pfn(cursor.entry) == folio_pfn(fault->mm->quire, folio)) {
 			cursor_protect(&cursor, 0, ENTRY_WRITE | ENTRY_DIRTY | ENTRY_ACCESSED);
-			count(&fault_counts_of(*fault->cpu)->reuse);
+			count(&(*fault->cpu)->faults->reuse);
 			step = STEP_DONE;
 		}
 		cursor_close(&cursor);

@@ -13,7 +13,6 @@ struct spaces {
 	_Atomic uint64_t committed; /* pages */
 	/* the page that reads of untouched anonymous memory find; never written */
 	struct folio *zero;
-	struct fault_counts *_Atomic counts[QUIRE_MAX_CPUS];
 };
 
 struct vma *vma_find(struct quire_mm *mm, quire_vaddr addr)
@@ -166,23 +165,14 @@ void spaces_destroy(struct quire_cpu *cpu)
 
 int spaces_cpu_create(struct quire_cpu *boot, struct quire_cpu *cpu)
 {
-	struct fault_counts *counts = object_alloc(boot, sizeof(*counts));
-	if (!counts)
-		return -QUIRE_ENOMEM;
-	/* Release pairs with the acquire in fault_counts_sum(). */
-	atomic_store_explicit(&cpu->quire->spaces->counts[cpu->id], counts, memory_order_release);
-	return 0;
+	cpu->faults = object_alloc(boot, sizeof(*cpu->faults));
+	return cpu->faults ? 0 : -QUIRE_ENOMEM;
 }
 
 void spaces_cpu_destroy(struct quire_cpu *boot, struct quire_cpu *cpu)
 {
-	object_free(boot, fault_counts_of(cpu), sizeof(struct fault_counts));
-	atomic_store_explicit(&cpu->quire->spaces->counts[cpu->id], NULL, memory_order_relaxed);
-}
-
-struct fault_counts *fault_counts_of(struct quire_cpu *cpu)
-{
-	return atomic_load_explicit(&cpu->quire->spaces->counts[cpu->id], memory_order_relaxed);
+	object_free(boot, cpu->faults, sizeof(*cpu->faults));
+	cpu->faults = NULL;
 }
 
 static uint64_t read_count(_Atomic uint64_t *word)
@@ -193,11 +183,11 @@ static uint64_t read_count(_Atomic uint64_t *word)
 void fault_counts_sum(struct quire *quire, struct quire_stats *out)
 {
 	for (unsigned id = 0; id < QUIRE_MAX_CPUS; id++) {
-		/* Acquire pairs with the release in spaces_cpu_create(). */
-		struct fault_counts *counts = atomic_load_explicit(&quire->spaces->counts[id],
-								   memory_order_acquire);
-		if (!counts)
+		/* Acquire pairs with the release with which the CPU was published. */
+		struct quire_cpu *cpu = atomic_load_explicit(&quire->cpus[id], memory_order_acquire);
+		if (!cpu || !cpu->faults)
 			continue;
+		struct fault_counts *counts = cpu->faults;
 		out->faults += read_count(&counts->faults);
 		out->faults_anon += read_count(&counts->anon);
 		out->faults_zero += read_count(&counts->zero);

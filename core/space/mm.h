@@ -160,7 +160,6 @@ void spaces_cpu_destroy(struct quire_cpu *boot, struct quire_cpu *cpu);
 struct fault_counts {
 	_Atomic uint64_t faults, anon, zero, file, around, read, cow, reuse, spurious, failed, restarts;
 };
-struct fault_counts *fault_counts_of(struct quire_cpu *cpu);
 void fault_counts_sum(struct quire *quire, struct quire_stats *out);
 
 static inline void count(_Atomic uint64_t *word)

@@ -44,6 +44,20 @@ static quire_entry entry_now(const struct cursor *cursor, quire_vaddr va)
 	return atomic_load_explicit(cursor->slots + table_index(va, cursor->level), memory_order_relaxed);
 }
 
+/* With no table. What says where it stands is set when it has one. */
+static void begin(struct cursor *cursor, struct quire_cpu *cpu, struct quire_as *as,
+		  enum cursor_intent intent, struct gather *gather)
+{
+	cursor->cpu = cpu;
+	cursor->as = as;
+	cursor->gather = gather;
+	cursor->intent = intent;
+	cursor->table = NULL;
+	cursor->level = 0;
+	cursor->stop = 0;
+	cursor->entry = 0;
+}
+
 static void stand_on(struct cursor *cursor, quire_vaddr va, quire_entry entry)
 {
 	cursor->va = align_down(va, cursor_size(cursor));
@@ -73,18 +87,14 @@ static int open_level(struct cursor *cursor, quire_vaddr va, unsigned level, str
 int cursor_open(struct cursor *cursor, struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va,
 		enum cursor_intent intent, struct gather *gather, struct table_stock *stock)
 {
-	*cursor = (struct cursor){
-		.cpu = cpu, .as = as, .gather = gather, .intent = intent, .start = va, .end = va
-	};
+	begin(cursor, cpu, as, intent, gather);
 	return open_level(cursor, va, 0, stock);
 }
 
 int cursor_open_huge(struct cursor *cursor, struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va,
 		     struct gather *gather, struct table_stock *stock)
 {
-	*cursor = (struct cursor){
-		.cpu = cpu, .as = as, .gather = gather, .intent = CURSOR_FILL, .start = va, .end = va
-	};
+	begin(cursor, cpu, as, CURSOR_FILL, gather);
 	return open_level(cursor, va, 1, stock);
 }
 
@@ -111,9 +121,8 @@ void cursor_begin(struct cursor *cursor, struct quire_cpu *cpu, struct quire_as 
 		  quire_vaddr end, enum cursor_intent intent, struct gather *gather)
 {
 	quire_assert(gather || intent == CURSOR_READ || intent == CURSOR_FILL);
-	*cursor = (struct cursor){
-		.cpu = cpu, .as = as, .gather = gather, .intent = intent, .start = start, .end = end
-	};
+	begin(cursor, cpu, as, intent, gather);
+	cursor->end = end;
 	/*
 	 * Nothing lies between the end of user addresses and that of the last table: a range up to the one
 	 * covers the other.

@@ -53,7 +53,7 @@ struct cursor {
 	struct quire_as *as;
 	struct gather *gather; /* for intents PAGE and MM; FILL needs one for cursor_replace() only */
 	enum cursor_intent intent;
-	quire_vaddr start, end;	    /* the range, for cursor_next() */
+	quire_vaddr end;	    /* of the range, for cursor_next() */
 	quire_vaddr stop;	    /* where what it can do in this table ends; without one not above va */
 	struct folio *table;	    /* locked; NULL: the cursor holds nothing */
 	unsigned level;		    /* of the table; above 0 at a huge leaf */

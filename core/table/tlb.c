@@ -271,17 +271,33 @@ static bool cpu_is_lazy(struct quire *quire, unsigned id)
 	return cpu && atomic_load_explicit(&cpu->tlb->lazy, memory_order_acquire);
 }
 
+/* The CPUs, but for @self, that have the root loaded. False: none has, as is most often so. */
+static bool find_others(const struct quire_cpu *self, struct quire_as *as, struct quire_cpu_mask *others)
+{
+	const _Atomic uint64_t *own = mask_word(as, self);
+	uint64_t any = 0;
+
+	for (unsigned word = 0; word < MASK_WORDS; word++) {
+		/* Acquire pairs with the releases with which CPUs leave the root. */
+		uint64_t bits = atomic_load_explicit(&as->cpus.bits[word], memory_order_acquire);
+		if (&as->cpus.bits[word] == own)
+			bits &= ~mask_bit(self);
+		atomic_store_explicit(&others->bits[word], bits, memory_order_relaxed);
+		any |= bits;
+	}
+	return any != 0;
+}
+
 /* The CPUs, but for @self, that must be told. Returns how many. */
 static unsigned flush_targets(struct quire_cpu *self, const struct flush *flush,
 			      struct quire_cpu_mask *targets)
 {
 	unsigned count = 0;
 
+	if (!find_others(self, flush->as, targets))
+		return 0;
 	for (unsigned word = 0; word < MASK_WORDS; word++) {
-		/* Acquire pairs with the releases with which CPUs leave the root. */
-		uint64_t bits = atomic_load_explicit(&flush->as->cpus.bits[word], memory_order_acquire);
-		if (word == self->id / MASK_WORD_BITS)
-			bits &= ~mask_bit(self);
+		uint64_t bits = atomic_load_explicit(&targets->bits[word], memory_order_relaxed);
 		for (uint64_t rest = bits; rest; rest &= rest - 1) {
 			unsigned bit = log2_u64(rest & -rest);
 			if (!flush->tables && cpu_is_lazy(self->quire, word * MASK_WORD_BITS + bit))

@@ -50,7 +50,7 @@ void walk_down(struct quire_as *as, quire_vaddr va, unsigned level, struct walk 
 /*
  * Lock what walk_down() came to; false, with nothing locked, when that is not the end of the path any more.
  */
-static bool lock_found(struct quire_cpu *cpu, quire_vaddr va, unsigned level, struct walk *walk)
+static inline bool lock_found(struct quire_cpu *cpu, quire_vaddr va, unsigned level, struct walk *walk)
 {
 	struct folio *table = walk->table;
 

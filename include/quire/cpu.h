@@ -12,13 +12,15 @@
 
 struct cpu_frames;
 struct cpu_tlb;
+struct fault_counts;
 
 struct quire_cpu {
 	struct quire *quire;
-	void *machine;		   /* the port's own */
-	uint32_t id;		   /* 0 to QUIRE_MAX_CPUS - 1, unique in the instance */
-	struct cpu_frames *frames; /* the frame allocator's part */
-	struct cpu_tlb *tlb;	   /* the flush machinery's part */
+	void *machine;		     /* the port's own */
+	uint32_t id;		     /* 0 to QUIRE_MAX_CPUS - 1, unique in the instance */
+	struct cpu_frames *frames;   /* the frame allocator's part */
+	struct cpu_tlb *tlb;	     /* the flush machinery's part */
+	struct fault_counts *faults; /* what the fault handler counts */
 };
 
 /*
