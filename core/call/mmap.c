@@ -30,6 +30,7 @@
 struct request {
 	struct vma_new fresh; /* what the new mapping is */
 	uint32_t access;
+	bool fixed; /* where the caller says, whatever is there; else where nothing is */
 	bool populate;
 	struct quire_file *shared; /* memory that only this mapping names, to be committed for; or NULL */
 };
@@ -141,6 +142,7 @@ static int understand(struct quire_mm *mm, const struct quire_mmap *map, struct 
 		return -QUIRE_EOVERFLOW; /* no file is that long */
 	int err = map->file ? check_file(map, &fresh->flags) : check_anonymous(map, fresh);
 	request->access = map->access;
+	request->fixed = map->flags & (QUIRE_MAP_FIXED | QUIRE_MAP_FIXED_NOREPLACE);
 	request->populate = (fresh->flags & VMA_LOCKED) ||
 			    (map->flags & (QUIRE_MAP_POPULATE | QUIRE_MAP_NONBLOCK)) == QUIRE_MAP_POPULATE;
 	return err;
@@ -181,8 +183,8 @@ static int map_region(struct door *door, struct request *request)
 	struct vma_new *fresh = &request->fresh;
 	uint64_t pages = page_of(fresh->end - fresh->start), charge = 0;
 	struct unmap_sums old;
-	struct vma *there;
-	int err = unmap_cut(door, fresh->start, fresh->end, &there);
+	struct vma *there = NULL;
+	int err = request->fixed ? unmap_cut(door, fresh->start, fresh->end, &there) : 0;
 	if (err)
 		return err;
 	unmap_sum(there, fresh->start, fresh->end, &old);
@@ -222,12 +224,12 @@ static int64_t map_locked(struct quire_cpu **cpu, struct quire_mm *mm, const str
 			  bool *populate)
 {
 	struct door door;
-	struct request request = { 0 };
+	struct request request;
 	door_close(&door, cpu, mm);
 	int64_t result = understand(mm, map, &request);
 	if (!result) {
-		if ((map->flags & QUIRE_MAP_ANONYMOUS) && !(request.fresh.flags & VMA_NORESERVE))
-			request.shared = map->file;
+		bool commit = (map->flags & QUIRE_MAP_ANONYMOUS) && !(request.fresh.flags & VMA_NORESERVE);
+		request.shared = commit ? map->file : NULL;
 		result = map_region(&door, &request);
 		*populate = request.populate;
 	}
