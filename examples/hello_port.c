@@ -17,9 +17,7 @@
 void *quire_port_alloc(struct quire_cpu *cpu, size_t bytes)
 {
 	(void)cpu;
-	size_t size = (bytes + 63) / 64 * 64;
-	void *object = aligned_alloc(64, size);
-	return object ? memset(object, 0, size) : NULL;
+	return aligned_alloc(64, (bytes + 63) / 64 * 64);
 }
 
 void quire_port_free(struct quire_cpu *cpu, void *object, size_t bytes)

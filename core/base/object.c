@@ -10,13 +10,22 @@
  */
 #include "object.h"
 
-void *object_alloc(struct quire_cpu *cpu, size_t bytes)
+#include "memory.h"
+
+void *object_alloc_raw(struct quire_cpu *cpu, size_t bytes)
 {
 	void *object = quire_port_alloc(cpu, bytes);
 
 	if (object)
 		atomic_fetch_add_explicit(&cpu->quire->objects, 1, memory_order_relaxed);
 	return object;
+}
+
+void *object_alloc(struct quire_cpu *cpu, size_t bytes)
+{
+	void *object = object_alloc_raw(cpu, bytes);
+
+	return object ? memset(object, 0, bytes) : NULL;
 }
 
 void object_free(struct quire_cpu *cpu, void *object, size_t bytes)

@@ -8,8 +8,9 @@
 
 #include <quire/port.h>
 
-/* Zeroed, 64-byte aligned; NULL when memory is out. Does not sleep. */
+/* 64-byte aligned, zeroed, or _raw: whatever is in it; NULL when memory is out. Does not sleep. */
 void *object_alloc(struct quire_cpu *cpu, size_t bytes);
+void *object_alloc_raw(struct quire_cpu *cpu, size_t bytes);
 void object_free(struct quire_cpu *cpu, void *object, size_t bytes);
 
 #endif

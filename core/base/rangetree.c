@@ -115,7 +115,7 @@ int range_stock_fill(struct quire_cpu *cpu, struct range_stock *stock, const str
 	unsigned need = nodes_needed(tree, changes), before = stock->count;
 
 	while (stock->count < need) {
-		struct range_node *node = object_alloc(cpu, sizeof(*node));
+		struct range_node *node = object_alloc_raw(cpu, sizeof(*node)); /* large, and never full */
 
 		if (!node) {
 			stock_shrink(cpu, stock, before);

@@ -3,6 +3,7 @@
  */
 #include "../base/assert.h"
 #include "../base/bits.h"
+#include "../base/memory.h"
 #include "../base/object.h"
 #include "../space/mm.h"
 #include "../table/as.h"
@@ -123,6 +124,7 @@ int quire_create(const struct quire_config *config, void *machine, struct quire 
 	err = -QUIRE_ENOMEM;
 	if (!quire || !cpu)
 		goto free;
+	memset(quire, 0, sizeof(*quire));
 	quire->config = *config;
 	set_defaults(&quire->config);
 	*cpu = (struct quire_cpu){ .quire = quire, .machine = machine };

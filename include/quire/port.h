@@ -19,8 +19,8 @@
 /* ---- memory ------------------------------------------------------------------------------------------ */
 
 /*
- * Small objects: VMAs, tree nodes, address spaces. Returns zeroed memory aligned to 64 bytes, or NULL when
- * there is none; must not sleep, may be called under spin locks. quire_port_free() also under RCU.
+ * Small objects: VMAs, tree nodes, address spaces. Returns memory aligned to 64 bytes, whatever is in it, or
+ * NULL when there is none; must not sleep, may be called under spin locks. quire_port_free() also under RCU.
  */
 void *quire_port_alloc(struct quire_cpu *cpu, size_t bytes);
 void quire_port_free(struct quire_cpu *cpu, void *object, size_t bytes);

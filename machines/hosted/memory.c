@@ -55,7 +55,9 @@ void *quire_port_alloc(struct quire_cpu *cpu, size_t bytes)
 	void *object = aligned_alloc(64, object_size(bytes));
 	if (!object)
 		return NULL;
-	memset(object, 0, object_size(bytes));
+#ifdef QUIRE_DEBUG
+	memset(object, 0xa5, object_size(bytes)); /* so that who takes it for zeroes notices */
+#endif
 	watch_object(machine->watch, object, bytes);
 	atomic_fetch_add_explicit(&machine->objects, 1, memory_order_relaxed);
 	return object;

@@ -149,7 +149,8 @@ static void join_kept(void)
 			join(block, order);
 }
 
-void *kernel_alloc(size_t bytes)
+/* As it is; see quire_port_alloc(). */
+static void *heap_alloc(size_t bytes)
 {
 	unsigned order = order_of(bytes);
 
@@ -166,7 +167,26 @@ void *kernel_alloc(size_t bytes)
 	if (block)
 		heap_used += UNIT << order;
 	spin_unlock(&heap_lock);
+	return block;
+}
+
+void *kernel_alloc(size_t bytes)
+{
+	void *block = heap_alloc(bytes);
+
 	return block ? memset(block, 0, bytes) : NULL;
+}
+
+void *quire_port_alloc(struct quire_cpu *cpu, size_t bytes)
+{
+	(void)cpu;
+	return heap_alloc(bytes);
+}
+
+void quire_port_free(struct quire_cpu *cpu, void *object, size_t bytes)
+{
+	(void)cpu;
+	kernel_free(object, bytes);
 }
 
 void kernel_free(void *object, size_t bytes)

@@ -32,18 +32,6 @@
 
 /* ---- memory ---------------------------------------------------------------------------------------- */
 
-void *quire_port_alloc(struct quire_cpu *cpu, size_t bytes)
-{
-	(void)cpu;
-	return kernel_alloc(bytes);
-}
-
-void quire_port_free(struct quire_cpu *cpu, void *object, size_t bytes)
-{
-	(void)cpu;
-	kernel_free(object, bytes);
-}
-
 void quire_port_copy(void *to, const void *from, size_t bytes)
 {
 	memcpy(to, from, bytes);

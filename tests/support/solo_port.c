@@ -33,7 +33,7 @@ void *quire_port_alloc(struct quire_cpu *cpu, size_t bytes)
 	void *object = aligned_alloc(64, whole);
 	if (!object)
 		return NULL;
-	memset(object, 0, whole);
+	memset(object, 0xa5, whole);
 	solo.objects++;
 	return object;
 }

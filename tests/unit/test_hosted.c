@@ -502,14 +502,12 @@ static void job_objects(struct quire_cpu **cpu, void *argument)
 		unsigned char *object = quire_port_alloc(*cpu, bytes);
 
 		*bad += (uintptr_t)object % 64 != 0;
-		for (size_t i = 0; i < bytes; i++)
-			*bad += object[i] != 0;
 		memset(object, 0xff, bytes);
 		quire_port_free(*cpu, object, bytes);
 	}
 }
 
-static void objects_are_zeroed_and_aligned(void **state)
+static void objects_are_aligned(void **state)
 {
 	struct hosted *machine = machine_with(1);
 	unsigned bad = 0;
@@ -586,7 +584,7 @@ int main(void)
 		cmocka_unit_test(base_3_waiting_for_a_spin_lock_serves_ipis),
 		cmocka_unit_test(vma_1_readers_never_see_a_freed_object),
 		cmocka_unit_test(base_8_barriers_and_ipis_in_sections_do_not_deadlock),
-		cmocka_unit_test(objects_are_zeroed_and_aligned),
+		cmocka_unit_test(objects_are_aligned),
 		cmocka_unit_test(exactly_the_chosen_allocation_fails),
 		cmocka_unit_test(contents_are_copied_whatever_the_alignment),
 	};
