@@ -209,9 +209,30 @@ uint32_t time_timer_count(void); /* the local APIC's timer's, for a tick */
 
 /* ---- spin.c: the kernel's own locks; the core's are in port.h ------------------------------------- */
 
-void spin_lock(struct quire_spin *lock);
-bool spin_trylock(struct quire_spin *lock);
-void spin_unlock(struct quire_spin *lock);
+static inline bool spin_enter(struct quire_spin *lock, uint32_t how)
+{
+	/* Acquire pairs with the release in spin_unlock() and quire_spin_unlock(). */
+	return atomic_load_explicit(&lock->word, memory_order_relaxed) == 0 &&
+	       atomic_exchange_explicit(&lock->word, how, memory_order_acquire) == 0;
+}
+
+void spin_wait(struct quire_spin *lock);
+
+static inline bool spin_trylock(struct quire_spin *lock)
+{
+	return spin_enter(lock, 1);
+}
+
+static inline void spin_lock(struct quire_spin *lock)
+{
+	if (!spin_trylock(lock))
+		spin_wait(lock);
+}
+
+static inline void spin_unlock(struct quire_spin *lock)
+{
+	atomic_store_explicit(&lock->word, 0, memory_order_release);
+}
 
 /* ---- port.c, rcu.c --------------------------------------------------------------------------------- */
 

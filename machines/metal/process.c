@@ -656,9 +656,9 @@ void user_return(struct trap_frame *frame)
 		struct metal_cpu *me = this_cpu();
 
 		me->spin_since = 0;
-		if (task_is_killed())
-			task_exit();
 		if (task_has_signal()) {
+			if (task_is_killed())
+				task_exit();
 			signal_deliver(frame);
 			continue;
 		}

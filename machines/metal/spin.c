@@ -27,35 +27,12 @@
 
 #define SPINS 200
 
-static bool enter(struct quire_spin *lock, uint32_t how)
-{
-	/* Acquire pairs with the release in spin_unlock() and quire_spin_unlock(). */
-	return atomic_load_explicit(&lock->word, memory_order_relaxed) == 0 &&
-	       atomic_exchange_explicit(&lock->word, how, memory_order_acquire) == 0;
-}
-
-bool spin_trylock(struct quire_spin *lock)
-{
-	return enter(lock, 1);
-}
-
 /* Waits are out of line, so that a lock that is free costs no more than the look and the exchange. */
-static __attribute__((noinline)) void wait_for_own(struct quire_spin *lock)
+void spin_wait(struct quire_spin *lock)
 {
 	do
 		quire_port_relax(NULL);
-	while (!enter(lock, 1));
-}
-
-void spin_lock(struct quire_spin *lock)
-{
-	if (!enter(lock, 1))
-		wait_for_own(lock);
-}
-
-void spin_unlock(struct quire_spin *lock)
-{
-	atomic_store_explicit(&lock->word, 0, memory_order_release);
+	while (!spin_trylock(lock));
 }
 
 /* ---- the core's --------------------------------------------------------------------------------------- */
@@ -91,12 +68,12 @@ static __attribute__((noinline)) void wait_for(struct quire_cpu *cpu, struct qui
 		quire_port_relax(cpu);
 		if (turn >= SPINS && enter_or_halt(cpu->machine, lock))
 			break;
-	} while (!enter(lock, ++turn < SPINS ? 1 : 2));
+	} while (!spin_enter(lock, ++turn < SPINS ? 1 : 2));
 }
 
 void quire_spin_lock(struct quire_cpu *cpu, struct quire_spin *lock)
 {
-	if (!enter(lock, 1))
+	if (!spin_enter(lock, 1))
 		wait_for(cpu, lock);
 	note(lock, QUIRE_LOCK_TAKEN);
 }
@@ -104,7 +81,7 @@ void quire_spin_lock(struct quire_cpu *cpu, struct quire_spin *lock)
 bool quire_spin_trylock(struct quire_cpu *cpu, struct quire_spin *lock)
 {
 	(void)cpu;
-	if (!enter(lock, 1))
+	if (!spin_enter(lock, 1))
 		return false;
 	note(lock, QUIRE_LOCK_TRIED);
 	return true;
