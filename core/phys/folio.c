@@ -23,7 +23,6 @@
 #include "frames.h"
 
 #include "../base/assert.h"
-#include "../base/memory.h"
 #include "../base/safeguard.h"
 
 /* ---- counts, by the CPU that does it ----------------------------------------------------------------- */
@@ -94,8 +93,6 @@ static bool must_fail(struct phys *phys)
 /* Nobody else can see the frames: their counts are 0. */
 static void begin(struct quire *quire, struct folio *folio, enum folio_kind kind, unsigned order)
 {
-	char *from = (char *)&folio->free;
-
 	for (uint64_t i = 0; i < 1ul << order; i++) {
 		struct folio *frame = folio + i;
 
@@ -108,7 +105,11 @@ static void begin(struct quire *quire, struct folio *folio, enum folio_kind kind
 			frame->head = folio;
 		}
 	}
-	memset(from, 0, (size_t)((char *)(folio + 1) - from));
+	/* For who is in a page cache or anonymous; a table sets its own. No owner: nobody looks at it yet. */
+	folio->head = NULL;
+	folio->index = 0;
+	folio->lru = (struct list){ 0 };
+	folio->spare = 0;
 	folio->kind = (uint8_t)kind;
 	folio->order = (uint8_t)order;
 	/* Pairs with the acquire in folio_try_get(). */

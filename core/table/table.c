@@ -106,24 +106,6 @@ struct folio *entry_folio(struct quire *quire, quire_entry entry)
 	return folio_head(folio_of(quire, entry_pfn(entry)));
 }
 
-void table_count_in(struct folio *table, const struct folio *folio)
-{
-	quire_assert(table->table.used < QUIRE_TABLE_ENTRIES);
-	table->table.used++;
-	if (folio)
-		table->table.rss[folio_rss_kind(folio)]++;
-}
-
-void table_count_out(struct folio *table, const struct folio *folio)
-{
-	quire_assert(table->table.used > 0);
-	table->table.used--;
-	if (!folio)
-		return;
-	quire_assert(table->table.rss[folio_rss_kind(folio)] > 0);
-	table->table.rss[folio_rss_kind(folio)]--;
-}
-
 void table_counts_of(struct quire *quire, const struct folio *table, const _Atomic quire_entry *slots,
 		     unsigned count, unsigned used, struct table_counts *counts)
 {

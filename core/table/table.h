@@ -4,6 +4,7 @@
 #ifndef QUIRE_TABLE_TABLE_H
 #define QUIRE_TABLE_TABLE_H
 
+#include "../base/assert.h"
 #include "../base/bits.h"
 #include "cursor.h"
 
@@ -61,8 +62,23 @@ static inline enum rss_kind folio_rss_kind(const struct folio *folio)
 }
 
 /* Its counts when an entry that maps @folio (NULL: SPECIAL) comes to it or leaves it. Under its lock. */
-void table_count_in(struct folio *table, const struct folio *folio);
-void table_count_out(struct folio *table, const struct folio *folio);
+static inline void table_count_in(struct folio *table, const struct folio *folio)
+{
+	quire_assert(table->table.used < QUIRE_TABLE_ENTRIES);
+	table->table.used++;
+	if (folio)
+		table->table.rss[folio_rss_kind(folio)]++;
+}
+
+static inline void table_count_out(struct folio *table, const struct folio *folio)
+{
+	quire_assert(table->table.used > 0);
+	table->table.used--;
+	if (!folio)
+		return;
+	quire_assert(table->table.rss[folio_rss_kind(folio)] > 0);
+	table->table.rss[folio_rss_kind(folio)]--;
+}
 
 /* The same for many at a time. */
 struct table_counts {
