@@ -90,6 +90,31 @@ bool range_tree_prev(const struct range_tree *tree, uint64_t at, struct range *o
 	return answer(node, node->n - 1, out);
 }
 
+/* Most often both are in the leaf where @from would be. */
+void range_tree_around(const struct range_tree *tree, uint64_t from, uint64_t to, void **prev, void **next)
+{
+	const struct range_node *node = range_root(tree);
+	struct range range;
+
+	*prev = *next = NULL;
+	if (!node)
+		return;
+	while (node->level)
+		node = range_child(node, range_slot(node, from));
+
+	unsigned slot = range_slot(node, from), before = slot + (node->key[slot] < from);
+	while (slot < node->n && node->end[slot] <= to)
+		slot++;
+	if (before)
+		*prev = node->item[before - 1];
+	else if (range_tree_prev(tree, from, &range))
+		*prev = range.item;
+	if (slot < node->n)
+		*next = node->item[slot];
+	else if (range_tree_next(tree, to, &range))
+		*next = range.item;
+}
+
 /* ---- gaps -------------------------------------------------------------------------------------------- */
 
 struct hunt {

@@ -65,6 +65,12 @@ bool range_tree_prev(const struct range_tree *tree, uint64_t at,
 		     struct range *out); /* the last with start < at */
 
 /*
+ * range_tree_prev() of @from and range_tree_next() of @to, which is not below it: their items, or NULL. One
+ * search as a rule.
+ */
+void range_tree_around(const struct range_tree *tree, uint64_t from, uint64_t to, void **prev, void **next);
+
+/*
  * Gaps between ranges, for @size, inside [low, high): the highest address (down) or lowest (up) where a gap
  * of @size begins; -1 (all ones) when there is none. Only gaps matter that no range of the tree touches.
  * Not linear in the number of ranges where large gaps are rare: inner nodes know the widest gap below each

@@ -286,8 +286,8 @@ struct vma *door_merge_new(struct door *door, const struct vma_new *fresh)
 {
 	if (fresh->flags & VMA_SPECIAL)
 		return NULL;
-	struct vma *before = vma_prev(door->mm, fresh->start);
-	struct vma *after = vma_next(door->mm, fresh->start);
+	struct vma *before, *after;
+	vma_around(door->mm, fresh->start, fresh->start, &before, &after);
 	if (!fits_after(before, NULL, fresh))
 		before = NULL;
 	if (!fits_before(after, NULL, fresh) || (before && !sides_match(before, after)))
@@ -349,8 +349,12 @@ int door_modify(struct door *door, struct vma *vma, quire_vaddr start, quire_vad
 				NULL,  NULL };
 	bool left = start == vma->rmap.start, right = end == vma->rmap.end;
 	bool may_merge = !(flags & VMA_SPECIAL);
-	struct vma *before = may_merge && left ? vma_prev(door->mm, start) : NULL;
-	struct vma *after = may_merge && right ? vma_next(door->mm, end) : NULL;
+	struct vma *before, *after;
+	vma_around(door->mm, start, end, &before, &after);
+	if (!may_merge || !left)
+		before = NULL;
+	if (!may_merge || !right)
+		after = NULL;
 	if (!fits_after(before, vma, &part))
 		before = NULL;
 	if (!fits_before(after, vma, &part) || (before && !sides_match(before, after)))

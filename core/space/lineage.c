@@ -26,10 +26,10 @@ int vma_prepare_anon(struct quire_cpu **cpu, struct vma *vma)
 	if (vma_anon(vma))
 		return 0;
 	struct anon_vma *reuse = NULL;
-	struct vma *after = vma_next(vma->mm, vma->rmap.end);
+	struct vma *before, *after;
+	vma_around(vma->mm, vma->rmap.start, vma->rmap.end, &before, &after);
 	if (after && may_join(vma, after))
 		reuse = lendable(after);
-	struct vma *before = vma_prev(vma->mm, vma->rmap.start);
 	if (!reuse && before && may_join(before, vma))
 		reuse = lendable(before);
 	return anon_prepare(cpu, &vma->rmap, reuse);

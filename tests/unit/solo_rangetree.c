@@ -163,6 +163,22 @@ static void expect_searches(struct scene *s, unsigned at)
 		expect_range(s, before - 1, &found);
 }
 
+/* The one search for both sides finds what the two find. */
+static void expect_around(struct scene *s)
+{
+	uint64_t from = solo_random(&s->seed) % (WORLD * SCALE),
+		 most = s->seed % 4 ? 9 * SCALE : WORLD * SCALE;
+	uint64_t to = from + solo_random(&s->seed) % most;
+	struct range before = { 0 }, after = { 0 };
+	void *prev, *next;
+
+	range_tree_prev(&s->tree, from, &before);
+	range_tree_next(&s->tree, to, &after);
+	range_tree_around(&s->tree, from, to, &prev, &next);
+	assert_ptr_equal(prev, before.item);
+	assert_ptr_equal(next, after.item);
+}
+
 static void expect_gaps(struct scene *s)
 {
 	unsigned low = (unsigned)(solo_random(&s->seed) % WORLD),
@@ -189,6 +205,7 @@ static void run(struct scene *s, unsigned steps, unsigned widest)
 		random_change(s, widest);
 		expect_sound(s);
 		expect_searches(s, (unsigned)(solo_random(&s->seed) % WORLD));
+		expect_around(s);
 		expect_gaps(s);
 		if (solo_random(&s->seed) % 16 == 0)
 			solo_run_rcu(&s->cpu);
