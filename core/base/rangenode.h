@@ -59,14 +59,17 @@ static inline struct range_node *range_child(const struct range_node *node, unsi
 	return atomic_load_explicit(&node->child[slot], memory_order_acquire);
 }
 
-/* The last entry that begins at or before @at; the first, where none does. */
+/*
+ * The last entry that begins at or before @at; the first, where none does. In which half it is, and then all
+ * keys there, without a branch that depends on them: those of random addresses are mispredicted.
+ */
 static inline unsigned range_slot(const struct range_node *node, uint64_t at)
 {
-	unsigned slot = 0;
+	unsigned half = node->n / 2, slot = half & -(unsigned)(node->key[half] <= at);
+	const uint64_t *key = &node->key[slot], *last = key + (node->n - 1) / 2;
 
-	/* All keys, without a branch that depends on them: those of random addresses are mispredicted. */
-	for (unsigned i = 1; i < node->n; i++)
-		slot += node->key[i] <= at;
+	while (key != last)
+		slot += *++key <= at;
 	return slot;
 }
 
