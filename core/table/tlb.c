@@ -272,7 +272,8 @@ static bool cpu_is_lazy(struct quire *quire, unsigned id)
 }
 
 /* The CPUs, but for @self, that have the root loaded. False: none has, as is most often so. */
-static bool find_others(const struct quire_cpu *self, struct quire_as *as, struct quire_cpu_mask *others)
+static inline bool find_others(const struct quire_cpu *self, struct quire_as *as,
+			       struct quire_cpu_mask *others)
 {
 	const _Atomic uint64_t *own = mask_word(as, self);
 	uint64_t any = 0;

@@ -257,9 +257,6 @@ static void page_fault(struct trap_frame *frame)
 static void user_exception(struct trap_frame *frame)
 {
 	switch (frame->vector) {
-	case VECTOR_PAGE:
-		page_fault(frame);
-		return;
 	case VECTOR_DEBUG:
 	case VECTOR_BREAKPOINT:
 		signal_fault(frame, SIGNAL_TRAP, 1, frame->rip);
@@ -301,7 +298,9 @@ void trap(struct trap_frame *frame)
 {
 	bool from_user = (frame->cs & 3) != 0;
 
-	if (frame->vector >= VECTOR_TICK)
+	if (from_user && frame->vector == VECTOR_PAGE)
+		page_fault(frame);
+	else if (frame->vector >= VECTOR_TICK)
 		interrupt(frame);
 	else if (from_user)
 		user_exception(frame);
