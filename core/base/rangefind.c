@@ -90,14 +90,14 @@ bool range_tree_prev(const struct range_tree *tree, uint64_t at, struct range *o
 	return answer(node, node->n - 1, out);
 }
 
-/* Most often both are in the leaf where @from would be. */
+/* Most often both are in the leaf where @from would be; surely where that is all there is. */
 void range_tree_around(const struct range_tree *tree, uint64_t from, uint64_t to, void **prev, void **next)
 {
-	const struct range_node *node = range_root(tree);
+	const struct range_node *root = range_root(tree), *node = root;
 	struct range range;
 
 	*prev = *next = NULL;
-	if (!node)
+	if (!root)
 		return;
 	while (node->level)
 		node = range_child(node, range_slot(node, from));
@@ -107,11 +107,11 @@ void range_tree_around(const struct range_tree *tree, uint64_t from, uint64_t to
 		slot++;
 	if (before)
 		*prev = node->item[before - 1];
-	else if (range_tree_prev(tree, from, &range))
+	else if (root->level && range_tree_prev(tree, from, &range))
 		*prev = range.item;
 	if (slot < node->n)
 		*next = node->item[slot];
-	else if (range_tree_next(tree, to, &range))
+	else if (root->level && range_tree_next(tree, to, &range))
 		*next = range.item;
 }
 

@@ -46,7 +46,7 @@ void door_open(struct door *door)
 struct vma *vma_create(struct quire_cpu *cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end,
 		       uint32_t flags, uint64_t pgoff, struct quire_file *file)
 {
-	struct vma *vma = object_alloc(cpu, sizeof(*vma));
+	struct vma *vma = object_alloc_raw(cpu, sizeof(*vma)); /* every field is set */
 	if (!vma)
 		return NULL;
 	rmap_node_init(&vma->rmap, &mm->as);
@@ -57,6 +57,8 @@ struct vma *vma_create(struct quire_cpu *cpu, struct quire_mm *mm, quire_vaddr s
 	vma->rmap.shared = (flags & VMA_MAY_SHARE) != 0;
 	vma->mm = mm;
 	vma->flags = flags;
+	vma->access = 0;
+	vma->opened = 0;
 	return vma;
 }
 

@@ -138,6 +138,7 @@ static void chain_open(struct anon_chain *chain, struct rmap_node *node, struct 
 {
 	chain->node = node;
 	chain->anon = anon;
+	chain->in_tree = false;
 	anon->chain_count++;
 	chain_insert(chain);
 }
@@ -203,7 +204,7 @@ static int spare_fill(struct quire_cpu *cpu, struct list *spare, uint32_t count)
 {
 	list_init(spare);
 	for (uint32_t i = 0; i < count; i++) {
-		struct anon_chain *chain = object_alloc(cpu, sizeof(*chain));
+		struct anon_chain *chain = object_alloc_raw(cpu, sizeof(*chain));
 		if (!chain) {
 			spare_drain(cpu, spare);
 			return -QUIRE_ENOMEM;
@@ -237,7 +238,7 @@ int anon_prepare(struct quire_cpu **cpu, struct rmap_node *node, struct anon_vma
 	if (atomic_load_explicit(&node->anon, memory_order_acquire)) /* pairs with the exchange below */
 		return 0;
 
-	struct anon_chain *chain = object_alloc(*cpu, sizeof(*chain));
+	struct anon_chain *chain = object_alloc_raw(*cpu, sizeof(*chain));
 	if (!chain)
 		return -QUIRE_ENOMEM;
 	struct anon_vma *anon = reuse ? reuse : anon_create(*cpu, NULL);

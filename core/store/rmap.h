@@ -48,7 +48,8 @@ static inline quire_vaddr rmap_address(const struct rmap_node *node, uint64_t in
 	return node->start + ((index - node->pgoff) << QUIRE_PAGE_SHIFT);
 }
 
-void rmap_node_init(struct rmap_node *node, struct quire_as *as); /* all else zero; chains empty */
+/* It hangs nowhere; bounds, file and shared are the caller's to set. */
+void rmap_node_init(struct rmap_node *node, struct quire_as *as);
 
 /*
  * Hang the node in its file's tree and its chains' trees by its present bounds, or take it out of them.
