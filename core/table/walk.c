@@ -198,9 +198,11 @@ static bool keep(struct table_spare *spare, quire_vaddr *va)
 {
 	struct table_spare before = *spare;
 
+	if (before.any && align_down(before.va ^ *va, table_span(0)) == 0)
+		return true;
 	*spare = (struct table_spare){ .any = true, .va = *va };
 	*va = before.va;
-	return !before.any || align_down(before.va ^ spare->va, table_span(0)) == 0;
+	return !before.any;
 }
 
 void walk_prune(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsigned level,
