@@ -76,9 +76,9 @@ struct quire_cpu_mask {
 
 /*
  * Runs @handler(target's cpu, @argument) on every CPU of @targets and returns when all have run; the caller
- * is not among them. Serves IPIs meanwhile. The handler takes no lock and does not wait. Everything before
- * the call is visible to the handlers, everything in the handlers to the caller after it. A CPU that
- * executes nothing at all (offline) may have its handler run for it by another.
+ * is not among them. Serves IPIs meanwhile. The handler takes no lock, does not wait and wakes nobody.
+ * Everything before the call is visible to the handlers, everything in the handlers to the caller after it. A
+ * CPU that executes nothing at all (offline) may have its handler run for it by another.
  */
 void quire_port_ipi(struct quire_cpu *cpu, const struct quire_cpu_mask *targets,
 		    void (*handler)(struct quire_cpu *cpu, void *argument), void *argument);

@@ -96,6 +96,7 @@ void checkpoint_interrupted(struct check *check);
 
 void merge_result(struct check *check, json_t *result); /* takes the reference */
 json_t *merge_results(json_t *to, json_t *from);	/* takes both; to may be NULL */
+void merge_hottest(json_t *result); /* of the places where steps meet, to be shown, the few that do so most */
 
 /* ---- circles.c ----------------------------------------------------------------------------------------- */
 

@@ -420,6 +420,7 @@ static void check_done(struct check *check, void *data)
 	checks->held += expected;
 	checks->failed |= !expected;
 	steps_prepare(json_object_get(check->result, "witness"));
+	merge_hottest(check->result);
 	write_pictures(checks, check);
 	if (checks->options->json) {
 		add_json(checks, check);
@@ -477,6 +478,18 @@ static void print_summary(const struct checks *checks)
 	putchar('\n');
 }
 
+/* Found out before hours of search, not behind them. */
+static bool can_write(const char *path)
+{
+	FILE *file = path ? fopen(path, "a") : NULL;
+
+	if (file)
+		return fclose(file) == 0;
+	if (path)
+		fprintf(stderr, "quire check: cannot write %s: %s\n", path, strerror(errno));
+	return !path;
+}
+
 static int run_checks(struct checks *checks)
 {
 	if (checks->options->resume && !checkpoint_read(checks->options))
@@ -490,6 +503,8 @@ static int run_checks(struct checks *checks)
 		fprintf(stderr, "quire check: --replay, --html and --dot are about one file\n");
 		return EXIT_USAGE;
 	}
+	if (!can_write(checks->options->html) || !can_write(checks->options->dot))
+		return EXIT_USAGE;
 	if (checks->options->checkpoint && checks->count != 1) {
 		fprintf(stderr, "quire check: --checkpoint and --resume are about one file\n");
 		return EXIT_USAGE;

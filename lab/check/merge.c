@@ -8,7 +8,10 @@
  */
 #include "lab/check/check.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+enum { HOT_PLACES = 10 };
 
 int64_t json_number(const json_t *object, const char *key)
 {
@@ -84,7 +87,22 @@ static json_t *find_place(json_t *places, const char *where)
 	return NULL;
 }
 
-/* Places by what they are; where they meet may differ from shard to shard: the first stays. */
+static json_int_t offset(const json_t *place, size_t i)
+{
+	return json_integer_value(json_array_get(json_object_get(place, "offset"), i));
+}
+
+/* Where two steps met there: of the pairs that were seen the lowest one, as in the worker. */
+static void merge_code(json_t *to, const json_t *from)
+{
+	size_t i = offset(from, 0) == offset(to, 0);
+
+	if (offset(from, i) >= offset(to, i))
+		return;
+	json_object_set(to, "offset", json_object_get(from, "offset"));
+	json_object_set(to, "code", json_object_get(from, "code"));
+}
+
 static void merge_hot(json_t *to, json_t *from)
 {
 	size_t i;
@@ -93,13 +111,41 @@ static void merge_hot(json_t *to, json_t *from)
 	json_array_foreach(from, i, place) {
 		json_t *known = find_place(to, json_text(place, "where"));
 
-		if (known)
-			json_object_set_new(
-				known, "races",
-				json_integer(json_number(known, "races") + json_number(place, "races")));
-		else
+		if (!known) {
 			json_array_append(to, place);
+			continue;
+		}
+		json_object_set_new(known, "races",
+				    json_integer(json_number(known, "races") + json_number(place, "races")));
+		merge_code(known, place);
 	}
+}
+
+static int most_first(const void *a, const void *b)
+{
+	const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
+	json_int_t more = json_number(y, "races") - json_number(x, "races");
+
+	return more ? (more > 0 ? 1 : -1) : strcmp(json_text(x, "where"), json_text(y, "where"));
+}
+
+void merge_hottest(json_t *result)
+{
+	json_t *all = json_object_get(result, "hot"), *list = json_array(), *place;
+	size_t i, count = json_array_size(all);
+	json_t **sorted = calloc(count + 1, sizeof(json_t *));
+
+	json_array_foreach(all, i, place)
+		if (sorted)
+			sorted[i] = place;
+	if (sorted)
+		qsort(sorted, count, sizeof(json_t *), most_first);
+	for (i = 0; sorted && i < count && i < HOT_PLACES; i++) {
+		json_object_del(sorted[i], "offset");
+		json_array_append(list, sorted[i]);
+	}
+	free(sorted);
+	json_object_set_new(result, "hot", list);
 }
 
 static int witness_rank(const json_t *witness)
@@ -155,8 +201,13 @@ static void merge_ends(json_t *to, json_t *from)
 
 json_t *merge_results(json_t *to, json_t *from)
 {
-	if (!to)
+	if (!to) {
+		json_t *all = json_object_get(from, "hot"), *hot = json_array();
+
+		merge_hot(hot, all); /* what is called the same is one */
+		json_object_set_new(from, "hot", hot);
 		return from;
+	}
 	add_numbers(to, from);
 	json_object_set_new(to, "states",
 			    merge_states(json_object_get(to, "states"), json_object_get(from, "states")));

@@ -32,6 +32,7 @@ enum {
 	ENGINE_TOUCHES = 48, /* locations that one transition may touch */
 	ENGINE_STEPS = 4000, /* transitions in one execution; more is reported as a hang */
 	ENGINE_STACK_BYTES = 64 << 10,
+	ENGINE_HOT = 256, /* locations of which races are counted */
 };
 
 /* How a step touches a location, and which other step's touch it commutes with. */

@@ -64,27 +64,31 @@ static bool covers(const uint16_t *clock, const struct event *event)
 	return clock[event->thread] > event->local;
 }
 
+/* Of two pairs of places: who searches which part must not decide which one is told. */
+static bool is_lower(const void *const a[2], const void *const b[2])
+{
+	return a[0] != b[0] ? a[0] < b[0] : a[1] < b[1];
+}
+
 static void note_hot(struct engine *engine, const struct candidate *race)
 {
-	uintptr_t location = engine->touch[race->mine].location;
-	enum { MOST = 256 };
+	struct engine_hot new = { .location = engine->touch[race->mine].location,
+				  .code = { engine->event[race->step].code,
+					    engine->event[engine->touch[race->mine].event].code } };
 
 	if (!engine->hot)
-		engine->hot = calloc(MOST, sizeof(*engine->hot));
+		engine->hot = calloc(ENGINE_HOT, sizeof(*engine->hot));
 	if (!engine->hot)
 		return;
 	size_t i = 0;
-	while (i < engine->hots && engine->hot[i].location != location)
+	while (i < engine->hots && engine->hot[i].location != new.location)
 		i++;
-	if (i == MOST)
+	if (i == ENGINE_HOT)
 		return;
-	if (i == engine->hots) {
-		engine->hots++;
-		engine->hot[i] = (struct engine_hot){ location,
-						      { engine->event[race->step].code,
-							engine->event[engine->touch[race->mine].event].code },
-						      0 };
-	}
+	if (i == engine->hots)
+		engine->hot[engine->hots++] = new;
+	if (is_lower(new.code, engine->hot[i].code))
+		memcpy(engine->hot[i].code, new.code, sizeof(new.code));
 	engine->hot[i].races++;
 }
 
@@ -150,7 +154,8 @@ static void reverse(struct engine *engine, uint32_t e, uint32_t s)
 
 static void add_race(struct engine *engine, const struct candidate *race, uint32_t s)
 {
-	note_hot(engine, race);
+	if (s >= engine->config.frontier) /* what is above it everybody meets */
+		note_hot(engine, race);
 	reverse(engine, race->step, s);
 }
 
@@ -565,7 +570,7 @@ static void count(struct engine *engine)
 {
 	bool is_violated = engine->verdict == VIOLATED;
 
-	engine->counts.blocked += engine->verdict == BLOCKED;
+	engine->counts.blocked += engine->verdict == BLOCKED && (engine->in_leaf || !engine->config.frontier);
 	if (engine->verdict != COMPLETE && !is_violated)
 		return;
 	engine->counts.executions++;

@@ -113,6 +113,8 @@ static void wake(_Atomic uint32_t *word, bool all, const void *code)
 
 	if (!engine_now)
 		return;
+	if (is_handler(machine_now, self()))
+		violation("an interrupt handler of %s wakes somebody", thread_name(self()));
 	if (has_bucket_lock()) {
 		lock_exclusive(STEP_WAKE, queue, HELD_SPIN);
 		memory_release(queue); /* who is woken need not wait for the unlock */

@@ -294,6 +294,18 @@ grep -v ^Time first >first.kept
 grep -v ^Time second >second.kept
 cmp -s first.kept second.kept || complain "two runs differ: $(diff first.kept second.kept | head -n 5)"
 
+expect 2 "$quire" check --html none/page.html "$QUIRE_SOURCE/litmus/munmap-vs-store.litmus"
+says err 'cannot write none/page.html'
+expect 2 "$quire" check --dot none/graph.dot "$QUIRE_SOURCE/litmus/munmap-vs-store.litmus"
+[ ! -s out ] || complain "searched before it was found out that nothing can be written: $(cat out)"
+
+# All of a search that is shared says the same for any number of workers, but how long it took.
+for jobs in 1 2 3; do
+	"$quire" check --json --jobs $jobs "$QUIRE_SOURCE/litmus/exec-vs-truncate.litmus" |
+		grep -v '"seconds"\|"cpu"\|"run"\|"found_in"' >jobs.$jobs
+	cmp -s jobs.1 jobs.$jobs || complain "--jobs $jobs: $(diff jobs.1 jobs.$jobs | head -n 5)"
+done
+
 # ---- the documents' files: as they are, and without what they say protects them
 
 sed -n '/^MM munmap-vs-access/,/^```/p' "$QUIRE_SOURCE/docs/litmus-format.md" | grep -v '^```' >munmap-vs-access.litmus

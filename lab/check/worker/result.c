@@ -12,8 +12,6 @@
 #include <string.h>
 #include <time.h>
 
-enum { HOT_PLACES = 10 };
-
 static double read_clock(clockid_t clock)
 {
 	struct timespec time;
@@ -44,10 +42,17 @@ void tell_progress(struct run *run)
 	fflush(stdout);
 }
 
+/* The same in each process of this program, wherever it is loaded. */
+static json_int_t offset(const void *code)
+{
+	return (json_int_t)((intptr_t)code - (intptr_t)offset);
+}
+
+/* All of them: the first ones of each worker are not the first ones of all. */
 static json_t *hot_json(struct run *run)
 {
-	struct engine_hot hot[HOT_PLACES];
-	size_t count = engine_hottest(run->engine, hot, HOT_PLACES);
+	static struct engine_hot hot[ENGINE_HOT];
+	size_t count = engine_hottest(run->engine, hot, ENGINE_HOT);
 	json_t *list = json_array();
 
 	ends_bring_back();
@@ -58,9 +63,10 @@ static json_t *hot_json(struct run *run)
 	source_resolve();
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(list,
-				      json_pack("{s:s, s:I, s:[s, s]}", "where",
+				      json_pack("{s:s, s:I, s:[I, I], s:[s, s]}", "where",
 						machine_describe(run->machine, hot[i].location), "races",
-						(json_int_t)hot[i].races, "code", source_line(hot[i].code[0]),
+						(json_int_t)hot[i].races, "offset", offset(hot[i].code[0]),
+						offset(hot[i].code[1]), "code", source_line(hot[i].code[0]),
 						source_line(hot[i].code[1])));
 	return list;
 }

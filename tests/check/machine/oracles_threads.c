@@ -395,6 +395,8 @@ COLUMN(col_wait_for_folio)
 static void handler(struct quire_cpu *cpu, void *argument)
 {
 	(void)argument;
+	if (fault == WAKE_IN_HANDLER)
+		quire_port_wake_all(cpu, &words->futex);
 	if (fault != IN_HANDLER)
 		return;
 	quire_spin_lock(cpu, &words->spin);

@@ -16,9 +16,10 @@ enum fault {
 	SECTION_OPEN, /* over a sleep */
 	MM_LOCK_HELD, /* over a wait for a folio lock */
 	IN_HANDLER,   /* a lock is taken */
-	TWICE,	      /* freed, taken */
-	TOO_SMALL,    /* freed as */
-	NOT_TOLD,     /* a secondary MMU */
+	WAKE_IN_HANDLER,
+	TWICE,	   /* freed, taken */
+	TOO_SMALL, /* freed as */
+	NOT_TOLD,  /* a secondary MMU */
 	LEAK,
 	BIT_LOST,
 	UNORDERED, /* a free and a use */

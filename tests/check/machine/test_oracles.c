@@ -261,6 +261,7 @@ static void chk_5_handler_takes_a_lock(void **state)
 
 	(void)state;
 	broken(IN_HANDLER, &scene, "interrupt handler|P1 interrupt");
+	broken(WAKE_IN_HANDLER, &scene, "interrupt handler|wakes somebody");
 	sound(&scene);
 }
 

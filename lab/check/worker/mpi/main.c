@@ -169,6 +169,7 @@ static int report(const struct run *run, json_t *result)
 	for (unsigned i = 0; i < run->options.without_count; i++)
 		options.without[options.without_count++] = run->options.without[i];
 	steps_prepare(json_object_get(result, "witness"));
+	merge_hottest(result);
 	report_full(stdout, &check);
 	fflush(stdout);
 	return verdict_of(&check).verdict == VERDICT_FAILS ? EXIT_VIOLATED : EXIT_HELD;
