@@ -27,6 +27,7 @@ struct boot_report {
 	int status;    /* the program's; after its end */
 	long frames;   /* not given back */
 	char why[200]; /* it stopped */
+	char test[80]; /* the last one that began */
 };
 
 /* ---- archive.c ------------------------------------------------------------------------------------- */

@@ -196,7 +196,8 @@ static int conclude(const struct boot_report *report)
 		return EXIT_VIOLATED;
 	}
 	if (!report->ended) {
-		fprintf(stderr, "quire boot: the kernel did not come to its end\n");
+		fprintf(stderr, "quire boot: the kernel did not come to its end%s%s\n",
+			*report->test ? ", in " : "", report->test);
 		return EXIT_VIOLATED;
 	}
 	if (report->frames) {

@@ -4,8 +4,8 @@
  * A terminal is QEMU's directly, which makes it raw; the kernel then echoes. Anything else is passed on by a
  * process of its own, which adds a ^D at its end: a serial line knows no end of a file.
  *
- * The kernel ends a run that takes too long, and tells what every CPU was doing (option limit=). If it
- * cannot even do that, we end QEMU a little later.
+ * The kernel ends a run, or a test, that takes too long, and tells what every CPU was doing (option limit=).
+ * If it cannot even do that, we end QEMU a little later: so long after what it reported last.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +23,6 @@
 
 #define PROGRAM "qemu-system-x86_64"
 #define GRACE_SECONDS 10
-#define TESTS_SECONDS 1800 /* of all tests; each has the limit */
 
 enum { WORDS = 48 };
 
@@ -189,9 +188,11 @@ static pid_t start_qemu(struct words *words, int input)
 	return pid;
 }
 
-static int wait_for(pid_t pid, unsigned seconds)
+static int wait_for(pid_t pid, const char *report, unsigned seconds)
 {
 	struct timespec nap = { 0, 5000000 }, now, start;
+	struct stat told;
+	off_t bytes = 0;
 	int status;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
@@ -201,6 +202,10 @@ static int wait_for(pid_t pid, unsigned seconds)
 		if (ended == pid)
 			return status;
 		clock_gettime(CLOCK_MONOTONIC, &now);
+		if (stat(report, &told) == 0 && told.st_size != bytes) {
+			bytes = told.st_size;
+			start = now;
+		}
 		if ((ended < 0 && errno != EINTR) || interrupted ||
 		    now.tv_sec - start.tv_sec > (time_t)seconds) {
 			kill(pid, SIGKILL);
@@ -226,7 +231,7 @@ int qemu_run(const struct boot_options *options, const char *kernel, const char 
 	pid_t feeder = start_input(&input, report);
 	pid_t qemu = feeder < 0 ? -1 : start_qemu(&words, input);
 	if (qemu > 0)
-		status = wait_for(qemu, options->test ? TESTS_SECONDS : options->limit + GRACE_SECONDS);
+		status = wait_for(qemu, report, options->limit + GRACE_SECONDS);
 	else if (errno == ENOENT)
 		fprintf(stderr, "quire boot: there is no " PROGRAM " here (Debian: qemu-system-x86)\n");
 	else

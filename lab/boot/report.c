@@ -18,7 +18,8 @@ void report_read(const char *path, const struct boot_options *options, struct bo
 		line[strcspn(line, "\n")] = '\0';
 		if (sscanf(line, "exit %d", &out->status) == 1)
 			out->ended = true;
-		else if (sscanf(line, "frames %ld", &out->frames) == 1)
+		else if (sscanf(line, "frames %ld", &out->frames) == 1 ||
+			 sscanf(line, "test %79s", out->test) == 1)
 			continue;
 		else if (sscanf(line, "stopped %199[^\n]", out->why) == 1)
 			out->stopped = true;

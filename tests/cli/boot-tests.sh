@@ -40,6 +40,8 @@ expect 1 --test=control_fails
 says out '^not ok 1 - control_fails'
 expect 1 --test=control_hangs --cpus 2 --limit 1
 says err 'control_hangs takes longer than its limit'
+expect 1 --test=control_spins --cpus 1 --limit 1
+says err 'did not come to its end, in control_spins'
 expect 1 --test=no_such_test
 
 # At 4 CPUs all can run.

@@ -85,6 +85,7 @@ static void run_one(const struct tap_test *test)
 
 	copy_string(limit, test->name, 80);
 	copy_string(limit + strlen(limit), " takes longer than its limit", 40);
+	report("test %s\n", test->name);
 	sched_limit(limit);
 	now.test = test;
 	now.failed = false;
