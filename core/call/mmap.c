@@ -239,14 +239,17 @@ static int64_t map_locked(struct quire_cpu **cpu, struct quire_mm *mm, const str
 
 int64_t quire_mmap(struct quire_cpu **cpu, struct quire_mm *mm, const struct quire_mmap *map)
 {
-	struct quire_mmap with_file = *map;
+	struct quire_mmap with_file;
 	bool anonymous = map->flags & QUIRE_MAP_ANONYMOUS;
 	bool shared_anonymous = anonymous && (map->flags & QUIRE_MAP_TYPE) == QUIRE_MAP_SHARED;
 	if (!is_aligned(map->offset, QUIRE_PAGE_SIZE) || !map->length || (map->flags & QUIRE_MAP_HUGETLB) ||
 	    (!map->file && !anonymous))
 		return -QUIRE_EINVAL;
-	if (anonymous) /* a file that is named all the same is not looked at */
-		with_file.file = NULL;
+	if (anonymous && (shared_anonymous || map->file)) {
+		with_file = *map;
+		with_file.file = NULL; /* one that is named all the same is not looked at */
+		map = &with_file;
+	}
 	if (shared_anonymous) {
 		/* Memory that children share is a file that has no name. */
 		int err = shared_memory_create(cpu, align_up(map->length, QUIRE_PAGE_SIZE), &with_file.file);
@@ -256,7 +259,7 @@ int64_t quire_mmap(struct quire_cpu **cpu, struct quire_mm *mm, const struct qui
 		with_file.offset = 0;
 	}
 	bool populate_it = false;
-	int64_t addr = map_locked(cpu, mm, &with_file, &populate_it);
+	int64_t addr = map_locked(cpu, mm, map, &populate_it);
 	if (addr >= 0 && populate_it)
 		populate_all(cpu, mm, (uint64_t)addr,
 			     (uint64_t)addr + align_up(map->length, QUIRE_PAGE_SIZE));
