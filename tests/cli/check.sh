@@ -2,31 +2,7 @@
 # check.sh QUIRE - `quire check`: options, exit statuses, mistakes in files; then reports, first with workers that are
 # scripts and say what they are told to, then with the real ones, where they are built.
 set -u
-quire=$1
-here=$(dirname "$quire")
-place=$(mktemp -d)
-trap 'rm -rf "$place"' EXIT
-cd "$place" || exit 1
-failed=0
-
-complain() {
-	echo "check.sh: $*"
-	failed=1
-}
-
-# expect STATUS COMMAND...: exits so; out and err are kept.
-expect() {
-	status=$1
-	shift
-	"$@" >out 2>err </dev/null
-	got=$?
-	[ $got -eq "$status" ] || complain "$*: status $got, not $status: $(head -n 5 out err)"
-}
-
-# says FILE WORDS: the output holds them.
-says() {
-	grep -qF -- "$2" "$1" || complain "no '$2' in $1: $(head -n 20 "$1")"
-}
+. "$(dirname "$0")/../support/cli.sh"
 
 # ---- options
 
@@ -143,6 +119,7 @@ expect 1 ./quire check one.litmus
 says out 'Observation one Sometimes 2 41'
 says out 'Result Sometimes (complete), expected Never'
 
+# CHK-6: a violation is told in columns, with source lines, and how to see it again.
 worker "$(line '"violation"' false 0 41 1 "$witness")"
 expect 1 ./quire check one.litmus
 says out 'VIOLATION stale frame: P1 reads x'
@@ -230,7 +207,7 @@ expect 0 "$quire" check sb.litmus
 says out 'Observation sb Never 0 3'
 expect 1 "$quire" check --model tso sb.litmus
 says out 'Result Sometimes'
-id=$(sed -n 's/^Replay .*--replay //p' out)
+id=$(sed -n 's/^Replay .*--replay //p' out) # CHK-6: that is all it takes
 expect 1 "$quire" check --model tso --replay "$id" sb.litmus
 says out 'one execution, replayed'
 expect 2 "$quire" check --replay v1:9.9.9 sb.litmus
@@ -288,6 +265,9 @@ says out 'given up'
 [ $? -eq 1 ] || complain "munmap-vs-store without free-after-flush: $(head -n 20 first)"
 says first 'VIOLATION'
 says first 'missing: a flush of x on P1'
+grep -q '^     P0  *P1$' first || complain 'CHK-6: no columns'
+grep -q '^  *at core/table/cursor.c:[0-9]* take_entry' first || complain 'CHK-6: no source lines'
+says first 'rmw folio 3 refs = 0'
 says graph.dot 'level 2'
 "$quire" check --without free-after-flush -j 1 "$QUIRE_SOURCE/litmus/munmap-vs-store.litmus" >second
 grep -v ^Time first >first.kept

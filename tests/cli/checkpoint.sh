@@ -2,17 +2,8 @@
 # checkpoint.sh QUIRE - a search that is killed in its midst, and goes on from its checkpoint, ends as one that was not;
 # and what is no checkpoint, or not this search's, is refused in one line.
 set -u
-quire=$1
-[ -x "$(dirname "$quire")/quire-check-mini" ] || exit 77
-place=$(mktemp -d)
-trap 'rm -rf "$place"' EXIT
-cd "$place" || exit 1
-failed=0
-
-complain() {
-	echo "checkpoint.sh: $*"
-	failed=1
-}
+. "$(dirname "$0")/../support/cli.sh"
+[ -x "$here/quire-check-mini" ] || exit 77
 
 # refused WORDS COMMAND...: status 2, one line, which has the words.
 refused() {

@@ -2,31 +2,7 @@
 # fuzz-check.sh QUIRE - `quire fuzz --check`: options, exit statuses, the same programs for the same seed; a safeguard that
 # is off is found, and what is printed shows it; and nothing is found in a short run with all of them on.
 set -u
-quire=$1
-here=$(dirname "$quire")
-place=$(mktemp -d)
-trap 'rm -rf "$place"' EXIT
-cd "$place" || exit 1
-failed=0
-
-complain() {
-	echo "fuzz-check.sh: $*"
-	failed=1
-}
-
-# expect STATUS COMMAND...: exits so; out and err are kept.
-expect() {
-	status=$1
-	shift
-	"$@" >out 2>err </dev/null
-	got=$?
-	[ $got -eq "$status" ] || complain "$*: status $got, not $status: $(head -n 12 out err)"
-}
-
-# says FILE WORDS: the output holds them.
-says() {
-	grep -qF -- "$2" "$1" || complain "no '$2' in $1: $(head -n 20 "$1")"
-}
+. "$(dirname "$0")/../support/cli.sh"
 
 # ---- options
 

@@ -1,18 +1,9 @@
 #!/bin/sh
 # mpi.sh QUIRE - the processes of an MPI job search as one does. Skipped where the build has no MPI.
 set -u
-quire=$1
-job=$(dirname "$quire")/quire-check-mpi-mini
+. "$(dirname "$0")/../support/cli.sh"
+job=$here/quire-check-mpi-mini
 [ -x "$job" ] && command -v mpirun >/dev/null || exit 77
-place=$(mktemp -d)
-trap 'rm -rf "$place"' EXIT
-cd "$place" || exit 1
-failed=0
-
-complain() {
-	echo "mpi.sh: $*"
-	failed=1
-}
 
 cat >some.litmus <<'EOF'
 MM some

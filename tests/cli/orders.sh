@@ -2,17 +2,7 @@
 # orders.sh QUIRE - locks that are taken in two orders, in parts of a search that different workers are at, or that lie
 # before and behind a checkpoint: it is found, and the report is the same every time.
 set -u
-quire=$1
-here=$(dirname "$quire")
-place=$(mktemp -d)
-trap 'rm -rf "$place"' EXIT
-cd "$place" || exit 1
-failed=0
-
-complain() {
-	echo "orders.sh: $*"
-	failed=1
-}
+. "$(dirname "$0")/../support/cli.sh"
 
 # ---- workers that are scripts: each has seen one of the two orders
 

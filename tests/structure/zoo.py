@@ -3,6 +3,8 @@
 
 The core says QUIRE_SAFEGUARD(some_name); the table in lab/check/zoo.c says what happens without it and which file shows
 it; that file says "Safeguard: some-name". Every litmus file names a rule of docs/spec.md.
+
+And the safeguard's is the only hook: the core is the same source everywhere, whatever machine it is compiled for (CHK-1).
 """
 import re
 
@@ -19,6 +21,19 @@ def safeguards_of_core(texts):
         found |= {word.replace("_", "-") for word in re.findall(r"\bQUIRE_SAFEGUARD\((\w+)\)",
                                                                  common.without_comments(text))}
     return found
+
+
+def special_cases(texts):
+    """What the core is compiled differently for, but for debug builds, is the safeguard's alone."""
+    complaints = []
+    for name, text in sorted(texts.items()):
+        allowed = {"QUIRE_DEBUG"} | ({"QUIRE_CHECKED"} if name.endswith("base/safeguard.h") else set())
+        for line in re.findall(r"^[ \t]*#[ \t]*(?:el)?if[^\n]*", common.without_comments(text), re.M):
+            # a header's guard
+            words = set(re.findall(r"[A-Za-z_]\w+", line)) - {"if", "ifdef", "ifndef", "elif", "defined"}
+            if not all(word in allowed or word.endswith("_H") for word in words):
+                complaints.append("%s: a special case: %s" % (name, line.strip()))
+    return complaints
 
 
 def table_of(text):
@@ -64,6 +79,10 @@ def control():
     litmus = {"file": "MM file\n(* Rule: BASE-1\n   Safeguard: one-two *)\n"}
     rules = {"BASE-1"}
     common.expect_nothing("a table in order", check(core, zoo, litmus, rules))
+    common.expect_nothing("a guard", special_cases({"core/a.h": "#ifndef CORE_A_H\n#ifdef QUIRE_DEBUG\n#endif\n#endif\n"}))
+    common.expect_report("a special case", special_cases({"core/a.c": "x;\n#if defined(__SANITIZE_THREAD__)\n#endif\n"}),
+                         "core/a.c", "special case")
+    common.expect_report("a hook elsewhere", special_cases({"core/a.c": "#ifdef QUIRE_CHECKED\n#endif\n"}), "special case")
     common.expect_report("a missing entry", check(core, "", litmus, rules), "one-two", "not in the table")
     common.expect_report("an entry too many", check({}, zoo, litmus, rules), "one-two", "not in the core")
     common.expect_report("a missing file", check(core, zoo, {}, rules), "no file file")
@@ -86,7 +105,7 @@ def main():
     litmus = read("litmus/*.litmus", lambda path: path.stem)
     rules = set(re.findall(r"\*\*([A-Z]+-\d+)\*\*", (common.ROOT / "docs/spec.md").read_text()))
     zoo = (common.ROOT / "lab/check/zoo.c").read_text()
-    common.finish(check(core, zoo, litmus, rules),
+    common.finish(check(core, zoo, litmus, rules) + special_cases(core),
                   "%d safeguards, %d litmus files" % (len(table_of(zoo)), len(litmus)))
 
 
