@@ -91,14 +91,14 @@ bool range_tree_prev(const struct range_tree *tree, uint64_t at, struct range *o
 }
 
 /* Most often both are in the leaf where @from would be; surely where that is all there is. */
-void range_tree_around(const struct range_tree *tree, uint64_t from, uint64_t to, void **prev, void **next)
+struct range_pair range_tree_around(const struct range_tree *tree, uint64_t from, uint64_t to)
 {
 	const struct range_node *root = range_root(tree), *node = root;
+	struct range_pair pair = { NULL, NULL };
 	struct range range;
 
-	*prev = *next = NULL;
 	if (!root)
-		return;
+		return pair;
 	while (node->level)
 		node = range_child(node, range_slot(node, from));
 
@@ -106,13 +106,14 @@ void range_tree_around(const struct range_tree *tree, uint64_t from, uint64_t to
 	while (slot < node->n && node->end[slot] <= to)
 		slot++;
 	if (before)
-		*prev = node->item[before - 1];
+		pair.prev = node->item[before - 1];
 	else if (root->level && range_tree_prev(tree, from, &range))
-		*prev = range.item;
+		pair.prev = range.item;
 	if (slot < node->n)
-		*next = node->item[slot];
+		pair.next = node->item[slot];
 	else if (root->level && range_tree_next(tree, to, &range))
-		*next = range.item;
+		pair.next = range.item;
+	return pair;
 }
 
 /* ---- gaps -------------------------------------------------------------------------------------------- */

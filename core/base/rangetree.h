@@ -68,7 +68,10 @@ bool range_tree_prev(const struct range_tree *tree, uint64_t at,
  * range_tree_prev() of @from and range_tree_next() of @to, which is not below it: their items, or NULL. One
  * search as a rule.
  */
-void range_tree_around(const struct range_tree *tree, uint64_t from, uint64_t to, void **prev, void **next);
+struct range_pair {
+	void *prev, *next;
+};
+struct range_pair range_tree_around(const struct range_tree *tree, uint64_t from, uint64_t to);
 
 /*
  * Gaps between ranges, for @size, inside [low, high): the highest address (down) or lowest (up) where a gap

@@ -170,13 +170,12 @@ static void expect_around(struct scene *s)
 		 most = s->seed % 4 ? 9 * SCALE : WORLD * SCALE;
 	uint64_t to = from + solo_random(&s->seed) % most;
 	struct range before = { 0 }, after = { 0 };
-	void *prev, *next;
 
 	range_tree_prev(&s->tree, from, &before);
 	range_tree_next(&s->tree, to, &after);
-	range_tree_around(&s->tree, from, to, &prev, &next);
-	assert_ptr_equal(prev, before.item);
-	assert_ptr_equal(next, after.item);
+	struct range_pair pair = range_tree_around(&s->tree, from, to);
+	assert_ptr_equal(pair.prev, before.item);
+	assert_ptr_equal(pair.next, after.item);
 }
 
 static void expect_gaps(struct scene *s)
