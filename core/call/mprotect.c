@@ -77,6 +77,7 @@ static int protect_part(struct door *door, struct vma *vma, quire_vaddr start, q
 	uint64_t pages = page_of(end - start), charged;
 	if (flags == old)
 		return 0;
+	door_shut(door, vma);
 	int err = recommit(mm, vma, pages, &flags, &charged);
 	if (err)
 		return err;

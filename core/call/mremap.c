@@ -207,6 +207,7 @@ static int64_t move(struct remap *remap)
 	bool keep = remap->flags & QUIRE_MREMAP_DONTUNMAP;
 	if (mm->vmas.count >= mm->quire->config.max_map_count - 3)
 		return -QUIRE_ENOMEM;
+	door_shut(remap->door, vma);
 	uint64_t charge = 0;
 	if (flags & VMA_ACCOUNT)
 		charge = page_of(keep ? remap->new_length : remap->new_length - remap->old_length);
@@ -304,6 +305,7 @@ static int64_t grow_in_place(struct remap *remap)
 	};
 	if (commit_charge(remap->mm->quire, charge))
 		return -QUIRE_ENOMEM;
+	door_shut(remap->door, vma);
 	if (!door_merge_new(remap->door, &fresh, vma_around(remap->mm, fresh.start, fresh.start))) {
 		commit_uncharge(remap->mm->quire, charge);
 		return -QUIRE_ENOMEM;

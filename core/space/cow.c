@@ -9,14 +9,13 @@
  * that somebody holds already, to read what was once shared, makes the count greater and so makes us copy
  * (CVE-2020-29374).
  *
- * Order:   mm->lock (read) > reverse-map locks (anon_prepare) > a leaf table's lock.
+ * Order:   what the gear holds > reverse-map locks (anon_prepare) > a leaf table's lock.
  * Rules:   BASE-1, BASE-3 (no two CPUs see two pages: cursor_replace), PIN-1.
  */
 #include "fault.h"
 
 #include "../base/assert.h"
 #include "../base/safeguard.h"
-#include "lineage.h"
 
 bool fault_get_fresh(struct fault *fault)
 {
@@ -29,7 +28,7 @@ struct folio *fault_take_fresh(struct fault *fault)
 {
 	struct folio *folio = fault->fresh;
 	fault->fresh = NULL;
-	folio->index = rmap_index(&fault->vma->rmap, fault->va);
+	folio->index = vma_index(fault->vma, fault->va);
 	atomic_store_explicit(&folio->owner, vma_anon(fault->vma), memory_order_relaxed);
 	folio_set(folio, FOLIO_EXCLUSIVE);
 	return folio;
@@ -37,8 +36,8 @@ struct folio *fault_take_fresh(struct fault *fault)
 
 quire_entry fault_anon_bits(const struct fault *fault)
 {
-	quire_entry bits = vma_entry_bits(fault->vma);
-	if ((fault->vma->flags & VMA_WRITE) && (fault->flags & FAULT_WRITE))
+	quire_entry bits = vma_entry_bits(fault->is.flags, fault->vma->rmap.file);
+	if ((fault->is.flags & VMA_WRITE) && (fault->flags & FAULT_WRITE))
 		bits |= ENTRY_WRITE | ENTRY_DIRTY;
 	return bits;
 }
@@ -58,7 +57,7 @@ static enum fault_step first_touch(struct fault *fault, struct cursor *cursor)
 		cursor_set(cursor, folio_entry(fault, folio, bits), folio);
 		count(&counts->anon);
 	} else {
-		quire_entry bits = vma_entry_bits(fault->vma) | ENTRY_SPECIAL;
+		quire_entry bits = vma_entry_bits(fault->is.flags, NULL) | ENTRY_SPECIAL;
 		cursor_set(cursor, entry_make(zero_page(fault->mm->quire), bits), NULL);
 		count(&counts->zero);
 	}
@@ -70,19 +69,26 @@ static enum fault_step first_touch(struct fault *fault, struct cursor *cursor)
 enum fault_step fault_anonymous(struct fault *fault)
 {
 	struct cursor cursor;
-	if (!(fault->flags & FAULT_ABSENT) &&
-	    !cursor_open(&cursor, *fault->cpu, &fault->mm->as, fault->va, CURSOR_LOOK, NULL, NULL)) {
-		if (cursor.entry)
+	if (!(fault->flags & FAULT_ABSENT)) {
+		int err = fault_open(fault, &cursor, CURSOR_LOOK, NULL);
+		if (err == -QUIRE_EAGAIN)
+			return STEP_AGAIN;
+		if (!err && cursor.entry)
 			return fault_break_cow(fault, &cursor);
-		cursor_close(&cursor);
+		if (!err)
+			cursor_close(&cursor);
 	}
 	if (fault->flags & FAULT_WRITE) {
-		if (vma_prepare_anon(fault->cpu, fault->vma) || !fault_get_fresh(fault))
+		enum fault_step step = fault_prepare_anon(fault);
+		if (step != STEP_DONE)
+			return step;
+		if (!fault_get_fresh(fault))
 			return STEP_NO_MEMORY;
 		quire_port_zero(folio_memory(fault->mm->quire, fault->fresh), QUIRE_PAGE_SIZE);
 	}
-	if (cursor_open(&cursor, *fault->cpu, &fault->mm->as, fault->va, CURSOR_FILL, NULL, NULL))
-		return STEP_NO_MEMORY;
+	int err = fault_open(fault, &cursor, CURSOR_FILL, NULL);
+	if (err)
+		return fault_open_failed(err);
 	if (!cursor.entry || !QUIRE_SAFEGUARD(fill_recheck))
 		return first_touch(fault, &cursor);
 	return fault_break_cow(fault, &cursor);
@@ -99,7 +105,7 @@ static bool is_sole_owner(const struct folio *folio)
 
 static enum fault_step reuse(struct fault *fault, struct cursor *cursor)
 {
-	if (fault->vma->flags & VMA_WRITE)
+	if (fault->is.flags & VMA_WRITE)
 		cursor_protect(cursor, 0, ENTRY_WRITE | ENTRY_DIRTY | ENTRY_ACCESSED);
 	cursor_close(cursor);
 	count(&(*fault->cpu)->faults->reuse);
@@ -121,9 +127,9 @@ static enum fault_step copy_and_replace(struct fault *fault, struct folio *old, 
 
 	enum fault_step step = STEP_AGAIN;
 	struct gather gather;
-	gather_begin(fault->cpu, &gather, &fault->mm->as, fault->va, fault->va + QUIRE_PAGE_SIZE);
 	struct cursor cursor;
-	if (!cursor_open(&cursor, *fault->cpu, &fault->mm->as, fault->va, CURSOR_MM, &gather, NULL)) {
+	gather_begin(fault->cpu, &gather, &fault->mm->as, fault->va, fault->va + QUIRE_PAGE_SIZE);
+	if (!fault_open(fault, &cursor, CURSOR_MM, &gather)) {
 		if ((entry_pfn(cursor.entry) == entry_pfn(seen) && entry_is_mapped(cursor.entry) &&
 		     !entry_is_writable(cursor.entry)) ||
 		    !QUIRE_SAFEGUARD(cow_recheck)) {
@@ -165,10 +171,15 @@ enum fault_step fault_break_cow(struct fault *fault, struct cursor *cursor)
 	if (old)
 		folio_get(old);
 	cursor_close(cursor);
-	if (vma_prepare_anon(fault->cpu, fault->vma) || !fault_get_fresh(fault)) {
+	enum fault_step step = fault_prepare_anon(fault);
+	if (step == STEP_DONE && !fault_get_fresh(fault))
+		step = STEP_NO_MEMORY;
+	if (step == STEP_DONE && !fault_hold(fault)) /* notifiers may sleep */
+		step = STEP_AGAIN;
+	if (step != STEP_DONE) {
 		if (old)
 			folio_put(*fault->cpu, old);
-		return STEP_NO_MEMORY;
+		return step;
 	}
 	return copy_and_replace(fault, old, seen);
 }

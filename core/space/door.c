@@ -11,12 +11,29 @@
 #include "door.h"
 
 #include "../base/assert.h"
+#include "../base/safeguard.h"
+#include "gate.h"
 
 void door_close(struct door *door, struct quire_cpu **cpu, struct quire_mm *mm)
 {
 	*door = (struct door){ .cpu = cpu, .mm = mm };
 	list_init(&door->retired);
 	rwlock_write(cpu, &mm->lock);
+}
+
+/* It is closed, and opens with the door. */
+static void will_open(struct door *door, struct vma *vma)
+{
+	vma->next_closed = door->closed;
+	door->closed = vma;
+}
+
+void door_shut(struct door *door, struct vma *vma)
+{
+	if (vma_is_closed(vma)) /* by us: nobody else has mm->lock */
+		return;
+	vma_close(door->cpu, vma);
+	will_open(door, vma);
 }
 
 static void vma_free_after_grace(struct quire_cpu *cpu, struct quire_rcu *head)
@@ -30,11 +47,18 @@ void vma_destroy(struct quire_cpu **cpu, struct vma *vma)
 	if (vma->rmap.file)
 		quire_file_put(cpu, vma->rmap.file);
 	vma->rcu.done = vma_free_after_grace;
-	quire_port_rcu_call(*cpu, &vma->rcu);
+	if (QUIRE_SAFEGUARD(vma_grace))
+		quire_port_rcu_call(*cpu, &vma->rcu);
+	else
+		vma_free_after_grace(*cpu, &vma->rcu);
 }
 
 void door_open(struct door *door)
 {
+	for (struct vma *vma = door->closed; vma; vma = vma->next_closed) {
+		if (!vma->gone)
+			vma_open(vma);
+	}
 	rwlock_write_done(*door->cpu, &door->mm->lock);
 	list_for_each_safe(at, after, &door->retired) {
 		struct vma *vma = container_of(at, struct vma, rmap.chains);
@@ -59,6 +83,8 @@ struct vma *vma_create(struct quire_cpu *cpu, struct quire_mm *mm, quire_vaddr s
 	vma->flags = flags;
 	vma->access = 0;
 	vma->opened = 0;
+	vma->gone = false;
+	vma_be_born(vma);
 	return vma;
 }
 
@@ -95,6 +121,13 @@ static void replace(struct door *door, quire_vaddr start, quire_vaddr end, struc
 	range_tree_replace(*door->cpu, &door->mm->vmas, &door->mm->stock, start, end, ranges, n);
 }
 
+/* What faults rely on is fixed now. */
+static void be_linked(struct door *door, struct vma *vma)
+{
+	vma->base = vma->rmap.pgoff - page_of(vma->rmap.start);
+	will_open(door, vma);
+}
+
 int door_link(struct door *door, struct vma *vma, struct vma *from)
 {
 	int err = door_reserve(door, 1);
@@ -108,6 +141,7 @@ int door_link(struct door *door, struct vma *vma, struct vma *from)
 			return err;
 		}
 	}
+	be_linked(door, vma);
 	replace(door, vma->rmap.start, vma->rmap.end, vma, NULL);
 	return 0;
 }
@@ -125,6 +159,7 @@ static int split(struct door *door, struct vma *vma, struct vma *fresh, quire_va
 		rmap_node_detach(door->cpu, &fresh->rmap);
 		return err;
 	}
+	be_linked(door, fresh);
 	if (fresh->rmap.start == addr) {
 		rmap_node_move(door->cpu, &vma->rmap, start, addr, vma->rmap.pgoff);
 		replace(door, start, end, vma, fresh);
@@ -142,6 +177,7 @@ static int split_with(struct door *door, struct vma *vma, quire_vaddr addr, quir
 	struct vma *fresh = vma_duplicate(*door->cpu, vma);
 	if (!fresh)
 		return -QUIRE_ENOMEM;
+	door_shut(door, vma);
 	fresh->rmap.pgoff = rmap_index(&vma->rmap, start);
 	fresh->rmap.start = start;
 	fresh->rmap.end = end;
@@ -167,6 +203,8 @@ int door_split_below(struct door *door, struct vma *vma, quire_vaddr addr)
  */
 static void retire(struct door *door, struct vma *vma)
 {
+	quire_assert(vma_is_closed(vma));
+	vma->gone = true;
 	anon_unlink(door->cpu, &vma->rmap);
 	rmap_node_detach(door->cpu, &vma->rmap);
 	list_add(&door->retired, &vma->rmap.chains);
@@ -182,16 +220,15 @@ void door_unlink_range(struct door *door, struct vma *first, quire_vaddr start, 
 
 void door_unlink_all(struct door *door)
 {
-	struct range_tree *tree = &door->mm->vmas;
 	for (struct vma *vma = vma_next(door->mm, 0); vma; vma = vma_next(door->mm, vma->rmap.end))
 		retire(door, vma);
-	range_tree_destroy(*door->cpu, tree);
-	range_tree_init(tree);
+	/* What leaves nothing needs no nodes. The old ones faults from other processes may still search. */
+	replace(door, 0, UINT64_MAX, NULL, NULL);
 }
 
 void door_set_flags(struct door *door, struct vma *vma, uint32_t flags)
 {
-	quire_assert(rwlock_is_write_held(&door->mm->lock));
+	quire_assert(rwlock_is_write_held(&door->mm->lock) && vma_is_closed(vma));
 	(void)door;
 	vma->flags = flags;
 }
@@ -202,6 +239,7 @@ int door_resize(struct door *door, struct vma *vma, quire_vaddr start, quire_vad
 	if (err)
 		return err;
 	quire_vaddr from = min_u64(start, vma->rmap.start), to = max_u64(end, vma->rmap.end);
+	door_shut(door, vma);
 	rmap_node_move(door->cpu, &vma->rmap, start, end, pgoff);
 	replace(door, from, to, vma, NULL);
 	return 0;
@@ -268,6 +306,28 @@ static int inherit(struct door *door, struct vma *target, struct vma *from)
 	return anon_clone(door->cpu, &target->rmap, &from->rmap);
 }
 
+/*
+ * Which of @around fit, @source's range or a new one between them. They are shut; and looked at once more then,
+ * for a fault may just have given one of them an anon_vma.
+ */
+static struct vma_pair fitting(struct door *door, struct vma_pair around, const struct vma *source,
+			       const struct vma_new *fresh)
+{
+	struct vma *before = around.before, *after = around.after;
+	for (bool shut = false;; shut = true) {
+		if (!fits_after(before, source, fresh))
+			before = NULL;
+		if (!fits_before(after, source, fresh) || (before && !sides_match(before, after)))
+			after = NULL;
+		if (shut || (!before && !after))
+			return (struct vma_pair){ before, after };
+		if (before)
+			door_shut(door, before);
+		if (after)
+			door_shut(door, after);
+	}
+}
+
 static struct vma *grow_neighbours(struct door *door, const struct vma_new *fresh, struct vma *before,
 				   struct vma *after)
 {
@@ -286,20 +346,17 @@ static struct vma *grow_neighbours(struct door *door, const struct vma_new *fres
 
 struct vma *door_merge_new(struct door *door, const struct vma_new *fresh, struct vma_pair around)
 {
-	struct vma *before = around.before, *after = around.after;
 	if (fresh->flags & VMA_SPECIAL)
 		return NULL;
-	if (!fits_after(before, NULL, fresh))
-		before = NULL;
-	if (!fits_before(after, NULL, fresh) || (before && !sides_match(before, after)))
-		after = NULL;
-	return before || after ? grow_neighbours(door, fresh, before, after) : NULL;
+	struct vma_pair fit = fitting(door, around, NULL, fresh);
+	return fit.before || fit.after ? grow_neighbours(door, fresh, fit.before, fit.after) : NULL;
 }
 
 struct vma *door_extend(struct door *door, const struct vma_new *fresh)
 {
-	struct vma *before = vma_prev(door->mm, fresh->start);
-	return fits_after(before, NULL, fresh) ? grow_neighbours(door, fresh, before, NULL) : NULL;
+	struct vma_pair around = { vma_prev(door->mm, fresh->start), NULL };
+	struct vma_pair fit = fitting(door, around, NULL, fresh);
+	return fit.before ? grow_neighbours(door, fresh, fit.before, NULL) : NULL;
 }
 
 /*
@@ -351,15 +408,15 @@ int door_modify(struct door *door, struct vma *vma, quire_vaddr start, quire_vad
 	bool left = start == vma->rmap.start, right = end == vma->rmap.end;
 	bool may_merge = !(flags & VMA_SPECIAL);
 	struct vma_pair around = vma_around(door->mm, start, end);
-	struct vma *before = may_merge && left ? around.before : NULL;
-	struct vma *after = may_merge && right ? around.after : NULL;
-	if (!fits_after(before, vma, &part))
-		before = NULL;
-	if (!fits_before(after, vma, &part) || (before && !sides_match(before, after)))
-		after = NULL;
-	if (before || after) {
-		*out = before ? before : after;
-		return merge_into(door, vma, &part, before, after);
+	if (!may_merge || !left)
+		around.before = NULL;
+	if (!may_merge || !right)
+		around.after = NULL;
+	door_shut(door, vma);
+	struct vma_pair fit = fitting(door, around, vma, &part);
+	if (fit.before || fit.after) {
+		*out = fit.before ? fit.before : fit.after;
+		return merge_into(door, vma, &part, fit.before, fit.after);
 	}
 
 	int err = 0;

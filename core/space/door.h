@@ -3,13 +3,14 @@
  *
  * An operation goes through the door in one shape:
  *
- *	door_close	nobody else changes the space, no fault uses its VMAs		(sleeps)
+ *	door_close	nobody else changes the space						(sleeps)
+ *	door_shut	no fault uses this VMA, nor will one before door_open()			(sleeps)
  *	...		split, link, resize, set flags, unlink: each may fail before it has changed anything
- *	door_open	others go on
+ *	door_open	faults go on
  *
- * Today closing takes the whole address space (mm->lock, for writing). The shape is the one that closing
- * single VMAs needs: what can fail is done before entries change, and a VMA taken out is freed after a grace
- * period (VMA-3).
+ * What is changed here is shut here, if it was not yet; what is linked is closed from birth, so that no fault
+ * sees it before what it replaces is gone and flushed (VMA-4); and a VMA taken out stays closed, and is freed
+ * after a grace period (VMA-3). Changes of one space still come one after another (mm->lock, for writing).
  *
  * Whoever walks the reverse map must not miss a page while bounds change, so a VMA that grows over another's
  * range grows first, and the other shrinks or goes after it; in between both cover it, which harms nobody.
@@ -22,11 +23,19 @@
 struct door {
 	struct quire_cpu **cpu;
 	struct quire_mm *mm;
+	struct vma *closed;  /* by next_closed: VMAs closed here, or made here; those that are gone too */
 	struct list retired; /* VMAs taken out, by rmap.chains: their files are put after the lock is */
 };
 
 void door_close(struct door *door, struct quire_cpu **cpu, struct quire_mm *mm);
 void door_open(struct door *door);
+
+/*
+ * Close @vma until door_open(): on return no fault uses it, and whatever was installed before is found. Before
+ * its entries are looked at to be taken away, and before anything rests on what faults may change of it (its
+ * anon_vma). SLEEPS, with no lock but mm->lock held. What is linked here is closed already; twice is once.
+ */
+void door_shut(struct door *door, struct vma *vma);
 
 /*
  * A VMA that is in no tree yet, everything zero but what is given; the file, if any, gains a reference. NULL:

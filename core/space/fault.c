@@ -8,6 +8,7 @@
 
 #include "../base/assert.h"
 #include "grow.h"
+#include "lineage.h"
 
 /* Give back what the last try wanted or what was prepared for it. */
 static void drop_file(struct fault *fault)
@@ -28,10 +29,10 @@ static void drop_page(struct fault *fault)
 
 static bool access_allowed(const struct fault *fault)
 {
-	uint32_t have = fault->vma->flags;
+	uint32_t have = fault->is.flags;
 	if (fault->flags & FAULT_FORCE) {
 		if (fault->flags & FAULT_WRITE)
-			return (have & VMA_WRITE) || vma_is_private(fault->vma);
+			return (have & VMA_WRITE) || flags_are_private(have);
 		return (have & VMA_MAY_READ) != 0;
 	}
 	if (fault->flags & FAULT_WRITE)
@@ -44,44 +45,90 @@ static bool access_allowed(const struct fault *fault)
 /* What was prepared is for a page of a file; is it still the one that the address maps? */
 static bool prepared_fits(const struct fault *fault)
 {
-	return fault->file == fault->vma->rmap.file &&
-	       fault->index == rmap_index(&fault->vma->rmap, fault->va);
+	return fault->file == fault->vma->rmap.file && fault->index == vma_index(fault->vma, fault->va);
 }
 
-static enum fault_step try_once(struct fault *fault)
+/* Under RCU, or with mm->lock: fault->vma, and what it is. STEP_DONE: found. */
+static enum fault_step look_up(struct fault *fault)
 {
 	struct vma *vma = vma_find(fault->mm, fault->va);
-	if (!vma) {
+	bool found = vma != NULL;
+	if (!found && fault->gear == GEAR_LOCKED)
 		vma = vma_next(fault->mm, fault->va);
-		return vma && (vma->flags & VMA_GROWSDOWN) && !(fault->flags & FAULT_REMOTE) ? STEP_GROW
-											     : STEP_SEGV_MAP;
-	}
+	if (!vma)
+		return fault->gear == GEAR_LOCKED ? STEP_SEGV_MAP : STEP_LOCK;
 	fault->vma = vma;
+	if (!vma_look(vma, &fault->is))
+		return STEP_LOCK;
+	if (!found)
+		return (fault->is.flags & VMA_GROWSDOWN) && !(fault->flags & FAULT_REMOTE) ? STEP_GROW
+											   : STEP_SEGV_MAP;
+	/* The tree may have been a change behind. */
+	return fault->va >= fault->is.start && fault->va < fault->is.end ? STEP_DONE : STEP_LOCK;
+}
+
+static enum fault_step try_in_gear(struct fault *fault)
+{
 	if (!access_allowed(fault))
 		return STEP_SEGV_ACCESS;
 	if (fault->page && !prepared_fits(fault))
 		drop_page(fault);
-	return vma_is_anonymous(vma) ? fault_anonymous(fault) : fault_file(fault);
+	return vma_is_anonymous(fault->vma) ? fault_anonymous(fault) : fault_file(fault);
+}
+
+static enum fault_step try_with_lock(struct fault *fault)
+{
+	struct rwlock *lock = &fault->mm->lock;
+	bool alone = fault->restarts >= QUIRE_FAULT_RESTARTS;
+	if (alone) /* others' faults and calls have undone us often enough: now they wait */
+		rwlock_write(fault->cpu, lock);
+	else
+		rwlock_read(fault->cpu, lock);
+	enum fault_step step = look_up(fault);
+	if (step == STEP_DONE)
+		step = try_in_gear(fault);
+	if (alone)
+		rwlock_write_done(*fault->cpu, lock);
+	else
+		rwlock_read_done(*fault->cpu, lock);
+	return step;
+}
+
+static enum fault_step try_without_lock(struct fault *fault)
+{
+	quire_port_rcu_lock(*fault->cpu);
+	enum fault_step step = look_up(fault);
+	if (step == STEP_DONE)
+		step = try_in_gear(fault);
+	if (fault->gear == GEAR_HELD)
+		vma_leave(*fault->cpu, fault->vma);
+	else
+		quire_port_rcu_unlock(*fault->cpu);
+	return step;
+}
+
+/* What was found out under RCU still holds, as the VMA is entered only unchanged. */
+bool fault_hold(struct fault *fault)
+{
+	if (fault->gear != GEAR_RCU)
+		return true;
+	if (!vma_enter(fault->vma, &fault->is))
+		return false;
+	quire_port_rcu_unlock(*fault->cpu);
+	fault->gear = GEAR_HELD;
+	return true;
 }
 
 /*
- * One try under the lock. The file's reference of the step before is dropped only afterwards, with nothing
- * held: the last one may write pages back.
+ * The file's reference of the step before is dropped only after the try, with nothing held: the last one may
+ * write pages back.
  */
-static enum fault_step locked_try(struct fault *fault)
+static enum fault_step try_once(struct fault *fault)
 {
 	struct quire_file *prepared = fault->file;
-	struct rwlock *lock = &fault->mm->lock;
-	enum fault_step step;
-	if (fault->restarts < QUIRE_FAULT_RESTARTS) {
-		rwlock_read(fault->cpu, lock);
-		step = try_once(fault);
-		rwlock_read_done(*fault->cpu, lock);
-	} else { /* others' faults and calls have undone us often enough: now they wait */
-		rwlock_write(fault->cpu, lock);
-		step = try_once(fault);
-		rwlock_write_done(*fault->cpu, lock);
-	}
+	if (fault->restarts >= QUIRE_FAULT_RESTARTS || fault->mm->quire->config.without_vma_locks)
+		fault->gear = GEAR_LOCKED;
+	enum fault_step step = fault->gear == GEAR_LOCKED ? try_with_lock(fault) : try_without_lock(fault);
 	drop_page(fault); /* the mapping changed, and the try had no use for it */
 	if (prepared) {
 		if (fault->file == prepared && step != STEP_READ && step != STEP_WRITABLE)
@@ -89,6 +136,26 @@ static enum fault_step locked_try(struct fault *fault)
 		quire_file_put(fault->cpu, prepared);
 	}
 	return step;
+}
+
+int fault_open(struct fault *fault, struct cursor *cursor, enum cursor_intent intent, struct gather *gather)
+{
+	int err = cursor_open(cursor, *fault->cpu, &fault->mm->as, fault->va, intent, gather, NULL);
+	if (err || fault->gear != GEAR_RCU || vma_is_unchanged(fault->vma, &fault->is))
+		return err;
+	cursor_close(cursor);
+	return -QUIRE_EAGAIN;
+}
+
+enum fault_step fault_prepare_anon(struct fault *fault)
+{
+	if (vma_anon(fault->vma))
+		return STEP_DONE;
+	if (!fault_hold(fault))
+		return STEP_AGAIN;
+	int err = fault->gear == GEAR_HELD ? vma_prepare_anon_in_use(fault->cpu, fault->vma)
+					   : vma_prepare_anon(fault->cpu, fault->vma);
+	return err ? STEP_NO_MEMORY : STEP_DONE;
 }
 
 /* Nothing is held. Brings the page locked, with the store's leave if that is what was missing. */
@@ -117,7 +184,13 @@ static enum fault_step prepare_page(struct fault *fault, enum fault_step step)
 
 static enum fault_step prepare(struct fault *fault, enum fault_step step)
 {
+	fault->gear = GEAR_RCU;
 	switch (step) {
+	case STEP_AGAIN:
+		return STEP_AGAIN;
+	case STEP_LOCK:
+		fault->gear = GEAR_LOCKED;
+		return STEP_AGAIN;
 	case STEP_READ:
 	case STEP_WRITABLE:
 		return prepare_page(fault, step);
@@ -126,6 +199,14 @@ static enum fault_step prepare(struct fault *fault, enum fault_step step)
 	default:
 		return step;
 	}
+}
+
+static void count_gear(const struct fault *fault)
+{
+	struct fault_counts *counts = (*fault->cpu)->faults;
+	count(fault->gear == GEAR_RCU	 ? &counts->rcu
+	      : fault->gear == GEAR_HELD ? &counts->held
+					 : &counts->locked);
 }
 
 static int finish(struct fault *fault, enum fault_step step, struct quire_fault *out)
@@ -137,6 +218,7 @@ static int finish(struct fault *fault, enum fault_step step, struct quire_fault 
 	*out = (struct quire_fault){ 0 };
 	switch (step) {
 	case STEP_DONE:
+		count_gear(fault);
 		return 0;
 	case STEP_NO_MEMORY:
 		return -QUIRE_ENOMEM;
@@ -161,6 +243,7 @@ static void fault_begin(struct fault *fault, struct quire_cpu **cpu, struct quir
 	fault->mm = mm;
 	fault->va = align_down(va, QUIRE_PAGE_SIZE);
 	fault->flags = flags;
+	fault->gear = GEAR_RCU;
 	fault->fresh = NULL;
 	fault->file = NULL;
 	fault->page = NULL;
@@ -175,9 +258,10 @@ int fault_in(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr va, unsign
 	enum fault_step step;
 	fault_begin(&fault, cpu, mm, va, flags);
 	for (;;) {
-		step = locked_try(&fault);
-		if (step != STEP_AGAIN)
-			step = prepare(&fault, step);
+		step = try_once(&fault);
+		if (step == STEP_DONE)
+			break;
+		step = prepare(&fault, step);
 		if (step != STEP_AGAIN)
 			break;
 		count(&(*cpu)->faults->restarts);

@@ -1,16 +1,22 @@
 /*
  * fault.h - one fault's state, carried from one try to the next.
  *
- * A try runs with mm->lock held for reading and waits for nothing but reverse-map locks. What it misses it
- * names (enum fault_step), lets go of everything, prepares it holding nothing, and tries again from the tree
- * with it in hand (BASE-8):
+ * A try runs in one of three gears: under RCU; shifting up, before it sleeps, to using the VMA; or with
+ * mm->lock. It waits for nothing but locks of the reverse map and notifiers. What else it
+ * misses it names (enum fault_step), lets go of everything, prepares it holding nothing, and tries again from
+ * the tree with it in hand (BASE-8):
  *
  *	try ---> done
  *	 |  \--> failed: signal, or out of memory
  *	 |
+ *	 +--> finds the VMA closed, or none ----------------------------> try, with mm->lock
  *	 +--> needs a page of the file: read it, lock it, keep it ------> try
  *	 +--> needs the store's leave to write the page: ask, keep it --> try
  *	 +--> needs more stack: close the space, grow it ---------------> try
+ *
+ * The first gear takes nothing, and writes nothing that others of its space read but the page tables; gate.h
+ * draws it. Waiting for a closed VMA is waiting for mm->lock, which its closer holds; so is being sure that
+ * there is none, and not a replacement under way, of which no program may see the middle (VMA-7).
  *
  * The page is carried locked, so the next try cannot miss it again unless the mapping itself has changed:
  * every restart but those is progress. And they are bounded: after QUIRE_FAULT_RESTARTS of them a try holds
@@ -21,7 +27,7 @@
 #ifndef QUIRE_SPACE_FAULT_H
 #define QUIRE_SPACE_FAULT_H
 
-#include "mm.h"
+#include "gate.h"
 
 enum { /* fault->flags */
        FAULT_WRITE = 1u << 0,
@@ -35,7 +41,8 @@ enum { /* fault->flags */
 
 enum fault_step {
 	STEP_DONE,
-	STEP_AGAIN,    /* the translation changed under us: try again at once */
+	STEP_AGAIN,    /* the translation, or the VMA, changed under us: try again at once */
+	STEP_LOCK,     /* again, with mm->lock: the VMA is closed, or there is none */
 	STEP_READ,     /* fault->file, fault->index: get the page, locked */
 	STEP_WRITABLE, /* the same, and the store's leave to write it */
 	STEP_GROW,     /* the stack, down to fault->va */
@@ -45,13 +52,21 @@ enum fault_step {
 	STEP_NO_MEMORY,
 };
 
+enum fault_gear {
+	GEAR_RCU, /* in a read-side section, and nothing else: what is installed is checked against the gate */
+	GEAR_HELD,   /* using the VMA */
+	GEAR_LOCKED, /* mm->lock held, for reading; for writing after QUIRE_FAULT_RESTARTS */
+};
+
 struct fault {
 	struct quire_cpu **cpu;
 	struct quire_mm *mm;
 	quire_vaddr va; /* page aligned */
 	unsigned flags;
 
+	enum fault_gear gear;	 /* of this try */
 	struct vma *vma;	 /* of this try */
+	struct vma_view is;	 /* what it is */
 	struct folio *fresh;	 /* a page of our own to install, not yet used; contents arbitrary */
 	struct quire_file *file; /* what STEP_READ and STEP_WRITABLE want: referenced */
 	uint64_t index;
@@ -60,9 +75,26 @@ struct fault {
 	bool around; /* the neighbours were mapped */
 };
 
-/* A try's parts. mm->lock held for reading, fault->vma found and its protection checked. */
+/* A try's parts. fault->vma is found, in gear, and its protection checked. */
 enum fault_step fault_anonymous(struct fault *fault);
 enum fault_step fault_file(struct fault *fault);
+
+/*
+ * cursor_open() at fault->va, and under the lock of its table a look at the gate: -EAGAIN, with nothing held,
+ * when the VMA is not any more what the fault takes it for. What the table is asked to hold from then on is as
+ * if it had come before that change (VMA-4).
+ */
+int fault_open(struct fault *fault, struct cursor *cursor, enum cursor_intent intent, struct gather *gather);
+static inline enum fault_step fault_open_failed(int err)
+{
+	return err == -QUIRE_EAGAIN ? STEP_AGAIN : STEP_NO_MEMORY;
+}
+
+/* Up from the first gear, before the try sleeps. False, in gear as before: the VMA has changed. */
+bool fault_hold(struct fault *fault);
+
+/* The VMA's anon_vma, made if there is none: STEP_DONE, STEP_AGAIN or STEP_NO_MEMORY. Shifts up. */
+enum fault_step fault_prepare_anon(struct fault *fault);
 
 /*
  * The entry @entry is present and does not allow the write of a private mapping. The cursor is open on it and

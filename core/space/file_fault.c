@@ -6,18 +6,19 @@
  * the race with truncate). A try only tries the lock; when somebody else has it, or the page is not there,
  * the try ends and the page is brought, locked, to the next one.
  *
- * Order:   folio lock > mm->lock (read) > reverse-map locks > a leaf table's lock.
+ * Order:   folio lock > what the gear holds > reverse-map locks > a leaf table's lock.
  * Rules:   BASE-1 (SIGBUS past the end), BASE-5, BASE-8.
  */
 #include "fault.h"
 
 #include "../base/safeguard.h"
-#include "lineage.h"
 
 static enum fault_step want(struct fault *fault, enum fault_step step)
 {
-	fault->file = quire_file_get(fault->vma->rmap.file);
-	fault->index = rmap_index(&fault->vma->rmap, fault->va);
+	if (!file_try_get(fault->vma->rmap.file)) /* its last mapping has gone, and with it the VMA */
+		return STEP_AGAIN;
+	fault->file = fault->vma->rmap.file;
+	fault->index = vma_index(fault->vma, fault->va);
 	return step;
 }
 
@@ -28,7 +29,7 @@ static enum fault_step want(struct fault *fault, enum fault_step step)
 static struct folio *hold_page(struct fault *fault, enum fault_step *step)
 {
 	struct quire_file *file = fault->vma->rmap.file;
-	uint64_t index = rmap_index(&fault->vma->rmap, fault->va);
+	uint64_t index = vma_index(fault->vma, fault->va);
 	struct folio *folio = fault->page;
 	if (folio) { /* fault_in() has seen that it is the right one */
 		fault->page = NULL;
@@ -76,15 +77,15 @@ static void map_around(struct fault *fault, struct cursor *cursor)
 {
 	struct vma *vma = fault->vma;
 	quire_vaddr block = fault->mm->quire->config.fault_around_pages * QUIRE_PAGE_SIZE;
-	quire_vaddr start = max_u64(align_down(fault->va, block), vma->rmap.start);
+	quire_vaddr start = max_u64(align_down(fault->va, block), fault->is.start);
 	start = max_u64(start, align_down(fault->va, QUIRE_HUGE_SIZE));
 	quire_vaddr end = min_u64(start + block, align_down(fault->va, QUIRE_HUGE_SIZE) + QUIRE_HUGE_SIZE);
-	end = min_u64(end, vma->rmap.end);
+	end = min_u64(end, fault->is.end);
 
 	for (quire_vaddr va = start; va < end; va += QUIRE_PAGE_SIZE) {
 		if (!cursor_move(cursor, va) || cursor->entry)
 			continue;
-		struct folio *folio = file_find(*fault->cpu, vma->rmap.file, rmap_index(&vma->rmap, va));
+		struct folio *folio = file_find(*fault->cpu, vma->rmap.file, vma_index(vma, va));
 		if (!folio)
 			continue;
 		if (folio_trylock(folio)) {
@@ -92,7 +93,7 @@ static void map_around(struct fault *fault, struct cursor *cursor)
 				folio_get(folio);
 				cursor_set(cursor,
 					   entry_make(folio_pfn(fault->mm->quire, folio),
-						      vma_entry_bits(vma)),
+						      vma_entry_bits(fault->is.flags, vma->rmap.file)),
 					   folio);
 				count(va == fault->va ? &(*fault->cpu)->faults->file
 						      : &(*fault->cpu)->faults->around);
@@ -103,17 +104,18 @@ static void map_around(struct fault *fault, struct cursor *cursor)
 	}
 }
 
-/* Once a fault, on its first try. STEP_AGAIN: the fault's own page is not there. */
-static enum fault_step read_around(struct fault *fault)
+/* Once a fault, on its first try. *done: the fault's own page was there. */
+static enum fault_step read_around(struct fault *fault, bool *done)
 {
 	struct cursor cursor;
 	fault->around = true;
-	if (cursor_open(&cursor, *fault->cpu, &fault->mm->as, fault->va, CURSOR_FILL, NULL, NULL))
-		return STEP_NO_MEMORY;
+	int err = fault_open(fault, &cursor, CURSOR_FILL, NULL);
+	if (err)
+		return fault_open_failed(err);
 	map_around(fault, &cursor);
-	bool done = cursor_move(&cursor, fault->va) && cursor.entry;
+	*done = cursor_move(&cursor, fault->va) && cursor.entry;
 	cursor_close(&cursor);
-	return done ? STEP_DONE : STEP_AGAIN;
+	return STEP_DONE;
 }
 
 static enum fault_step map_page(struct fault *fault)
@@ -121,16 +123,16 @@ static enum fault_step map_page(struct fault *fault)
 	enum fault_step step = STEP_DONE;
 	if (!(fault->flags & FAULT_WRITE) && !fault->around &&
 	    fault->mm->quire->config.fault_around_pages > 1) {
-		step = read_around(fault);
-		if (step != STEP_AGAIN)
+		bool done = false;
+		step = read_around(fault, &done);
+		if (step != STEP_DONE || done)
 			return step;
-		step = STEP_DONE;
 	}
 	struct vma *vma = fault->vma;
 	struct folio *folio = hold_page(fault, &step);
 	if (!folio)
 		return step;
-	quire_entry bits = vma_entry_bits(vma);
+	quire_entry bits = vma_entry_bits(fault->is.flags, vma->rmap.file);
 	if (fault->flags & FAULT_WRITE) {
 		if (!may_write_now(fault, folio)) {
 			let_go(fault, folio);
@@ -139,8 +141,9 @@ static enum fault_step map_page(struct fault *fault)
 		bits |= ENTRY_WRITE | ENTRY_DIRTY;
 	}
 	struct cursor cursor;
-	if (cursor_open(&cursor, *fault->cpu, &fault->mm->as, fault->va, CURSOR_FILL, NULL, NULL)) {
-		step = STEP_NO_MEMORY;
+	int err = fault_open(fault, &cursor, CURSOR_FILL, NULL);
+	if (err) {
+		step = fault_open_failed(err);
 	} else if (cursor.entry) {
 		cursor_close(&cursor);
 		step = STEP_AGAIN;
@@ -160,16 +163,19 @@ static enum fault_step map_page(struct fault *fault)
  */
 static enum fault_step copy_page(struct fault *fault)
 {
-	enum fault_step step = STEP_DONE;
-	if (vma_prepare_anon(fault->cpu, fault->vma) || !fault_get_fresh(fault))
+	enum fault_step step = fault_prepare_anon(fault);
+	if (step != STEP_DONE)
+		return step;
+	if (!fault_get_fresh(fault))
 		return STEP_NO_MEMORY;
 	struct folio *folio = hold_page(fault, &step);
 	if (!folio)
 		return step;
 	folio_copy(fault->mm->quire, fault->fresh, folio);
 	struct cursor cursor;
-	if (cursor_open(&cursor, *fault->cpu, &fault->mm->as, fault->va, CURSOR_FILL, NULL, NULL)) {
-		step = STEP_NO_MEMORY;
+	int err = fault_open(fault, &cursor, CURSOR_FILL, NULL);
+	if (err) {
+		step = fault_open_failed(err);
 	} else if (cursor.entry) {
 		cursor_close(&cursor);
 		step = STEP_AGAIN;
@@ -196,8 +202,9 @@ static enum fault_step make_writable(struct fault *fault)
 		return want(fault, STEP_WRITABLE);
 	}
 	struct cursor cursor;
+	int err = fault_open(fault, &cursor, CURSOR_FILL, NULL);
 	step = STEP_AGAIN;
-	if (!cursor_open(&cursor, *fault->cpu, &fault->mm->as, fault->va, CURSOR_FILL, NULL, NULL)) {
+	if (!err) {
 		if (entry_is_live(cursor.entry) &&
 		    entry_pfn(cursor.entry) == folio_pfn(fault->mm->quire, folio)) {
 			cursor_protect(&cursor, 0, ENTRY_WRITE | ENTRY_DIRTY | ENTRY_ACCESSED);
@@ -206,7 +213,7 @@ static enum fault_step make_writable(struct fault *fault)
 		}
 		cursor_close(&cursor);
 	} else {
-		step = STEP_NO_MEMORY;
+		step = fault_open_failed(err);
 	}
 	let_go(fault, folio);
 	return step;
@@ -215,9 +222,11 @@ static enum fault_step make_writable(struct fault *fault)
 enum fault_step fault_file(struct fault *fault)
 {
 	bool write = fault->flags & FAULT_WRITE;
-	bool private = !(fault->vma->flags & VMA_MAY_SHARE);
+	bool private = !(fault->is.flags & VMA_MAY_SHARE);
 	struct cursor cursor;
-	int err = cursor_open(&cursor, *fault->cpu, &fault->mm->as, fault->va, CURSOR_LOOK, NULL, NULL);
+	int err = fault_open(fault, &cursor, CURSOR_LOOK, NULL);
+	if (err == -QUIRE_EAGAIN)
+		return STEP_AGAIN;
 	if (!err && cursor.entry) {
 		if (private || !write || entry_is_writable(cursor.entry))
 			return fault_break_cow(fault, &cursor);

@@ -25,6 +25,7 @@ static int grow(struct door *door, struct vma *vma, quire_vaddr va)
 		return -QUIRE_EPERM;
 	if (!keeps_gap(mm, vma, va))
 		return -QUIRE_ENOMEM;
+	door_shut(door, vma);
 	/* Linux gives a growing stack its anon_vma at this point, which later merges depend on. */
 	int err = vma_prepare_anon(door->cpu, vma);
 	if (err)

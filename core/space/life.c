@@ -1,8 +1,9 @@
 /*
  * life.c - address spaces come and go: creation, fork, the last reference.
  *
- * fork closes the parent for the whole copy, so no fault changes a page that has been looked at, and flushes
- * before it opens it again: no CPU writes through an old translation to a page that the child now shares.
+ * fork closes what it copies for the whole copy, so no fault changes a page that has been looked at, and
+ * flushes before it opens it again: no CPU writes through an old translation to a page that the child now
+ * shares.
  *
  * Order:   the parent's mm->lock > the child's. The child is not known to anybody yet.
  * Rules:   BASE-1, BASE-4.
@@ -113,10 +114,15 @@ static int fork_vma(struct door *child, struct vma *vma, struct gather *gather)
 			  vma_is_private(vma));
 }
 
-static int fork_vmas(struct door *child, struct quire_mm *mm)
+static int fork_vmas(struct door *parent, struct door *child)
 {
 	int err = 0;
+	struct quire_mm *mm = parent->mm;
 	struct gather gather;
+	for (struct vma *vma = vma_next(mm, 0); vma; vma = vma_next(mm, vma->rmap.end)) {
+		if (!(vma->flags & VMA_DONT_FORK) && QUIRE_SAFEGUARD(fork_close))
+			door_shut(parent, vma);
+	}
 	gather_begin(child->cpu, &gather, &mm->as, 0, QUIRE_USER_END);
 	for (struct vma *vma = vma_next(mm, 0); vma && !err; vma = vma_next(mm, vma->rmap.end))
 		err = fork_vma(child, vma, &gather);
@@ -131,16 +137,14 @@ int mm_fork(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_mm **out)
 	if (err)
 		return err;
 	struct door parent, child;
-	if (QUIRE_SAFEGUARD(fork_close))
-		door_close(&parent, cpu, mm);
+	door_close(&parent, cpu, mm);
 	door_close(&child, cpu, copy);
 	mm_lay_out(copy, &mm->layout);
 	copy->limits = mm->limits;
 	copy->brk = mm->brk;
-	err = fork_vmas(&child, mm);
+	err = fork_vmas(&parent, &child);
 	door_open(&child);
-	if (QUIRE_SAFEGUARD(fork_close))
-		door_open(&parent);
+	door_open(&parent);
 	if (err)
 		quire_mm_put(cpu, copy);
 	else

@@ -9,27 +9,85 @@
  */
 #include "lineage.h"
 
-static bool may_join(const struct vma *a, const struct vma *b)
+#include "gate.h"
+
+/* A VMA and what is known of it: plain where mm->lock is held, by a look where it is not. */
+struct known {
+	struct vma *vma;
+	struct vma_view is;
+};
+
+static struct known known_plainly(struct vma *vma)
 {
-	return a->rmap.end == b->rmap.start && a->rmap.file == b->rmap.file && a->opened == b->opened &&
-	       !((a->flags ^ b->flags) & ~VMA_ACCESS) && b->rmap.pgoff == a->rmap.pgoff + vma_pages(a);
+	struct known known = { .vma = vma };
+	if (vma)
+		known.is = (struct vma_view){ 0, vma->rmap.start, vma->rmap.end, vma->flags };
+	return known;
 }
 
-static struct anon_vma *lendable(const struct vma *vma)
+/* The base being the same, the pages of the one go on where those of the other end. */
+static bool may_join(const struct known *a, const struct known *b)
 {
-	struct anon_vma *anon = vma_anon(vma);
-	return anon && anon_is_single(&vma->rmap) ? anon : NULL;
+	return a->vma && b->vma && a->is.end == b->is.start && a->vma->rmap.file == b->vma->rmap.file &&
+	       a->vma->opened == b->vma->opened && a->vma->base == b->vma->base &&
+	       !((a->is.flags ^ b->is.flags) & ~VMA_ACCESS);
+}
+
+static struct anon_vma *lendable(const struct known *known)
+{
+	struct anon_vma *anon = vma_anon(known->vma);
+	return anon && anon_is_single(&known->vma->rmap) ? anon : NULL;
 }
 
 int vma_prepare_anon(struct quire_cpu **cpu, struct vma *vma)
 {
+	struct anon_vma *reuse = NULL;
 	if (vma_anon(vma))
 		return 0;
-	struct anon_vma *reuse = NULL;
 	struct vma_pair around = vma_around(vma->mm, vma->rmap.start, vma->rmap.end);
-	if (around.after && may_join(vma, around.after))
-		reuse = lendable(around.after);
-	if (!reuse && around.before && may_join(around.before, vma))
-		reuse = lendable(around.before);
+	struct known own = known_plainly(vma), before = known_plainly(around.before),
+		     after = known_plainly(around.after);
+	if (may_join(&own, &after))
+		reuse = lendable(&after);
+	if (!reuse && may_join(&before, &own))
+		reuse = lendable(&before);
 	return anon_prepare(cpu, &vma->rmap, reuse);
+}
+
+/* Of a neighbour that may lend its anon_vma: used, so that it keeps it. Its anon_vma, or NULL: not used. */
+static struct anon_vma *borrow(const struct known *lender)
+{
+	if (!lendable(lender) || !vma_enter(lender->vma, &lender->is))
+		return NULL;
+	return vma_anon(lender->vma);
+}
+
+/* A neighbour that somebody changes just now lends nothing: that change may as well have come first. */
+static struct known known_by_look(struct vma *vma)
+{
+	struct known known = { .vma = vma };
+	if (vma && !vma_look(vma, &known.is))
+		known.vma = NULL;
+	return known;
+}
+
+int vma_prepare_anon_in_use(struct quire_cpu **cpu, struct vma *vma)
+{
+	struct vma *lender = NULL;
+	struct anon_vma *reuse = NULL;
+	if (vma_anon(vma))
+		return 0;
+	quire_port_rcu_lock(*cpu);
+	struct vma_pair around = vma_around(vma->mm, vma->rmap.start, vma->rmap.end);
+	struct known own = known_plainly(vma), before = known_by_look(around.before),
+		     after = known_by_look(around.after);
+	if (may_join(&own, &after) && (reuse = borrow(&after)))
+		lender = after.vma;
+	if (!reuse && may_join(&before, &own) && (reuse = borrow(&before)))
+		lender = before.vma;
+	quire_port_rcu_unlock(*cpu);
+	int err = anon_prepare(cpu, &vma->rmap, reuse);
+	if (lender)
+		vma_leave(*cpu, lender);
+	return err;
 }

@@ -8,8 +8,9 @@
 
 /*
  * Give @vma an anon_vma if it has none: a neighbour's, if that lets the two merge once mprotect has made them
- * equal, or a new one. mm->lock is held, for reading or writing. 0 or -ENOMEM.
+ * equal, or a new one. SLEEPS. 0 or -ENOMEM.
  */
-int vma_prepare_anon(struct quire_cpu **cpu, struct vma *vma);
+int vma_prepare_anon(struct quire_cpu **cpu, struct vma *vma);	      /* mm->lock is held, either way */
+int vma_prepare_anon_in_use(struct quire_cpu **cpu, struct vma *vma); /* it is not; the VMA is used */
 
 #endif

@@ -50,15 +50,15 @@ struct vma *vma_meets(struct quire_mm *mm, quire_vaddr start, quire_vaddr end)
  * software alone. A private mapping's entries begin read-only, because a store must be noticed to copy; so do
  * a shared one's where the store must hear of the first write.
  */
-quire_entry vma_entry_bits(const struct vma *vma)
+quire_entry vma_entry_bits(uint32_t flags, const struct quire_file *file)
 {
-	if (!vma_is_accessible(vma))
+	if (!(flags & VMA_ACCESS))
 		return ENTRY_NONE | ENTRY_USER | ENTRY_NX;
 	quire_entry bits = ENTRY_PRESENT | ENTRY_USER | ENTRY_ACCESSED;
-	if (!(vma->flags & VMA_EXEC))
+	if (!(flags & VMA_EXEC))
 		bits |= ENTRY_NX;
-	if ((vma->flags & (VMA_SHARED | VMA_WRITE)) == (VMA_SHARED | VMA_WRITE) && vma->rmap.file &&
-	    !file_tracks_writes(vma->rmap.file))
+	if ((flags & (VMA_SHARED | VMA_WRITE)) == (VMA_SHARED | VMA_WRITE) && file &&
+	    !file_tracks_writes(file))
 		bits |= ENTRY_WRITE;
 	return bits;
 }
@@ -205,5 +205,8 @@ void fault_counts_sum(struct quire *quire, struct quire_stats *out)
 		out->faults_spurious += read_count(&counts->spurious);
 		out->faults_failed += read_count(&counts->failed);
 		out->faults_restarts += read_count(&counts->restarts);
+		out->faults_rcu += read_count(&counts->rcu);
+		out->faults_held += read_count(&counts->held);
+		out->faults_locked += read_count(&counts->locked);
 	}
 }

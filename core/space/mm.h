@@ -3,8 +3,9 @@
  *
  * Locks:  W  mm->lock held for writing to change, for reading to look    C  atomic    P  fixed
  *
- * mm->lock is the outermost lock of the core. A fault holds it for reading and waits for nothing under it but
- * the reverse map's locks; whatever else it needs it prepares with nothing held, and starts again (fault.c).
+ * mm->lock is the outermost lock of the core. Faults do without it, but for those that found a VMA closed, or
+ * none: a fault that holds it, for reading, waits for nothing under it but the reverse map's locks; whatever
+ * else it needs it prepares with nothing held, and starts again (fault.c).
  */
 #ifndef QUIRE_SPACE_MM_H
 #define QUIRE_SPACE_MM_H
@@ -43,20 +44,30 @@ enum {
 #define VMA_ACCESS (VMA_READ | VMA_WRITE | VMA_EXEC)
 #define VMA_LOCK_MASK (VMA_LOCKED | VMA_LOCK_ON_FAULT)
 
+/*
+ * W here means: mm->lock held for writing, and the VMA closed (gate.h); to look, one of the two, or to use it.
+ */
 struct vma {
 	struct rmap_node rmap; /* bounds, file, anon_vma: see there */
 	struct quire_mm *mm;   /* P */
 	uint32_t flags;	       /* W, VMA_* */
 	uint32_t access;       /* P, QUIRE_FILE_*: how the file was opened */
 	uint64_t opened;       /* P: which opening of the file */
-	struct quire_rcu rcu;  /* searches under RCU may still see it */
+	uint64_t base;	       /* P once it is linked: the page offset of address 0, modulo 2^64 */
+	_Atomic uint64_t gate; /* C: gate.h */
+	_Atomic quire_vaddr shown_start, shown_end; /* C: bounds, for whoever does not use the VMA */
+	struct vma *next_closed;		    /* the door's: what it opens at the end */
+	bool gone;				    /* the door's: it is out of the tree, and stays closed */
+	struct quire_rcu rcu;			    /* searches under RCU may still see it */
 };
+#define VMA_GATE_CLOSED (1ull << 20)
 
 struct quire_mm {
 	struct quire_as as;
 	struct quire *quire;   /* P */
 	_Atomic uint64_t refs; /* C */
 	struct rwlock lock;
+	_Atomic uint32_t left;			    /* C: moves when a closed VMA's last user has left it */
 	struct range_tree vmas;			    /* W: struct vma by address, door.c alone changes it */
 	struct range_stock stock;		    /* W: nodes for its next changes */
 	struct table_spare spare;		    /* W: a table that an unmap left empty */
@@ -96,9 +107,20 @@ static inline bool vma_is_anonymous(const struct vma *vma)
 }
 
 /* May hold copies of its own: stores do not reach the file. */
+static inline bool flags_are_private(uint32_t flags)
+{
+	return (flags & (VMA_SHARED | VMA_MAY_WRITE)) == VMA_MAY_WRITE;
+}
+
 static inline bool vma_is_private(const struct vma *vma)
 {
-	return (vma->flags & (VMA_SHARED | VMA_MAY_WRITE)) == VMA_MAY_WRITE;
+	return flags_are_private(vma->flags);
+}
+
+/* The page of the file, or of the anonymous numbering, that @va maps; for whoever does not use the VMA, too. */
+static inline uint64_t vma_index(const struct vma *vma, quire_vaddr va)
+{
+	return vma->base + page_of(va);
 }
 
 static inline bool vma_is_accessible(const struct vma *vma)
@@ -119,7 +141,7 @@ static inline quire_vaddr vma_start_with_gap(const struct vma *vma)
 	return vma->rmap.start > gap ? vma->rmap.start - gap : 0;
 }
 
-/* Searches; the caller holds mm->lock either way. NULL when there is none. */
+/* Searches; the caller holds mm->lock either way, or is under RCU. NULL when there is none. */
 struct vma *vma_find(struct quire_mm *mm, quire_vaddr addr); /* that contains @addr */
 struct vma *vma_next(struct quire_mm *mm, quire_vaddr addr); /* the first that ends above @addr */
 struct vma *vma_prev(struct quire_mm *mm, quire_vaddr addr); /* the last that starts below @addr */
@@ -139,8 +161,8 @@ static inline struct vma *vma_after(const struct vma *vma, quire_vaddr end)
 	return vma->rmap.end < end ? vma_meets(vma->mm, vma->rmap.end, end) : NULL;
 }
 
-/* The bits of an entry that the VMA's protection asks for; writable only where a private page may be. */
-quire_entry vma_entry_bits(const struct vma *vma);
+/* The bits of an entry that a VMA's protection asks for; writable only where a private page may be. */
+quire_entry vma_entry_bits(uint32_t flags, const struct quire_file *file);
 
 /* VmSize and its kinds. @pages may be negative. W. */
 void mm_account(struct quire_mm *mm, uint32_t flags, int64_t pages);
@@ -166,6 +188,7 @@ void spaces_cpu_destroy(struct quire_cpu *boot, struct quire_cpu *cpu);
 /* Fault statistics, one word each, relaxed: see quire_stats. Per CPU, so that faults share no line. */
 struct fault_counts {
 	_Atomic uint64_t faults, anon, zero, file, around, read, cow, reuse, spurious, failed, restarts;
+	_Atomic uint64_t rcu, held, locked; /* those that succeeded, by gear */
 };
 void fault_counts_sum(struct quire *quire, struct quire_stats *out);
 

@@ -26,7 +26,7 @@ static quire_entry write_bit(const struct vma *vma, struct quire *quire, quire_e
 void protect_range(struct quire_cpu **cpu, struct vma *vma, quire_vaddr start, quire_vaddr end)
 {
 	struct quire *quire = vma->mm->quire;
-	quire_entry vma_bits = vma_entry_bits(vma) & ENTRY_PROT_MASK;
+	quire_entry vma_bits = vma_entry_bits(vma->flags, vma->rmap.file) & ENTRY_PROT_MASK;
 	bool writable = (vma->flags & VMA_WRITE) && entry_is_live(vma_bits);
 	struct gather gather;
 	struct cursor cursor;

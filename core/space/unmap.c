@@ -79,6 +79,8 @@ void unmap_cut_out(struct door *door, struct vma *first, quire_vaddr start, quir
 {
 	if (!first)
 		return;
+	for (struct vma *vma = first; vma; vma = vma_after(vma, end))
+		door_shut(door, vma);
 	clear_range(door, start, end, &door->mm->spare);
 	for (struct vma *vma = first; vma; vma = vma_after(vma, end))
 		discount(door->mm, vma);
@@ -87,6 +89,8 @@ void unmap_cut_out(struct door *door, struct vma *first, quire_vaddr start, quir
 
 void unmap_all(struct door *door)
 {
+	for (struct vma *vma = vma_next(door->mm, 0); vma; vma = vma_next(door->mm, vma->rmap.end))
+		door_shut(door, vma);
 	clear_range(door, 0, QUIRE_USER_END, NULL);
 	for (struct vma *vma = vma_next(door->mm, 0); vma; vma = vma_next(door->mm, vma->rmap.end))
 		discount(door->mm, vma);

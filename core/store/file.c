@@ -29,6 +29,7 @@ int quire_file_create(struct quire_cpu **cpu, const struct quire_store *store, v
 	file->quire = (*cpu)->quire;
 	file->store = store;
 	file->data = data;
+	file->tracks_writes = store->write != NULL || store->make_writable != NULL;
 	/* Relaxed: nobody else knows the file yet. */
 	atomic_store_explicit(&file->refs, 1, memory_order_relaxed);
 	atomic_store_explicit(&file->size, bytes, memory_order_relaxed);
@@ -57,6 +58,11 @@ static void empty(struct quire_cpu **cpu, struct quire_file *file)
 	}
 }
 
+static void free_after_grace(struct quire_cpu *cpu, struct quire_rcu *head)
+{
+	object_free(cpu, container_of(head, struct quire_file, rcu), sizeof(struct quire_file));
+}
+
 void quire_file_put(struct quire_cpu **cpu, struct quire_file *file)
 {
 	/* Acquire and release: the last one sees what all the others did. */
@@ -65,7 +71,8 @@ void quire_file_put(struct quire_cpu **cpu, struct quire_file *file)
 	empty(cpu, file);
 	if (file->store->release)
 		file->store->release(cpu, file, file->data);
-	object_free(*cpu, file, sizeof(*file));
+	file->rcu.done = free_after_grace;
+	quire_port_rcu_call(*cpu, &file->rcu);
 }
 
 uint64_t quire_file_size(struct quire_file *file)

@@ -43,7 +43,21 @@ struct quire_file {
 	struct rwlock rmap_lock;       /* inside folio locks, outside table locks */
 	struct interval_tree mappings; /* M: rmap_node.in_file */
 	_Atomic int32_t error;	       /* C: the last writeback error not yet reported, 0 or negative */
+	bool tracks_writes;	       /* P */
+	struct quire_rcu rcu;	       /* faults may still look at it */
 };
+
+/* A reference, for a fault that found the file under RCU. False: it is about to go. */
+static inline bool file_try_get(struct quire_file *file)
+{
+	uint64_t refs = atomic_load_explicit(&file->refs, memory_order_relaxed);
+
+	while (refs)
+		if (atomic_compare_exchange_weak_explicit(&file->refs, &refs, refs + 1, memory_order_relaxed,
+							  memory_order_relaxed))
+			return true;
+	return false;
+}
 
 static inline uint64_t file_pages(struct quire_file *file) /* rounded up */
 {
@@ -82,6 +96,9 @@ bool file_may_map(struct quire_file *file, struct folio *folio);
 int file_make_writable(struct quire_cpu **cpu, struct quire_file *file, struct folio *folio);
 
 /* Must a shared writable mapping of @file begin read-only, so that the first write is noticed? */
-bool file_tracks_writes(const struct quire_file *file);
+static inline bool file_tracks_writes(const struct quire_file *file)
+{
+	return file->tracks_writes;
+}
 
 #endif

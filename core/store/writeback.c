@@ -25,11 +25,6 @@
 
 #include "../base/safeguard.h"
 
-bool file_tracks_writes(const struct quire_file *file)
-{
-	return file->store->write != NULL || file->store->make_writable != NULL;
-}
-
 int file_make_writable(struct quire_cpu **cpu, struct quire_file *file, struct folio *folio)
 {
 	if (folio_flags(folio) & FOLIO_DIRTY)
