@@ -152,6 +152,8 @@ static int64_t requeue(quire_vaddr at, uint32_t most, quire_vaddr other, uint32_
 	struct bucket *low = from < to ? from : to, *high = from < to ? to : from;
 	int64_t woken = 0, moved = 0;
 
+	if (at == other) /* they stay where they are */
+		move = 0;
 	spin_lock(&low->lock);
 	if (high != low)
 		spin_lock(&high->lock);
