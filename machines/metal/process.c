@@ -174,6 +174,17 @@ static int take_mm(struct task *task, struct process *parent, uint64_t flags)
 	return 0;
 }
 
+/* Who waits for its child to let go of the address space ends first. */
+static void forget_vfork(_Atomic uint32_t *word)
+{
+	lock();
+	for (struct process *child = processes; child; child = child->next)
+		if (child->vfork_word == word)
+			child->vfork_word = NULL;
+	atomic_store_explicit(word, 1, memory_order_relaxed);
+	unlock();
+}
+
 int64_t process_clone(const struct clone *clone, const struct trap_frame *frame)
 {
 	struct process *parent = current()->process;
@@ -211,8 +222,12 @@ int64_t process_clone(const struct clone *clone, const struct trap_frame *frame)
 		quire_copy_to(&cpu, process->mm, clone->child_tid, &tid, sizeof(tid));
 	task_start(task, NULL);
 	/* Acquire pairs with the release in process_let_go_of_mm(). The child may be gone by then. */
-	while (vfork && !atomic_load_explicit(&current()->vfork_done, memory_order_acquire))
-		task_wait_patiently(&current()->vfork_done, 0, 0);
+	while (vfork && !atomic_load_explicit(&current()->vfork_done, memory_order_acquire)) {
+		if (task_is_killed())
+			forget_vfork(&current()->vfork_done);
+		else
+			task_wait_unless_killed(&current()->vfork_done, 0);
+	}
 	return tid;
 }
 
