@@ -109,20 +109,23 @@ static error_t parse(int key, char *text, struct argp_state *state)
 
 /* ---- the files ------------------------------------------------------------------------------------- */
 
-/* Arguments, an empty string, the environment. */
+/* How many arguments there are, those, the environment. */
 static void add_strings(struct archive *archive, char **program)
 {
 	static const char *const environment[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/",
 						   "TERM=linux" };
 	char *text;
 	size_t bytes;
+	unsigned count;
 	FILE *memory = open_memstream(&text, &bytes);
 
 	if (!memory)
 		abort();
 	for (; *program; program++)
 		fwrite(*program, strlen(*program) + 1, 1, memory);
-	fputc(0, memory);
+	for (count = 0; program[count];)
+		count++;
+	fprintf(memory, "%u%c", count, 0);
 	for (size_t i = 0; i < sizeof(environment) / sizeof(environment[0]); i++)
 		fwrite(environment[i], strlen(environment[i]) + 1, 1, memory);
 	fclose(memory);

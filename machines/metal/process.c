@@ -233,25 +233,26 @@ int64_t process_clone(const struct clone *clone, const struct trap_frame *frame)
 
 /* ---- the first ------------------------------------------------------------------------------------- */
 
-/* The boot strings: arguments, an empty one, the environment. */
+/* The boot strings: how many arguments there are, those, the environment. */
 static void split(struct strings *arguments, struct strings *environment)
 {
-	struct strings *into = arguments;
+	char *strings = (char *)(uintptr_t)tree_boot_strings;
+	unsigned left = 0;
 	size_t at = 0;
 
-	*arguments = *environment = (struct strings){ (char *)(uintptr_t)tree_boot_strings, 0, 0 };
+	for (; strings[at] >= '0' && strings[at] <= '9'; at++)
+		left = left * 10 + (unsigned)(strings[at] - '0');
+	at++;
+	*arguments = *environment = (struct strings){ strings + at, 0, 0 };
 	while (at < tree_boot_bytes) {
-		const char *string = tree_boot_strings + at;
-		size_t bytes = strlen(string) + 1;
+		struct strings *into = left ? arguments : environment;
+		size_t bytes = strlen(strings + at) + 1;
 
-		at += bytes;
-		if (bytes == 1 && into == arguments) {
-			into = environment;
-			into->at = (char *)(uintptr_t)tree_boot_strings + at;
-			continue;
-		}
+		if (!into->count++)
+			into->at = strings + at;
 		into->bytes += bytes;
-		into->count++;
+		at += bytes;
+		left -= left != 0;
 	}
 }
 
