@@ -7,6 +7,8 @@
 
 enum direction { IN, OUT };
 
+#define BYTES_MOST 0x7ffff000ul /* by one call */
+
 static int64_t transfer(uint64_t fd, quire_vaddr address, size_t bytes, const uint64_t *at,
 			enum direction direction)
 {
@@ -14,8 +16,8 @@ static int64_t transfer(uint64_t fd, quire_vaddr address, size_t bytes, const ui
 
 	if (!file)
 		return -QUIRE_EBADF;
-	if (bytes > 0x7ffff000)
-		bytes = 0x7ffff000;
+	if (bytes > BYTES_MOST)
+		bytes = BYTES_MOST;
 	int64_t result = direction == IN ? open_read(file, address, bytes, at)
 					 : open_write(file, address, bytes, at);
 	open_put(file);
@@ -38,6 +40,8 @@ static int64_t transfer_vector(const uint64_t *a, enum direction direction)
 
 		if (copy_in(&part, a[1] + i * sizeof(part), sizeof(part)))
 			return done ? done : -QUIRE_EFAULT;
+		if (part.length > BYTES_MOST - (uint64_t)done)
+			part.length = BYTES_MOST - (uint64_t)done;
 		if (!part.length)
 			continue;
 		int64_t moved = transfer(a[0], part.base, part.length, NULL, direction);

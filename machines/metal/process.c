@@ -350,12 +350,14 @@ void process_let_go_of_mm(struct process *process)
 		return;
 	quire_cpu_leave(cpu);
 	quire_mm_put(&cpu, mm);
+	lock();
 	_Atomic uint32_t *word = process->vfork_word;
 	process->vfork_word = NULL;
-	if (!word)
-		return;
-	atomic_store_explicit(word, 1, memory_order_release);
-	waits_wake(word, ~0u);
+	if (word) {
+		atomic_store_explicit(word, 1, memory_order_release);
+		waits_wake(word, ~0u);
+	}
+	unlock();
 }
 
 static void forget_task(struct task *task)

@@ -197,6 +197,18 @@ void sched_yield_cpu(void)
 	schedule();
 }
 
+void sched_breathe(void)
+{
+	struct metal_cpu *me = this_cpu();
+
+	let_interrupts_in();
+	me->spin_since = 0;
+	if (!me->resched)
+		return;
+	me->resched = false;
+	sched_yield_cpu();
+}
+
 void task_note_fs_base(uint64_t base)
 {
 	current()->fs_base = base;
@@ -351,6 +363,11 @@ bool task_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t deadline)
 	return wait_for(word, seen, deadline, INTERRUPTIBLE);
 }
 
+void task_wait_unless_killed(_Atomic uint32_t *word, uint32_t seen)
+{
+	wait_for(word, seen, 0, KILLABLE);
+}
+
 void task_wait_patiently(_Atomic uint32_t *word, uint32_t seen, uint64_t deadline)
 {
 	wait_for(word, seen, deadline, PATIENT);
@@ -363,11 +380,6 @@ void task_wake(struct task *task)
 
 	if (!word)
 		return;
-void task_wait_unless_killed(_Atomic uint32_t *word, uint32_t seen)
-{
-	wait_for(word, seen, 0, KILLABLE);
-}
-
 	struct bucket *bucket = bucket_of(word);
 	spin_lock(&bucket->lock);
 	if (take_out(bucket, task))

@@ -78,6 +78,7 @@ _Noreturn void sched_idle(void);	/* that task's work, from then on */
 void schedule(void);			/* the current task's state is set */
 void sched_yield_cpu(void);
 void sched_tick(void);
+void sched_breathe(void); /* between pieces of long work: interrupts, and others whose turn it is; SLEEPS */
 void sched_limit(const char *what); /* the limit counts from now on; what to say when it has passed */
 void sched_kick(struct metal_cpu *target);
 
