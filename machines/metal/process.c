@@ -395,6 +395,16 @@ static struct process *first_process(void)
 	return process;
 }
 
+/* That which gets the process's signals; NULL: it has none any more. */
+static struct task *task_of(const struct process *process)
+{
+	struct task *task = tasks;
+
+	while (task && task->process != process)
+		task = task->all_next;
+	return task;
+}
+
 /* Its children are the first process's now, and its parent hears of it. */
 static void become_zombie(struct process *process)
 {
@@ -406,12 +416,9 @@ static void become_zombie(struct process *process)
 	process->zombie = true;
 	struct process *parent = process->parent;
 	if (parent) {
-		for (struct task *task = tasks; task; task = task->all_next) {
-			if (task->process == parent) {
-				signal_send(task, SIGNAL_CHLD, SENT_BY_KERNEL);
-				break;
-			}
-		}
+		struct task *task = task_of(parent);
+		if (task)
+			signal_send(task, SIGNAL_CHLD, SENT_BY_KERNEL);
 		changed(parent);
 	}
 	if (first && first != parent)
@@ -615,21 +622,20 @@ int64_t process_kill(int64_t pid, int64_t tid, unsigned signal)
 {
 	struct process *me = current()->process;
 	bool found = false, sent = false;
-	struct process *last = NULL;
 
 	if (signal > SIGNALS)
 		return -QUIRE_EINVAL;
 	lock();
 	for (struct task *task = tasks; task; task = task->all_next) {
 		struct process *process = task->process;
-		bool meant = tid	 ? task->tid == tid && (pid <= 0 || process->pid == pid)
-			     : pid > 0	 ? process->pid == pid && !found
-			     : pid == -1 ? process != me && process->pid != 1 && process != last
-					 : process->group == (pid ? -pid : me->group) && process != last;
+		bool meant = tid       ? task->tid == tid && (pid <= 0 || process->pid == pid)
+			     : pid > 0 ? process->pid == pid && !found
+			     : pid == -1
+				     ? process != me && process->pid != 1 && task == task_of(process)
+				     : process->group == (pid ? -pid : me->group) && task == task_of(process);
 		if (!meant)
 			continue;
 		found = true;
-		last = process;
 		if (signal == SIGNAL_KILL)
 			process_begin_end(process, SIGNAL_KILL);
 		else if (signal && !sent)
