@@ -40,6 +40,8 @@ static int64_t transfer_vector(const uint64_t *a, enum direction direction)
 
 		if (copy_in(&part, a[1] + i * sizeof(part), sizeof(part)))
 			return done ? done : -QUIRE_EFAULT;
+		if ((int64_t)part.length < 0)
+			return done ? done : -QUIRE_EINVAL;
 		if (part.length > BYTES_MOST - (uint64_t)done)
 			part.length = BYTES_MOST - (uint64_t)done;
 		if (!part.length)
@@ -221,7 +223,7 @@ struct poll {
 	int16_t wanted, got;
 };
 
-enum { POLL_IN = 1, POLL_OUT = 4, POLL_INVALID = 0x20 };
+enum { POLL_IN = 1, POLL_OUT = 4, POLL_ERROR = 8, POLL_HANG_UP = 0x10, POLL_INVALID = 0x20 };
 
 static int64_t poll_once(quire_vaddr at, uint64_t count)
 {
@@ -240,6 +242,8 @@ static int64_t poll_once(quire_vaddr at, uint64_t count)
 			poll.got |= POLL_IN;
 		if (file && (poll.wanted & POLL_OUT) && open_ready(file, true))
 			poll.got |= POLL_OUT;
+		if (file && open_ended(file))
+			poll.got |= file->flags & OPEN_ACCESS ? POLL_ERROR : POLL_HANG_UP;
 		if (file)
 			open_put(file);
 		if (copy_out(at + i * sizeof(poll), &poll, sizeof(poll)))

@@ -222,7 +222,7 @@ int64_t futex_call(quire_vaddr at, unsigned operation, uint32_t value, quire_vad
 	case FUTEX_WAKE:
 		return wake_matching(mm, at, value, ~0u);
 	case FUTEX_WAKE_BITSET:
-		return wake_matching(mm, at, value, value3);
+		return value3 ? wake_matching(mm, at, value, value3) : -QUIRE_EINVAL;
 	case FUTEX_CMP_REQUEUE:
 		if (copy_in(&now, at, sizeof(now)))
 			return -QUIRE_EFAULT;

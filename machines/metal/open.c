@@ -367,6 +367,18 @@ bool open_ready(struct open_file *file, bool to_write)
 	return ready;
 }
 
+bool open_ended(struct open_file *file)
+{
+	struct pipe *pipe = file->pipe;
+
+	if (!pipe)
+		return false;
+	spin_lock(&pipe->lock);
+	bool ended = may_write(file) ? !pipe->readers : !pipe->writers;
+	spin_unlock(&pipe->lock);
+	return ended;
+}
+
 /* ---- descriptors ----------------------------------------------------------------------------------- */
 
 static void mark(struct process *process, unsigned fd, bool close_on_exec)
