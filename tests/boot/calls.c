@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -309,6 +310,81 @@ static void ended_parent(void)
 		;
 }
 
+static volatile int hits;
+
+static void count_signal(int signal)
+{
+	(void)signal;
+	__atomic_fetch_add(&hits, 1, __ATOMIC_RELAXED);
+}
+
+static void *wait_for_end(void *end)
+{
+	while (!*(volatile int *)end)
+		usleep(1000);
+	return NULL;
+}
+
+/* Threads and children are made in turn, and the group gets one signal. */
+static void signal_own_group(void)
+{
+	static int end;
+	pthread_t threads[4];
+
+	setpgid(0, 0);
+	signal(SIGUSR1, count_signal);
+	for (int i = 0; i < 4; i++) {
+		pthread_create(&threads[i], NULL, wait_for_end, &end);
+		if (fork() == 0) {
+			pause();
+			_exit(0);
+		}
+	}
+	kill(0, SIGUSR1);
+	usleep(50000);
+	end = 1;
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	_exit(hits);
+}
+
+static void groups(void)
+{
+	int status = child_of(signal_own_group);
+
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+}
+
+/* What Linux refuses; a clone() that is not refused would run on this stack. */
+static void refused(void)
+{
+	static int word;
+	struct iovec endless = { &word, (size_t)-1 };
+	long flags[] = { 0x10000, 0x800, 0x10800 }; /* CLONE_THREAD, CLONE_SIGHAND, both; without CLONE_VM */
+
+	for (int i = 0; i < 3; i++) {
+		long result = syscall(SYS_clone, flags[i], 0, 0, 0, 0);
+		if (result == 0)
+			syscall(SYS_exit, 0);
+		CHECK(result == -1 && errno == EINVAL);
+	}
+	CHECK(writev(ends[1], &endless, 1) < 0 && errno == EINVAL);
+	CHECK(syscall(SYS_futex, &word, 10, 1, 0, 0, 0) < 0 && errno == EINVAL);
+}
+
+static void hang_ups(void)
+{
+	struct pollfd one;
+	int pair[2];
+
+	CHECK(!pipe(pair) && !close(pair[1]));
+	one = (struct pollfd){ pair[0], 0, 0 };
+	CHECK(poll(&one, 1, 0) == 1 && one.revents == POLLHUP && !close(pair[0]));
+	CHECK(!pipe(pair) && !close(pair[0]));
+	one = (struct pollfd){ pair[1], POLLOUT, 0 };
+	CHECK(poll(&one, 1, 0) == 1 && (one.revents & POLLERR) && !close(pair[1]));
+}
+
 static void control_bits(void)
 {
 	struct sigaction action = { .sa_handler = on_signal };
@@ -408,6 +484,9 @@ int main(void)
 	restarts();
 	requeued();
 	ended_parent();
+	groups();
+	refused();
+	hang_ups();
 	control_bits();
 	links();
 	long_calls();
