@@ -4,7 +4,9 @@
  * A lookup descends once. Where the leaf it ends in has nothing on the wanted side, the answer stands in
  * the neighbouring leaf, below the sibling of the lowest node on the way that has one: no leaf is empty. It
  * goes there from the node that it passed, not from the root again, so that it sees each change whole: one
- * that replaced several children of that node replaced the node, and this search goes on in the old one.
+ * that replaced several children of that node replaced the node, and this search goes on in the old one. Only
+ * ranges that come or go in place, while a search without the lock passes by, does it see or not, each by
+ * itself; and then it may even find nothing in a leaf that was never without a range.
  *
  * A gap search goes through the ranges from one side, and passes a child by where its widest gap is too
  * narrow. It looks at a gap between two children from above, by where the one ends and the other begins.
@@ -17,11 +19,29 @@
 #include "assert.h"
 #include "bits.h"
 
-static bool answer(const struct range_node *leaf, unsigned slot, struct range *out)
+/* False: a hole. */
+static inline bool answer(const struct range_node *leaf, unsigned slot, struct range *out)
 {
+	void *item = range_item(leaf, slot);
+
 	if (out)
-		*out = (struct range){ leaf->key[slot], leaf->end[slot], leaf->item[slot] };
-	return true;
+		*out = (struct range){ leaf->key[slot], leaf->end[slot], item };
+	return item != NULL;
+}
+
+/* The first range from @slot on; the last one before @slots. */
+static bool first_from(const struct range_node *leaf, unsigned slot, struct range *out)
+{
+	while (slot < leaf->n && !answer(leaf, slot, out))
+		slot++;
+	return slot < leaf->n;
+}
+
+static bool last_of(const struct range_node *leaf, unsigned slots, struct range *out)
+{
+	while (slots && !answer(leaf, slots - 1, out))
+		slots--;
+	return slots != 0;
 }
 
 bool range_tree_find(const struct range_tree *tree, uint64_t at, struct range *out)
@@ -52,16 +72,15 @@ bool range_tree_next(const struct range_tree *tree, uint64_t at, struct range *o
 		}
 		node = range_child(node, slot);
 	}
-	for (slot = range_slot(node, at); slot < node->n; slot++) {
-		if (node->end[slot] > at)
-			return answer(node, slot, out);
-	}
+	slot = range_slot(node, at);
+	if (first_from(node, slot + (node->end[slot] <= at), out))
+		return true;
 	if (!aside)
 		return false;
 	node = range_child(aside, aside_slot);
 	while (node->level)
 		node = range_child(node, 0);
-	return answer(node, 0, out);
+	return first_from(node, 0, out);
 }
 
 bool range_tree_prev(const struct range_tree *tree, uint64_t at, struct range *out)
@@ -80,39 +99,40 @@ bool range_tree_prev(const struct range_tree *tree, uint64_t at, struct range *o
 		node = range_child(node, slot);
 	}
 	slot = range_slot(node, at - 1);
-	if (node->key[slot] < at)
-		return answer(node, slot, out);
+	if (last_of(node, slot + (node->key[slot] < at), out))
+		return true;
 	if (!aside)
 		return false;
 	node = range_child(aside, aside_slot);
 	while (node->level)
 		node = range_child(node, node->n - 1);
-	return answer(node, node->n - 1, out);
+	return last_of(node, node->n, out);
 }
 
 /* Most often both are in the leaf where @from would be; surely where that is all there is. */
-void range_tree_around(const struct range_tree *tree, uint64_t from, uint64_t to, void **prev, void **next)
+struct range_pair range_tree_around(const struct range_tree *tree, uint64_t from, uint64_t to)
 {
 	const struct range_node *root = range_root(tree), *node = root;
+	struct range_pair pair = { NULL, NULL };
 	struct range range;
 
-	*prev = *next = NULL;
 	if (!root)
-		return;
+		return pair;
 	while (node->level)
 		node = range_child(node, range_slot(node, from));
 
 	unsigned slot = range_slot(node, from), before = slot + (node->key[slot] < from);
 	while (slot < node->n && node->end[slot] <= to)
 		slot++;
-	if (before)
-		*prev = node->item[before - 1];
-	else if (root->level && range_tree_prev(tree, from, &range))
-		*prev = range.item;
-	if (slot < node->n)
-		*next = node->item[slot];
-	else if (root->level && range_tree_next(tree, to, &range))
-		*next = range.item;
+	while (before && !(pair.prev = range_item(node, before - 1)))
+		before--;
+	while (slot < node->n && !(pair.next = range_item(node, slot)))
+		slot++;
+	if (!pair.prev && root->level && range_tree_prev(tree, from, &range))
+		pair.prev = range.item;
+	if (!pair.next && root->level && range_tree_next(tree, to, &range))
+		pair.next = range.item;
+	return pair;
 }
 
 /* ---- gaps -------------------------------------------------------------------------------------------- */
@@ -131,15 +151,15 @@ static bool fits(uint64_t from, uint64_t to, uint64_t size)
 static bool hunt_down(const struct range_node *node, struct hunt *hunt)
 {
 	for (unsigned slot = node->n; slot-- > 0;) {
-		struct range_summary sum = range_summary_of(node, slot);
+		struct range_summary sum;
 
-		if (sum.first >= hunt->edge)
+		if (!range_summary_of(node, slot, &sum) || sum.first >= hunt->edge)
 			continue;
 		if (fits(max_u64(sum.last, hunt->low), hunt->edge, hunt->size)) {
 			hunt->found = hunt->edge - hunt->size;
 			return true;
 		}
-		if (node->level && sum.gap >= hunt->size && hunt_down(range_child(node, slot), hunt))
+		if (sum.gap >= hunt->size && hunt_down(range_child(node, slot), hunt))
 			return true;
 		hunt->edge = min_u64(hunt->edge, sum.first);
 		if (!fits(hunt->low, hunt->edge, hunt->size))
@@ -151,15 +171,15 @@ static bool hunt_down(const struct range_node *node, struct hunt *hunt)
 static bool hunt_up(const struct range_node *node, struct hunt *hunt)
 {
 	for (unsigned slot = 0; slot < node->n; slot++) {
-		struct range_summary sum = range_summary_of(node, slot);
+		struct range_summary sum;
 
-		if (sum.last <= hunt->edge)
+		if (!range_summary_of(node, slot, &sum) || sum.last <= hunt->edge)
 			continue;
 		if (fits(hunt->edge, min_u64(sum.first, hunt->high), hunt->size)) {
 			hunt->found = hunt->edge;
 			return true;
 		}
-		if (node->level && sum.gap >= hunt->size && hunt_up(range_child(node, slot), hunt))
+		if (sum.gap >= hunt->size && hunt_up(range_child(node, slot), hunt))
 			return true;
 		hunt->edge = max_u64(hunt->edge, sum.last);
 		if (!fits(hunt->edge, hunt->high, hunt->size))
@@ -173,7 +193,7 @@ uint64_t range_tree_gap_down(const struct range_tree *tree, uint64_t low, uint64
 	const struct range_node *root = range_root(tree);
 	struct hunt hunt = { .low = low, .high = high, .size = size, .edge = high };
 
-	quire_assert(size);
+	quire_assert(size); /* so that no range of a leaf has a gap as wide */
 	if (root && hunt_down(root, &hunt))
 		return hunt.found;
 	return fits(low, hunt.edge, size) ? hunt.edge - size : UINT64_MAX;
@@ -206,6 +226,7 @@ static bool fail(struct check *check, const char *what)
 static bool check_leaf(const struct range_node *node, uint64_t lo, uint64_t hi, struct check *check)
 {
 	uint64_t from = lo;
+	unsigned live = 0;
 
 	for (unsigned slot = 0; slot < node->n; slot++) {
 		if (node->key[slot] >= node->end[slot])
@@ -213,8 +234,11 @@ static bool check_leaf(const struct range_node *node, uint64_t lo, uint64_t hi, 
 		if (node->key[slot] < from)
 			return fail(check, "ranges overlap, are out of order, or begin before their leaf");
 		from = node->end[slot];
+		live += !range_is_hole(node, slot);
 	}
-	check->ranges += node->n;
+	if (live != node->live)
+		return fail(check, "a leaf's count of ranges is wrong");
+	check->ranges += live;
 	return from <= hi || fail(check, "a range ends past its leaf");
 }
 
@@ -225,8 +249,9 @@ static bool check_child(const struct range_node *node, unsigned slot, uint64_t l
 			struct check *check)
 {
 	const struct range_node *child = range_child(node, slot);
-	struct range_summary said = range_summary_of(node, slot);
+	struct range_summary said;
 
+	range_summary_of(node, slot, &said);
 	if (!child || child->level + 1 != node->level)
 		return fail(check, "a child is missing or of the wrong level");
 	if (!check_node(child, lo, hi, false, check))
@@ -241,7 +266,9 @@ static bool check_child(const struct range_node *node, unsigned slot, uint64_t l
 static bool check_node(const struct range_node *node, uint64_t lo, uint64_t hi, bool root,
 		       struct check *check)
 {
-	if (node->n > RANGE_FANOUT || node->n < (root ? 1 + (node->level > 0) : RANGE_FILL_MIN))
+	unsigned n = node->level ? node->n : node->live;
+
+	if (node->n > RANGE_FANOUT || n > node->n || n < (root ? 1 + (node->level > 0) : RANGE_FILL_MIN))
 		return fail(check, "a node holds too few entries or too many");
 	if (!node->level)
 		return check_leaf(node, lo, hi, check);

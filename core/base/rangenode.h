@@ -22,17 +22,20 @@ struct range_summary {
 
 /*
  * Locks:  L the changes' lock        P fixed once the node is published
- *         A stored by changes, also in a published node: child with release, pairs with range_child()'s
- *           acquire; the summaries relaxed, exact under L and a hint without it
+ *         A stored by changes, also in a published node: child and item with release, pairs with the acquire
+ *           of range_child() and range_item(); the summaries relaxed, exact under L and a hint without it
+ *
+ * A range of a leaf that has no item is a hole: it was taken out, or is not there yet. Nothing else may lie
+ * across it, until the leaf is copied and the hole left out.
  */
 struct range_node {
 	uint32_t level;		    /* P: 0 is a leaf */
-	uint32_t n;		    /* P: entries */
+	uint32_t n;		    /* P: entries, holes too */
 	uint64_t key[RANGE_FANOUT]; /* P: a range's start; the lowest number that a child is for */
 	union {
-		struct {			    /* a leaf */
-			uint64_t end[RANGE_FANOUT]; /* P */
-			void *item[RANGE_FANOUT];   /* P */
+		struct {				  /* a leaf */
+			uint64_t end[RANGE_FANOUT];	  /* P */
+			void *_Atomic item[RANGE_FANOUT]; /* A, NULL: a hole */
 		};
 		struct {
 			struct range_node *_Atomic child[RANGE_FANOUT]; /* A */
@@ -45,6 +48,7 @@ struct range_node {
 		struct quire_rcu rcu;	 /* L: once taken out */
 		struct range_node *next; /* L: in a stock */
 	};
+	uint32_t live; /* L: a leaf's ranges that are no holes; never fewer than a node must hold */
 };
 
 static inline struct range_node *range_root(const struct range_tree *tree)
@@ -57,6 +61,18 @@ static inline struct range_node *range_child(const struct range_node *node, unsi
 {
 	/* Acquire pairs with the release in range_tree_replace(). */
 	return atomic_load_explicit(&node->child[slot], memory_order_acquire);
+}
+
+static inline void *range_item(const struct range_node *leaf, unsigned slot)
+{
+	/* Acquire pairs with the release in range_tree_replace(). */
+	return atomic_load_explicit(&leaf->item[slot], memory_order_acquire);
+}
+
+/* Nothing, where something of a leaf's might be. */
+static inline bool range_is_hole(const struct range_node *node, unsigned slot)
+{
+	return !node->level && !range_item(node, slot);
 }
 
 /*
@@ -73,15 +89,17 @@ static inline unsigned range_slot(const struct range_node *node, uint64_t at)
 	return slot;
 }
 
-static inline struct range_summary range_summary_of(const struct range_node *node, unsigned slot)
+/* What is said of an entry; false: it is a hole. */
+static inline bool range_summary_of(const struct range_node *node, unsigned slot, struct range_summary *out)
 {
-	if (!node->level)
-		return (struct range_summary){ node->key[slot], node->end[slot], 0 };
-	return (struct range_summary){
-		atomic_load_explicit(&node->first[slot], memory_order_relaxed),
-		atomic_load_explicit(&node->last[slot], memory_order_relaxed),
-		atomic_load_explicit(&node->gap[slot], memory_order_relaxed),
-	};
+	if (!node->level) {
+		*out = (struct range_summary){ node->key[slot], node->end[slot], 0 };
+		return range_item(node, slot) != NULL;
+	}
+	out->first = atomic_load_explicit(&node->first[slot], memory_order_relaxed);
+	out->last = atomic_load_explicit(&node->last[slot], memory_order_relaxed);
+	out->gap = atomic_load_explicit(&node->gap[slot], memory_order_relaxed);
+	return true;
 }
 
 /* What @node's parent says of it. */

@@ -22,7 +22,9 @@
  * outside it was taken over and lives on. Last, the summaries above the change are mended, in place.
  *
  * Most changes stay inside one leaf and leave it neither too full nor too empty: then a copy of that leaf is
- * made around the new ranges, without all this (change_leaf()).
+ * made around the new ranges, without all this (change_leaf()). And many take out one range, or put one where
+ * such a one was: then one store of its item is the change, and nothing is copied (change_slot()). What was
+ * taken out leaves a hole, until the leaf is copied the next time.
  *
  * How many nodes can a change need? Let F be the fanout, at least 4, and h the height.
  *
@@ -102,11 +104,9 @@ void range_stock_drain(struct quire_cpu *cpu, struct range_stock *stock)
 static unsigned nodes_needed(const struct range_tree *tree, unsigned changes)
 {
 	const struct range_node *root = range_root(tree);
-	unsigned height = root ? root->level + 1 : 0, need = 0;
+	unsigned height = root ? root->level + 1 : 0;
 
-	for (unsigned change = 0; change < changes; change++)
-		need += height + change ? 3 * (height + change) : 1;
-	return need;
+	return 3 * (changes * height + changes * (changes - 1) / 2) + (height ? 0 : 1);
 }
 
 int range_stock_fill(struct quire_cpu *cpu, struct range_stock *stock, const struct range_tree *tree,
@@ -138,6 +138,7 @@ static struct range_node *stock_take(struct range_stock *stock, unsigned level, 
 	node->next = NULL;
 	node->level = level;
 	node->n = n;
+	node->live = n;
 	return node;
 }
 
@@ -145,11 +146,14 @@ static struct range_node *stock_take(struct range_stock *stock, unsigned level, 
 
 struct range_summary range_summarise(const struct range_node *node)
 {
-	struct range_summary all = range_summary_of(node, 0);
+	struct range_summary all, one;
+	unsigned slot = 0;
 
-	for (unsigned slot = 1; slot < node->n; slot++) {
-		struct range_summary one = range_summary_of(node, slot);
-
+	while (!range_summary_of(node, slot, &all))
+		slot++;
+	while (++slot < node->n) {
+		if (!range_summary_of(node, slot, &one))
+			continue;
 		all.gap = max_u64(all.gap, max_u64(one.gap, one.first - all.last));
 		all.last = one.last;
 	}
@@ -190,9 +194,10 @@ static void mend_summaries(struct range_tree *tree, unsigned level, uint64_t at)
 	for (unsigned above = level + 1; above <= range_root(tree)->level; above++) {
 		struct range_node *node = place_of(tree, above, at).node;
 		unsigned slot = range_slot(node, at);
-		struct range_summary was = range_summary_of(node, slot);
+		struct range_summary was;
 		struct range_summary now = range_summarise(range_child(node, slot));
 
+		range_summary_of(node, slot, &was);
 		if (was.first == now.first && was.last == now.last && was.gap == now.gap)
 			return;
 		set_summary(node, slot, now);
@@ -201,12 +206,22 @@ static void mend_summaries(struct range_tree *tree, unsigned level, uint64_t at)
 
 /* ---- a level of a change ----------------------------------------------------------------------------- */
 
-/* How many entries of @node begin before @key. */
+/* How many entries of @node, holes too, begin before @key. */
 static unsigned entries_before(const struct range_node *node, uint64_t key)
 {
 	unsigned slot = range_slot(node, key);
 
 	return slot + (node->key[slot] < key);
+}
+
+/* Entries [from, to) of @node that are no holes. */
+static unsigned entries_in(const struct range_node *node, unsigned from, unsigned to)
+{
+	unsigned n = to - from;
+
+	for (; !node->level && from < to; from++)
+		n -= range_is_hole(node, from);
+	return n;
 }
 
 /* Entries [from, to) of the node at @place live on in a new node. */
@@ -215,12 +230,21 @@ static void take_over(struct change *c, const struct place *place, unsigned from
 	const struct range_node *node = place->node;
 
 	for (unsigned slot = from; slot < to; slot++) {
-		c->pieces[c->pieces_n++] = (struct piece){
-			.key = node->key[slot],
-			.sum = range_summary_of(node, slot),
-			.what = node->level ? (void *)range_child(node, slot) : node->item[slot],
-		};
+		struct piece *piece = &c->pieces[c->pieces_n];
+
+		if (!range_summary_of(node, slot, &piece->sum))
+			continue;
+		piece->key = node->key[slot];
+		piece->what = node->level ? (void *)range_child(node, slot) : range_item(node, slot);
+		c->pieces_n++;
 	}
+}
+
+/* The window cuts no range: not that before slot @at, which begins below @edge. */
+static void assert_uncut(const struct range_node *leaf, unsigned at, uint64_t edge)
+{
+	quire_assert(!at || range_is_hole(leaf, at - 1) || leaf->end[at - 1] <= edge);
+	(void)leaf, (void)at, (void)edge;
 }
 
 /*
@@ -232,13 +256,15 @@ static bool gather(struct change *c, unsigned level, struct span below, struct p
 	struct place left = place_of(c->tree, level, below.lo),
 		     right = place_of(c->tree, level, below.hi - 1);
 	unsigned kept_left = entries_before(left.node, below.lo), lost = entries_before(right.node, below.hi);
-	unsigned total = kept_left + c->made_n + right.node->n - lost;
+	unsigned total = entries_in(left.node, 0, kept_left) + c->made_n +
+			 entries_in(right.node, lost, right.node->n);
 	struct place before = { 0 }, after = { 0 };
 	struct span *span = &c->span[level];
 
-	/* The window cuts no range. */
-	quire_assert(level || !kept_left || left.node->end[kept_left - 1] <= below.lo);
-	quire_assert(level || !lost || right.node->end[lost - 1] <= below.hi);
+	if (!level) {
+		assert_uncut(left.node, kept_left, below.lo);
+		assert_uncut(right.node, lost, below.hi);
+	}
 	*span = (struct span){ left.lo, right.hi };
 	if (total < RANGE_FILL_MIN && (span->lo || span->hi != RANGE_TREE_END)) {
 		bool same_parent = right.parent && right.slot + 1 < right.parent->n;
@@ -280,7 +306,7 @@ static struct range_node *build_node(struct change *c, unsigned level, const str
 			set_summary(node, slot, from[slot].sum);
 		} else {
 			node->end[slot] = from[slot].sum.last;
-			node->item[slot] = from[slot].what;
+			atomic_store_explicit(&node->item[slot], from[slot].what, memory_order_relaxed);
 		}
 	}
 	return node;
@@ -331,7 +357,7 @@ static void retire(struct change *c, struct range_node *node, uint64_t lo, uint6
 			retire(c, range_child(node, slot), child_lo, child_hi);
 	}
 	if (!node->level)
-		c->removed += node->n;
+		c->removed += node->live;
 	node_retire(c->cpu, node);
 }
 
@@ -388,55 +414,92 @@ static void change_tree(struct change *c, struct span window)
 
 /* ---- a change of one leaf ---------------------------------------------------------------------------- */
 
-/* Ranges [from, to) of @old from slot @at on. Returns the slot after them. */
+static void set_range(struct range_node *leaf, unsigned at, uint64_t start, uint64_t end, void *item)
+{
+	leaf->key[at] = start;
+	leaf->end[at] = end;
+	/* Nobody reaches the leaf before it is published. */
+	atomic_store_explicit(&leaf->item[at], item, memory_order_relaxed);
+}
+
+/* Ranges [from, to) of @old from slot @at on, without holes. Returns the slot after them. */
 static unsigned copy_ranges(struct range_node *leaf, unsigned at, const struct range_node *old, unsigned from,
 			    unsigned to)
 {
-	for (; from < to; from++, at++) {
-		leaf->key[at] = old->key[from];
-		leaf->end[at] = old->end[from];
-		leaf->item[at] = old->item[from];
+	for (; from < to; from++) {
+		void *item = range_item(old, from);
+
+		if (item)
+			set_range(leaf, at++, old->key[from], old->end[from], item);
 	}
 	return at;
 }
 
 static unsigned put_ranges(struct range_node *leaf, unsigned at, const struct range *with, unsigned n)
 {
-	for (unsigned i = 0; i < n; i++, at++) {
-		leaf->key[at] = with[i].start;
-		leaf->end[at] = with[i].end;
-		leaf->item[at] = with[i].item;
-	}
+	for (unsigned i = 0; i < n; i++)
+		set_range(leaf, at++, with[i].start, with[i].end, with[i].item);
 	return at;
+}
+
+static unsigned fewest(const struct place *place)
+{
+	return place->parent ? RANGE_FILL_MIN : 1;
+}
+
+/*
+ * The window holds one range, or the hole of one, that goes or comes. False, with nothing done, when it is
+ * not so, or too few ranges would be left.
+ */
+static bool change_slot(struct range_tree *tree, const struct place *place, struct span window,
+			const struct range *with, unsigned n)
+{
+	struct range_node *leaf = place->node;
+	unsigned slot = entries_before(leaf, window.lo), next = slot + 1;
+
+	if (n > 1 || slot == leaf->n || leaf->end[slot] > window.hi || window.hi > place->hi ||
+	    (next < leaf->n && leaf->key[next] < window.hi))
+		return false;
+	if (n && (leaf->key[slot] != with->start || leaf->end[slot] != with->end))
+		return false;
+	unsigned before = range_is_hole(leaf, slot) ? 0 : 1, live = leaf->live + n - before;
+	if (live < fewest(place))
+		return false;
+
+	assert_uncut(leaf, slot, window.lo);
+	leaf->live = live;
+	tree->count = tree->count + n - before;
+	atomic_store_explicit(&leaf->item[slot], n ? with->item : NULL, memory_order_release);
+	if (place->parent)
+		mend_summaries(tree, 0, place->lo);
+	return true;
 }
 
 /* False, with nothing done, when the change is none of one leaf. */
 static bool change_leaf(struct quire_cpu *cpu, struct range_tree *tree, struct range_stock *stock,
-			struct span window, const struct range *with, unsigned n)
+			const struct place *place, struct span window, const struct range *with, unsigned n)
 {
-	struct place place = place_of(tree, 0, window.lo);
-	struct range_node *old = place.node;
+	struct range_node *old = place->node;
 	unsigned before = entries_before(old, window.lo), lost = before;
 
 	while (lost < old->n && old->key[lost] < window.hi)
 		lost++;
-	unsigned count = before + n + old->n - lost;
+	unsigned count = entries_in(old, 0, before) + n + entries_in(old, lost, old->n);
 
-	if (window.hi > place.hi || count > RANGE_FANOUT || count < (place.parent ? RANGE_FILL_MIN : 1))
+	if (window.hi > place->hi || count > RANGE_FANOUT || count < fewest(place))
 		return false;
-	/* The window cuts no range. */
-	quire_assert(!before || old->end[before - 1] <= window.lo);
-	quire_assert(!lost || old->end[lost - 1] <= window.hi);
+	assert_uncut(old, before, window.lo);
+	assert_uncut(old, lost, window.hi);
 
 	struct range_node *leaf = stock_take(stock, 0, count);
 	unsigned at = copy_ranges(leaf, 0, old, 0, before);
 	at = put_ranges(leaf, at, with, n);
 	copy_ranges(leaf, at, old, lost, old->n);
-	tree->count = tree->count + count - old->n;
-	atomic_store_explicit(place.parent ? &place.parent->child[place.slot] : &tree->root, leaf,
+	tree->count = tree->count + count - old->live;
+	atomic_store_explicit(place->parent ? &place->parent->child[place->slot] : &tree->root, leaf,
 			      memory_order_release);
-	if (place.parent)
-		mend_summaries(tree, 0, place.lo);
+	if (place->parent)
+		mend_summaries(tree, 0, place->lo);
 	node_retire(cpu, old);
 	return true;
 }
@@ -505,13 +568,16 @@ void range_tree_replace(struct quire_cpu *cpu, struct range_tree *tree, struct r
 
 	quire_assert(start < end && n <= WITH_MAX);
 	for (unsigned i = 0; i < n; i++) {
-		quire_assert(with[i].start < with[i].end && with[i].end <= end);
+		quire_assert(with[i].start < with[i].end && with[i].end <= end && with[i].item);
 		quire_assert(with[i].start >= (i ? with[i - 1].end : start));
 	}
 	if (!range_root(tree)) {
 		if (n)
 			first_leaf(tree, stock, with, n);
-	} else if (!change_leaf(cpu, tree, stock, window, with, n)) {
-		change_levels(cpu, tree, stock, window, with, n);
+		return;
 	}
+	struct place place = place_of(tree, 0, start);
+	if (!change_slot(tree, &place, window, with, n) &&
+	    !change_leaf(cpu, tree, stock, &place, window, with, n))
+		change_levels(cpu, tree, stock, window, with, n);
 }

@@ -2,10 +2,10 @@
  * rangetree.h - disjoint ranges [start, end) of 64-bit numbers, each with an item, searched under RCU.
  *
  * A B+tree with wide nodes. A published node is never changed but for one thing: an inner node's child
- * pointer is replaced by one store (and what stands beside it, for the gap search). So a change copies the
- * nodes from the lowest one that covers all of it downwards, and publishes the copy with a release store; a
- * search sees the tree before or after, never between, and takes no lock and writes nothing (VMA-1).
- * Replaced nodes are freed after a grace period.
+ * pointer, or a leaf's item, is replaced by one store (and what stands beside a child, for the gap search).
+ * So a change replaces an item; or it copies the nodes from the lowest one that covers all of it downwards,
+ * and publishes the copy with a release store. A search sees the tree before or after, never between, and
+ * takes no lock and writes nothing (VMA-1). Replaced nodes are freed after a grace period.
  *
  * Changes are serialised by the caller. What they allocate is reserved beforehand, so that a change cannot
  * fail.
@@ -17,7 +17,7 @@
 
 struct range {
 	uint64_t start, end; /* [start, end), end above start */
-	void *item;
+	void *item;	     /* not NULL */
 };
 
 struct range_node;
@@ -68,7 +68,10 @@ bool range_tree_prev(const struct range_tree *tree, uint64_t at,
  * range_tree_prev() of @from and range_tree_next() of @to, which is not below it: their items, or NULL. One
  * search as a rule.
  */
-void range_tree_around(const struct range_tree *tree, uint64_t from, uint64_t to, void **prev, void **next);
+struct range_pair {
+	void *prev, *next;
+};
+struct range_pair range_tree_around(const struct range_tree *tree, uint64_t from, uint64_t to);
 
 /*
  * Gaps between ranges, for @size, inside [low, high): the highest address (down) or lowest (up) where a gap

@@ -18,6 +18,13 @@ struct rwlock {
 	_Atomic uint32_t turn; /* moves at every release that may let somebody in; what waiters wait on */
 };
 
+/* Memory of zeroes is one that is free, too. */
+static inline void rwlock_init(struct rwlock *lock)
+{
+	atomic_store_explicit(&lock->word, 0, memory_order_relaxed);
+	atomic_store_explicit(&lock->turn, 0, memory_order_relaxed);
+}
+
 void rwlock_read(struct quire_cpu **cpu, struct rwlock *lock);
 bool rwlock_try_read(struct rwlock *lock);
 void rwlock_read_done(struct quire_cpu *cpu, struct rwlock *lock);

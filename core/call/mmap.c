@@ -30,7 +30,8 @@
 struct request {
 	struct vma_new fresh; /* what the new mapping is */
 	uint32_t access;
-	bool fixed; /* where the caller says, whatever is there; else where nothing is */
+	bool fixed;		/* where the caller says, whatever is there; else where nothing is */
+	struct vma_pair around; /* it, unless it is fixed */
 	bool populate;
 	struct quire_file *shared; /* memory that only this mapping names, to be committed for; or NULL */
 };
@@ -87,7 +88,8 @@ static int check_anonymous(const struct quire_mmap *map, struct vma_new *fresh)
 }
 
 /* An address for it, checked against what is there. */
-static int64_t place(struct quire_mm *mm, const struct quire_mmap *map, quire_vaddr length)
+static int64_t place(struct quire_mm *mm, const struct quire_mmap *map, quire_vaddr length,
+		     struct vma_pair *around)
 {
 	unsigned how = search_kind(map->file);
 	quire_vaddr hint = map->addr;
@@ -100,7 +102,7 @@ static int64_t place(struct quire_mm *mm, const struct quire_mmap *map, quire_va
 		if (map->flags & QUIRE_MAP_32BIT)
 			how |= SEARCH_LOW;
 	}
-	int64_t addr = search_unmapped(mm, hint, length, map->file ? map->offset : 0, how);
+	int64_t addr = search_unmapped(mm, hint, length, map->file ? map->offset : 0, how, around);
 	if (addr < 0)
 		return addr;
 	if ((uint64_t)addr < mm->quire->config.mmap_min_addr)
@@ -122,7 +124,7 @@ static int understand(struct quire_mm *mm, const struct quire_mmap *map, struct 
 		return -QUIRE_EOVERFLOW;
 	if (mm->vmas.count > mm->quire->config.max_map_count)
 		return -QUIRE_ENOMEM;
-	int64_t addr = place(mm, map, length);
+	int64_t addr = place(mm, map, length, &request->around);
 	if (addr < 0)
 		return (int)addr;
 	struct vma_new *fresh = &request->fresh;
@@ -152,7 +154,9 @@ static int understand(struct quire_mm *mm, const struct quire_mmap *map, struct 
 static struct vma *join_or_link(struct door *door, const struct request *request)
 {
 	const struct vma_new *fresh = &request->fresh;
-	struct vma *vma = door_merge_new(door, fresh);
+	struct vma_pair around = request->fixed ? vma_around(door->mm, fresh->start, fresh->start)
+						: request->around;
+	struct vma *vma = door_merge_new(door, fresh, around);
 	if (vma)
 		return vma;
 	vma = vma_create(*door->cpu, door->mm, fresh->start, fresh->end, fresh->flags, fresh->pgoff,

@@ -141,7 +141,8 @@ static struct vma *make_target(struct remap *remap)
 	};
 	if (vma_is_anonymous(vma) && !vma_anon(vma))
 		fresh.pgoff = page_of(fresh.start); /* nothing was touched yet: it may as well merge there */
-	struct vma *target = door_merge_new(remap->door, &fresh);
+	struct vma *target = door_merge_new(remap->door, &fresh,
+					    vma_around(remap->mm, fresh.start, fresh.start));
 	if (target)
 		return target;
 	target = vma_duplicate(*remap->door->cpu, vma);
@@ -240,8 +241,9 @@ static int place(struct remap *remap)
 	uint64_t offset = file ? rmap_index(&remap->vma->rmap, remap->addr) << QUIRE_PAGE_SHIFT : 0;
 	if (remap->flags & QUIRE_MREMAP_FIXED)
 		how |= SEARCH_FIXED;
+	struct vma_pair around; /* will have changed by the time of the move */
 	int64_t addr = search_unmapped(remap->mm, names_target(remap) ? remap->new_addr : 0,
-				       remap->new_length, offset, how);
+				       remap->new_length, offset, how, &around);
 	if (addr < 0)
 		return (int)addr;
 	if ((uint64_t)addr < remap->mm->quire->config.mmap_min_addr)
@@ -302,7 +304,7 @@ static int64_t grow_in_place(struct remap *remap)
 	};
 	if (commit_charge(remap->mm->quire, charge))
 		return -QUIRE_ENOMEM;
-	if (!door_merge_new(remap->door, &fresh)) {
+	if (!door_merge_new(remap->door, &fresh, vma_around(remap->mm, fresh.start, fresh.start))) {
 		commit_uncharge(remap->mm->quire, charge);
 		return -QUIRE_ENOMEM;
 	}

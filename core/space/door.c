@@ -284,12 +284,11 @@ static struct vma *grow_neighbours(struct door *door, const struct vma_new *fres
 	return target;
 }
 
-struct vma *door_merge_new(struct door *door, const struct vma_new *fresh)
+struct vma *door_merge_new(struct door *door, const struct vma_new *fresh, struct vma_pair around)
 {
+	struct vma *before = around.before, *after = around.after;
 	if (fresh->flags & VMA_SPECIAL)
 		return NULL;
-	struct vma *before, *after;
-	vma_around(door->mm, fresh->start, fresh->start, &before, &after);
 	if (!fits_after(before, NULL, fresh))
 		before = NULL;
 	if (!fits_before(after, NULL, fresh) || (before && !sides_match(before, after)))
@@ -351,12 +350,9 @@ int door_modify(struct door *door, struct vma *vma, quire_vaddr start, quire_vad
 				NULL,  NULL };
 	bool left = start == vma->rmap.start, right = end == vma->rmap.end;
 	bool may_merge = !(flags & VMA_SPECIAL);
-	struct vma *before, *after;
-	vma_around(door->mm, start, end, &before, &after);
-	if (!may_merge || !left)
-		before = NULL;
-	if (!may_merge || !right)
-		after = NULL;
+	struct vma_pair around = vma_around(door->mm, start, end);
+	struct vma *before = may_merge && left ? around.before : NULL;
+	struct vma *after = may_merge && right ? around.after : NULL;
 	if (!fits_after(before, vma, &part))
 		before = NULL;
 	if (!fits_before(after, vma, &part) || (before && !sides_match(before, after)))

@@ -82,10 +82,10 @@ struct vma_new { /* a mapping that is about to be made */
 };
 
 /*
- * Grow a neighbour, or join both, to take @fresh in. NULL when neither fits, or memory is out: make a VMA
- * then.
+ * Grow a neighbour, or join both, to take @fresh in; @around are the VMAs on both sides of it. NULL when
+ * neither fits, or memory is out: make a VMA then.
  */
-struct vma *door_merge_new(struct door *door, const struct vma_new *fresh);
+struct vma *door_merge_new(struct door *door, const struct vma_new *fresh, struct vma_pair around);
 
 /* The same, but only the VMA before it may grow, and the one after stays (brk). */
 struct vma *door_extend(struct door *door, const struct vma_new *fresh);

@@ -50,12 +50,12 @@ static bool prepared_fits(const struct fault *fault)
 
 static enum fault_step try_once(struct fault *fault)
 {
-	struct vma *vma = vma_next(fault->mm, fault->va);
-	if (!vma)
-		return STEP_SEGV_MAP;
-	if (vma->rmap.start > fault->va)
-		return (vma->flags & VMA_GROWSDOWN) && !(fault->flags & FAULT_REMOTE) ? STEP_GROW
-										      : STEP_SEGV_MAP;
+	struct vma *vma = vma_find(fault->mm, fault->va);
+	if (!vma) {
+		vma = vma_next(fault->mm, fault->va);
+		return vma && (vma->flags & VMA_GROWSDOWN) && !(fault->flags & FAULT_REMOTE) ? STEP_GROW
+											     : STEP_SEGV_MAP;
+	}
 	fault->vma = vma;
 	if (!access_allowed(fault))
 		return STEP_SEGV_ACCESS;

@@ -26,11 +26,10 @@ int vma_prepare_anon(struct quire_cpu **cpu, struct vma *vma)
 	if (vma_anon(vma))
 		return 0;
 	struct anon_vma *reuse = NULL;
-	struct vma *before, *after;
-	vma_around(vma->mm, vma->rmap.start, vma->rmap.end, &before, &after);
-	if (after && may_join(vma, after))
-		reuse = lendable(after);
-	if (!reuse && before && may_join(before, vma))
-		reuse = lendable(before);
+	struct vma_pair around = vma_around(vma->mm, vma->rmap.start, vma->rmap.end);
+	if (around.after && may_join(vma, around.after))
+		reuse = lendable(around.after);
+	if (!reuse && around.before && may_join(around.before, vma))
+		reuse = lendable(around.before);
 	return anon_prepare(cpu, &vma->rmap, reuse);
 }

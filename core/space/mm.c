@@ -33,13 +33,10 @@ struct vma *vma_prev(struct quire_mm *mm, quire_vaddr addr)
 	return range_tree_prev(&mm->vmas, addr, &range) ? range.item : NULL;
 }
 
-void vma_around(struct quire_mm *mm, quire_vaddr start, quire_vaddr end, struct vma **before,
-		struct vma **after)
+struct vma_pair vma_around(struct quire_mm *mm, quire_vaddr start, quire_vaddr end)
 {
-	void *prev, *next;
-	range_tree_around(&mm->vmas, start, end, &prev, &next);
-	*before = prev;
-	*after = next;
+	struct range_pair pair = range_tree_around(&mm->vmas, start, end);
+	return (struct vma_pair){ pair.prev, pair.next };
 }
 
 struct vma *vma_meets(struct quire_mm *mm, quire_vaddr start, quire_vaddr end)

@@ -123,9 +123,13 @@ static inline quire_vaddr vma_start_with_gap(const struct vma *vma)
 struct vma *vma_find(struct quire_mm *mm, quire_vaddr addr); /* that contains @addr */
 struct vma *vma_next(struct quire_mm *mm, quire_vaddr addr); /* the first that ends above @addr */
 struct vma *vma_prev(struct quire_mm *mm, quire_vaddr addr); /* the last that starts below @addr */
+
 /* vma_prev(@start) and vma_next(@end) */
-void vma_around(struct quire_mm *mm, quire_vaddr start, quire_vaddr end, struct vma **before,
-		struct vma **after);
+struct vma_pair {
+	struct vma *before, *after;
+};
+struct vma_pair vma_around(struct quire_mm *mm, quire_vaddr start, quire_vaddr end);
+
 /* the first that meets [start, end) */
 struct vma *vma_meets(struct quire_mm *mm, quire_vaddr start, quire_vaddr end);
 

@@ -20,68 +20,73 @@ static quire_vaddr space_end(const struct quire_mm *mm)
 	return mm->layout.end;
 }
 
+/* Is [at, at + length) free, with the gap below a stack? *around is what is on both sides. */
+static bool is_clear(struct quire_mm *mm, quire_vaddr at, quire_vaddr length, struct vma_pair *around)
+{
+	*around = vma_around(mm, at, at);
+	return !around->after || vma_start_with_gap(around->after) >= at + length;
+}
+
 /* The highest address of a gap of @length in [low, high) that keeps clear of stacks. */
-static quire_vaddr highest(struct quire_mm *mm, quire_vaddr low, quire_vaddr high, quire_vaddr length)
+static quire_vaddr highest(struct quire_mm *mm, quire_vaddr low, quire_vaddr high, quire_vaddr length,
+			   struct vma_pair *around)
 {
 	low = max_u64(low, mm->quire->config.mmap_min_addr);
 	while (low < high && high - low >= length) {
 		quire_vaddr at = range_tree_gap_down(&mm->vmas, low, high, length);
 		if (at == NOWHERE)
 			return NOWHERE;
-		struct vma *above = vma_next(mm, at + length - 1);
-		if (!above || vma_start_with_gap(above) >= at + length)
+		if (is_clear(mm, at, length, around))
 			return at;
-		high = vma_start_with_gap(above);
+		high = vma_start_with_gap(around->after);
 	}
 	return NOWHERE;
 }
 
-static quire_vaddr lowest(struct quire_mm *mm, quire_vaddr low, quire_vaddr high, quire_vaddr length)
+static quire_vaddr lowest(struct quire_mm *mm, quire_vaddr low, quire_vaddr high, quire_vaddr length,
+			  struct vma_pair *around)
 {
 	low = max_u64(low, mm->quire->config.mmap_min_addr);
 	while (low < high && high - low >= length) {
 		quire_vaddr at = range_tree_gap_up(&mm->vmas, low, high, length);
 		if (at == NOWHERE)
 			return NOWHERE;
-		struct vma *above = vma_next(mm, at + length - 1);
-		if (!above || vma_start_with_gap(above) >= at + length)
+		if (is_clear(mm, at, length, around))
 			return at;
-		low = above->rmap.end;
+		low = around->after->rmap.end;
 	}
 	return NOWHERE;
 }
 
 /* Is [addr, addr + length) free, and below @end? */
-static bool is_free(struct quire_mm *mm, quire_vaddr addr, quire_vaddr length, quire_vaddr end)
+static bool is_free(struct quire_mm *mm, quire_vaddr addr, quire_vaddr length, quire_vaddr end,
+		    struct vma_pair *around)
 {
-	if (length > end || addr > end - length || addr < mm->quire->config.mmap_min_addr)
-		return false;
-	if (vma_find(mm, addr))
-		return false;
-	struct vma *above = vma_next(mm, addr);
-	return !above || addr + length <= vma_start_with_gap(above);
+	return length <= end && addr <= end - length && addr >= mm->quire->config.mmap_min_addr &&
+	       is_clear(mm, addr, length, around);
 }
 
-static quire_vaddr search(struct quire_mm *mm, quire_vaddr hint, quire_vaddr length, unsigned how)
+static quire_vaddr search(struct quire_mm *mm, quire_vaddr hint, quire_vaddr length, unsigned how,
+			  struct vma_pair *around)
 {
-	if (hint && is_free(mm, hint, length, how & SEARCH_LOW ? LOW_END : space_end(mm)))
+	if (hint && is_free(mm, hint, length, how & SEARCH_LOW ? LOW_END : space_end(mm), around))
 		return hint;
 	if (how & SEARCH_LOW)
-		return lowest(mm, LOW_START, LOW_END, length);
-	quire_vaddr at = highest(mm, QUIRE_PAGE_SIZE, mm->layout.mmap_base, length);
-	return at != NOWHERE ? at : lowest(mm, mm->layout.mmap_bottom, space_end(mm), length);
+		return lowest(mm, LOW_START, LOW_END, length, around);
+	quire_vaddr at = highest(mm, QUIRE_PAGE_SIZE, mm->layout.mmap_base, length, around);
+	return at != NOWHERE ? at : lowest(mm, mm->layout.mmap_bottom, space_end(mm), length, around);
 }
 
 /* Look for more than is needed and take the part that is aligned as the offset is, at its end. */
 static quire_vaddr search_huge(struct quire_mm *mm, quire_vaddr hint, quire_vaddr length, uint64_t offset,
-			       unsigned how)
+			       unsigned how, struct vma_pair *around)
 {
 	quire_vaddr padded = length + QUIRE_HUGE_SIZE;
 	uint64_t first = align_up(offset, QUIRE_HUGE_SIZE); /* the first huge page of the file that fits */
 	if (offset + length <= first || offset + length - first < QUIRE_HUGE_SIZE || padded < length ||
 	    offset + padded < offset)
 		return NOWHERE;
-	quire_vaddr at = search(mm, hint, padded, how);
+	quire_vaddr at = search(mm, hint, padded, how, around);
 	if (at == NOWHERE || (hint && at == hint))
 		return at;
 	quire_vaddr more = (offset - at) & (QUIRE_HUGE_SIZE - 1);
@@ -96,7 +101,7 @@ static bool wants_huge(quire_vaddr hint, quire_vaddr length, unsigned how)
 }
 
 int64_t search_unmapped(struct quire_mm *mm, quire_vaddr hint, quire_vaddr length, uint64_t offset,
-			unsigned how)
+			unsigned how, struct vma_pair *around)
 {
 	if (length > space_end(mm))
 		return -QUIRE_ENOMEM;
@@ -111,8 +116,8 @@ int64_t search_unmapped(struct quire_mm *mm, quire_vaddr hint, quire_vaddr lengt
 	quire_vaddr at = NOWHERE;
 	hint = align_down(hint, QUIRE_PAGE_SIZE);
 	if (wants_huge(hint, length, how))
-		at = search_huge(mm, hint, length, offset, how);
+		at = search_huge(mm, hint, length, offset, how, around);
 	if (at == NOWHERE)
-		at = search(mm, hint, length, how);
+		at = search(mm, hint, length, how, around);
 	return at == NOWHERE ? -QUIRE_ENOMEM : (int64_t)at;
 }

@@ -16,10 +16,11 @@ enum {
 /*
  * An address for @length bytes from @offset of a file on (0 when there is none), page aligned, at @hint if
  * that is free; the highest that fits below mmap_base otherwise. Negative errno: -ENOMEM when there is none,
- * -EINVAL for a fixed one that is not page aligned. mm->lock is held.
+ * -EINVAL for a fixed one that is not page aligned. mm->lock is held. But for a fixed one, *around are the
+ * VMAs on both sides of what was found.
  */
 int64_t search_unmapped(struct quire_mm *mm, quire_vaddr hint, quire_vaddr length, uint64_t offset,
-			unsigned how);
+			unsigned how, struct vma_pair *around);
 
 /* How to search for a mapping of @file, or of none. */
 static inline unsigned search_kind(const struct quire_file *file)

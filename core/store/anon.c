@@ -90,11 +90,16 @@ struct anon_vma *anon_get_of(struct quire_cpu *cpu, struct folio *folio)
 /* A new one, with the reference of its chains to come, below @parent or as a root. */
 static struct anon_vma *anon_create(struct quire_cpu *cpu, struct anon_vma *parent)
 {
-	struct anon_vma *anon = object_alloc(cpu, sizeof(*anon));
+	struct anon_vma *anon = object_alloc_raw(cpu, sizeof(*anon)); /* every field is set */
 	if (!anon)
 		return NULL;
 
+	rwlock_init(&anon->lock);
 	atomic_store_explicit(&anon->refs, 1, memory_order_relaxed);
+	anon->chain_count = 0;
+	anon->num_children = 0;
+	anon->num_active_vmas = 0;
+	anon->nodes.root = NULL;
 	anon->rcu.done = free_after_grace;
 	if (parent) {
 		anon->root = parent->root;

@@ -65,25 +65,16 @@ static void file_remove(struct rmap_node *node)
 	node->attached = false;
 }
 
-static bool hangs_nowhere(const struct rmap_node *node)
+void rmap_hang(struct quire_cpu **cpu, struct rmap_node *node)
 {
-	return !node->file && list_empty(&node->chains);
-}
-
-void rmap_node_attach(struct quire_cpu **cpu, struct rmap_node *node)
-{
-	if (hangs_nowhere(node))
-		return;
 	rmap_node_lock(cpu, node);
 	file_insert(node);
 	anon_chains_insert(node);
 	rmap_node_unlock(cpu, node);
 }
 
-void rmap_node_detach(struct quire_cpu **cpu, struct rmap_node *node)
+void rmap_unhang(struct quire_cpu **cpu, struct rmap_node *node)
 {
-	if (hangs_nowhere(node))
-		return;
 	rmap_node_lock(cpu, node);
 	file_remove(node);
 	anon_chains_remove(node);

@@ -51,13 +51,32 @@ static inline quire_vaddr rmap_address(const struct rmap_node *node, uint64_t in
 /* It hangs nowhere; bounds, file and shared are the caller's to set. */
 void rmap_node_init(struct rmap_node *node, struct quire_as *as);
 
+/* Neither a file nor a lineage: no page leads to it. Most mappings are made so. */
+static inline bool rmap_is_bare(const struct rmap_node *node)
+{
+	return !node->file && list_empty(&node->chains);
+}
+
+/* Of one that is not bare. */
+void rmap_hang(struct quire_cpu **cpu, struct rmap_node *node);
+void rmap_unhang(struct quire_cpu **cpu, struct rmap_node *node);
+
 /*
  * Hang the node in its file's tree and its chains' trees by its present bounds, or take it out of them.
- * SLEEP. What is done already is not done again; a node with neither side may be attached and detached too:
- * nothing happens.
+ * SLEEP. What is done already is not done again; a bare node may be attached and detached too: nothing
+ * happens.
  */
-void rmap_node_attach(struct quire_cpu **cpu, struct rmap_node *node);
-void rmap_node_detach(struct quire_cpu **cpu, struct rmap_node *node);
+static inline void rmap_node_attach(struct quire_cpu **cpu, struct rmap_node *node)
+{
+	if (!rmap_is_bare(node))
+		rmap_hang(cpu, node);
+}
+
+static inline void rmap_node_detach(struct quire_cpu **cpu, struct rmap_node *node)
+{
+	if (!rmap_is_bare(node))
+		rmap_unhang(cpu, node);
+}
 
 /*
  * Give the node other bounds. SLEEPS. In one step for every walk: a truncation that comes meanwhile meets

@@ -202,7 +202,7 @@ bool cursor_next_table(struct cursor *cursor)
 		step_out(cursor);
 		gather_flush(cursor->cpu, cursor->gather);
 	}
-	while (cursor->table || step_in(cursor, &at)) {
+	while (cursor->table || (at < cursor->end && step_in(cursor, &at))) {
 		if (scan(cursor, &at))
 			return true;
 		step_out(cursor);

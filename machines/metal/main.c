@@ -43,6 +43,7 @@ void metal_main(uint32_t start_info)
 	atomic_store_explicit(&boot->online, true, memory_order_release);
 	(void)memory_reserve();
 	apic_find();
+	kernel_heap_share();
 	time_start();
 	apic_start();
 	apic_start_others();

@@ -13,8 +13,9 @@
  *
  * The heap is for small objects, the core's and the kernel's: buddies, blocks of 2^n units at multiples of
  * their size, halved as needed and joined again when both halves are free. So what was used for one size
- * serves others. But most often the next object is of the same size: what is freed is kept as it is first, up
- * to a part of the heap, and is joined when nothing else is left.
+ * serves others. But most often the next object is of the same size: what the core frees is kept as it is
+ * first, on the CPU that freed it, up to a part of the heap, and joined when that CPU finds nothing else. No
+ * lock is needed for what a CPU keeps: the kernel is not preempted, and interrupts allocate nothing.
  *
  * Order:   the heap's lock is a leaf; any context.
  * Errors:  allocation returns NULL. Too little memory to begin with is a panic.
@@ -49,11 +50,11 @@ extern char kernel_end[];
 
 /* ---- the heap -------------------------------------------------------------------------------------- */
 
-#define UNIT 64ul /* the smallest block; every object is aligned to it */
-#define ORDERS 11 /* up to 64 KiB */
+#define UNIT 64ul	   /* the smallest block; every object is aligned to it */
+#define ORDERS HEAP_ORDERS /* up to 64 KiB */
 #define LARGEST (UNIT << (ORDERS - 1))
 #define FREE 0x80
-#define KEPT_PART 8 /* of the heap: so much of it is kept, or a little more */
+#define KEPT_PART 8 /* of the heap: so much of it the CPUs keep together, or a little more */
 
 struct block {
 	struct block *next, *previous;
@@ -61,12 +62,12 @@ struct block {
 
 /* All under heap_lock. */
 static struct quire_spin heap_lock;
-static struct block heap_free[ORDERS];	/* heads of rings */
-static struct block *heap_kept[ORDERS]; /* freed, not joined; by next alone */
-static uint64_t heap_kept_bytes;
+static struct block heap_free[ORDERS]; /* heads of rings */
 static char *heap;
-static uint8_t *heap_map; /* for each unit: FREE and the order, where a free block begins */
-static uint64_t heap_used, heap_bytes;
+static uint8_t *heap_map;   /* for each unit: FREE and the order, where a free block begins */
+static uint64_t heap_taken; /* of heap_bytes: in use, or kept by a CPU */
+static uint64_t heap_bytes;
+static uint64_t heap_keep_bytes; /* a CPU's; fixed once all are known */
 
 static uint8_t *map_of(const void *block)
 {
@@ -94,17 +95,6 @@ static void take_block(struct block *block)
 static unsigned order_of(size_t bytes)
 {
 	return bytes <= UNIT ? 0 : 64 - (unsigned)__builtin_clzl((bytes - 1) / UNIT);
-}
-
-static void *take_kept(unsigned order)
-{
-	struct block *block = heap_kept[order];
-
-	if (block) {
-		heap_kept[order] = block->next;
-		heap_kept_bytes -= UNIT << order;
-	}
-	return block;
 }
 
 /* The smallest block that is large enough, and what is too much of it back. */
@@ -140,75 +130,105 @@ static void join(char *block, unsigned order)
 	put_block(heap + at, order);
 }
 
-static void join_kept(void)
+/* ---- what a CPU keeps ------------------------------------------------------------------------------ */
+
+static void *take_kept(struct heap_cpu *mine, unsigned order)
+{
+	struct block *block = mine->kept[order];
+
+	if (block) {
+		mine->kept[order] = block->next;
+		mine->bytes -= UNIT << order;
+	}
+	return block;
+}
+
+/* Under heap_lock. */
+static void join_kept(struct heap_cpu *mine)
 {
 	void *block;
 
+	heap_taken -= mine->bytes;
 	for (unsigned order = 0; order < ORDERS; order++)
-		while ((block = take_kept(order)))
+		while ((block = take_kept(mine, order)))
 			join(block, order);
 }
 
-/* As it is; see quire_port_alloc(). */
-static void *heap_alloc(size_t bytes)
+/* As it is; see quire_port_alloc(). Out of line, so that what is kept is found without saving registers. */
+static __attribute__((noinline)) void *heap_alloc(struct heap_cpu *mine, unsigned order)
 {
-	unsigned order = order_of(bytes);
+	void *block = NULL;
 
-	if (bytes > LARGEST)
+	if (order >= ORDERS)
 		return NULL;
 	spin_lock(&heap_lock);
-	void *block = take_kept(order);
-	if (!block)
-		block = take_half(order);
-	if (!block && heap_kept_bytes) {
-		join_kept();
+	block = take_half(order);
+	if (!block && mine) {
+		join_kept(mine);
 		block = take_half(order);
 	}
 	if (block)
-		heap_used += UNIT << order;
+		heap_taken += UNIT << order;
 	spin_unlock(&heap_lock);
 	return block;
 }
 
-void *kernel_alloc(size_t bytes)
+static __attribute__((noinline)) void heap_release(char *block, unsigned order)
 {
-	void *block = heap_alloc(bytes);
+	spin_lock(&heap_lock);
+	heap_taken -= UNIT << order;
+	join(block, order);
+	spin_unlock(&heap_lock);
+}
 
-	return block ? memset(block, 0, bytes) : NULL;
+static void poison(void *object, size_t bytes)
+{
+#ifdef QUIRE_DEBUG
+	memset(object, 0xdb, bytes); /* so that who still reads it notices */
+#else
+	(void)object, (void)bytes;
+#endif
 }
 
 void *quire_port_alloc(struct quire_cpu *cpu, size_t bytes)
 {
-	(void)cpu;
-	return heap_alloc(bytes);
+	struct heap_cpu *mine = &((struct metal_cpu *)cpu->machine)->heap;
+	unsigned order = order_of(bytes);
+	void *block = order < ORDERS ? take_kept(mine, order) : NULL;
+
+	return block ? block : heap_alloc(mine, order);
 }
 
 void quire_port_free(struct quire_cpu *cpu, void *object, size_t bytes)
 {
-	(void)cpu;
-	kernel_free(object, bytes);
+	struct heap_cpu *mine = &((struct metal_cpu *)cpu->machine)->heap;
+	unsigned order = order_of(bytes);
+	struct block *block = object;
+
+	poison(object, bytes);
+	if (mine->bytes >= heap_keep_bytes) {
+		heap_release(object, order);
+		return;
+	}
+	block->next = mine->kept[order];
+	mine->kept[order] = block;
+	mine->bytes += UNIT << order;
+}
+
+/* Early, there is no CPU yet to have kept anything. */
+void *kernel_alloc(size_t bytes)
+{
+	void *block = heap_alloc(metal_quire ? &this_cpu()->heap : NULL, order_of(bytes));
+
+	return block ? memset(block, 0, bytes) : NULL;
 }
 
 void kernel_free(void *object, size_t bytes)
 {
-	unsigned order = order_of(bytes);
-	struct block *block = object;
-
 	if (!object)
 		return;
-#ifdef QUIRE_DEBUG
-	memset(object, 0xdb, bytes); /* so that who still reads it notices */
-#endif
-	spin_lock(&heap_lock);
-	heap_used -= UNIT << order;
-	if (heap_kept_bytes < heap_bytes / KEPT_PART) {
-		block->next = heap_kept[order];
-		heap_kept[order] = block;
-		heap_kept_bytes += UNIT << order;
-	} else {
-		join(object, order);
-	}
-	spin_unlock(&heap_lock);
+	poison(object, bytes);
+	heap_release(object, order_of(bytes));
 }
 
 static void heap_start(char *start, char *end)
@@ -217,6 +237,7 @@ static void heap_start(char *start, char *end)
 
 	heap = start;
 	heap_bytes = blocks * LARGEST;
+	heap_keep_bytes = heap_bytes / KEPT_PART;
 	heap_map = (uint8_t *)start + blocks * LARGEST;
 	memset(heap_map, 0, blocks * LARGEST / UNIT);
 	for (unsigned order = 0; order < ORDERS; order++)
@@ -225,9 +246,18 @@ static void heap_start(char *start, char *end)
 		put_block(heap + blocks * LARGEST, ORDERS - 1);
 }
 
+void kernel_heap_share(void)
+{
+	heap_keep_bytes = heap_bytes / KEPT_PART / metal_cpu_count;
+}
+
 uint64_t kernel_heap_used(void)
 {
-	return heap_used;
+	uint64_t used = heap_taken;
+
+	for (unsigned id = 0; id < metal_cpu_count; id++)
+		used -= metal_cpus[id]->heap.bytes;
+	return used;
 }
 
 uint64_t kernel_heap_bytes(void)

@@ -55,6 +55,14 @@ struct run_queue {
 	_Atomic uint32_t length; /* changed under the lock, read by anybody */
 };
 
+/* Objects of the core that were freed on this CPU, by size; see memory.c. */
+#define HEAP_ORDERS 11
+
+struct heap_cpu {
+	struct block *kept[HEAP_ORDERS];
+	uint64_t bytes;
+};
+
 /* See rcu.c. */
 struct rcu_list {
 	struct quire_rcu *first, **last;
@@ -87,6 +95,7 @@ struct metal_cpu {
 	uint64_t spin_since; /* TSC at the first turn of the wait that it is in; 0: in none */
 	struct run_queue queue;
 	struct rcu_cpu rcu;
+	struct heap_cpu heap;
 	struct ipi ipi;
 	_Alignas(64) _Atomic uint64_t from; /* CPUs whose ipi is to be run here */
 	_Atomic bool online;
@@ -178,6 +187,7 @@ bool boot_option(const char *name);	/* is it among the options? */
 uint64_t boot_number(const char *name); /* of an option like "limit="; 0: it is not there */
 void *kernel_alloc(size_t bytes);	/* zeroed, aligned to 64 bytes; NULL */
 void kernel_free(void *object, size_t bytes);
+void kernel_heap_share(void); /* all CPUs are known */
 uint64_t kernel_heap_used(void);
 uint64_t kernel_heap_bytes(void); /* in use or not */
 

@@ -44,17 +44,25 @@ static void unlock(void)
 	spin_unlock(&process_lock);
 }
 
+static inline bool is_killed(struct task *task)
+{
+	return atomic_load_explicit(&task->process->dying, memory_order_relaxed);
+}
+
+static inline bool has_signal(struct task *task)
+{
+	return is_killed(task) ||
+	       (atomic_load_explicit(&task->pending, memory_order_relaxed) & ~task->blocked);
+}
+
 bool task_is_killed(void)
 {
-	return atomic_load_explicit(&current()->process->dying, memory_order_relaxed);
+	return is_killed(current());
 }
 
 bool task_has_signal(void)
 {
-	struct task *task = current();
-
-	return task_is_killed() ||
-	       (atomic_load_explicit(&task->pending, memory_order_relaxed) & ~task->blocked);
+	return has_signal(current());
 }
 
 /* ---- beginning ------------------------------------------------------------------------------------- */
@@ -680,8 +688,8 @@ void user_return(struct trap_frame *frame)
 		struct metal_cpu *me = this_cpu();
 
 		me->spin_since = 0;
-		if (task_has_signal()) {
-			if (task_is_killed())
+		if (has_signal(me->current)) {
+			if (is_killed(me->current))
 				task_exit();
 			signal_deliver(frame);
 			continue;

@@ -170,13 +170,12 @@ static void expect_around(struct scene *s)
 		 most = s->seed % 4 ? 9 * SCALE : WORLD * SCALE;
 	uint64_t to = from + solo_random(&s->seed) % most;
 	struct range before = { 0 }, after = { 0 };
-	void *prev, *next;
 
 	range_tree_prev(&s->tree, from, &before);
 	range_tree_next(&s->tree, to, &after);
-	range_tree_around(&s->tree, from, to, &prev, &next);
-	assert_ptr_equal(prev, before.item);
-	assert_ptr_equal(next, after.item);
+	struct range_pair pair = range_tree_around(&s->tree, from, to);
+	assert_ptr_equal(pair.prev, before.item);
+	assert_ptr_equal(pair.next, after.item);
 }
 
 static void expect_gaps(struct scene *s)
@@ -274,6 +273,47 @@ static void vma_1_one_window_takes_all(void **state)
 	replace(s, 0, WORLD, NULL, 0);
 	expect_sound(s);
 	assert_false(range_tree_next(&s->tree, 0, NULL));
+	scene_end(s);
+}
+
+/* Of the stock nothing is taken, and a leaf that has too few left is made anew with its neighbour. */
+static void vma_1_a_range_goes_and_comes_in_place(void **state)
+{
+	struct scene *s = scene(1);
+
+	(void)state;
+	for (unsigned at = 0; at < WORLD; at += 4) {
+		fill_stock(s, 1);
+		replace(s, at, at + 2, &(struct range){ at, at + 2, s }, 1);
+	}
+	for (unsigned at = 0, count; at < WORLD; at += 4) {
+		fill_stock(s, 1);
+		count = s->stock.count;
+		replace(s, at, at + 4, NULL, 0);
+		expect_sound(s);
+		expect_searches(s, at);
+		replace(s, at, at + 2, &(struct range){ at, at + 2, &s->seed }, 1);
+		expect_sound(s);
+		expect_searches(s, at);
+		assert_int_equal(s->stock.count, count);
+		replace(s, at, at + 2, &(struct range){ at, at + 2, s }, 1);
+		expect_searches(s, at);
+		assert_int_equal(s->stock.count, count);
+		replace(s, at, at + 2, NULL, 0);
+		/* the hole is none where another range lies across it */
+		replace(s, at + 1, at + 3, &(struct range){ at + 1, at + 3, s }, 1);
+		expect_sound(s);
+		expect_searches(s, at);
+		expect_searches(s, at + 2);
+	}
+	solo_run_rcu(&s->cpu);
+	for (unsigned at = 0; at < WORLD; at += 4) {
+		fill_stock(s, 1);
+		replace(s, at, at + 4, NULL, 0);
+		expect_sound(s);
+		expect_around(s);
+		expect_gaps(s);
+	}
 	scene_end(s);
 }
 
@@ -389,6 +429,7 @@ int main(void)
 		cmocka_unit_test(vma_1_random_changes_match_the_model),
 		cmocka_unit_test(vma_1_growing_upwards_and_downwards),
 		cmocka_unit_test(vma_1_one_window_takes_all),
+		cmocka_unit_test(vma_1_a_range_goes_and_comes_in_place),
 		cmocka_unit_test(base_6_a_change_needs_no_more_than_was_set_aside),
 		cmocka_unit_test(base_6_a_stock_that_cannot_be_filled_stays_as_it_was),
 		cmocka_unit_test(vma_1_old_nodes_live_for_a_grace_period),

@@ -178,6 +178,18 @@ static void *item_of(uint64_t place)
 	return (void *)(place * 2 + 1);
 }
 
+/* One odd place comes or goes: in place, if there is its hole. */
+static void change_one_range(struct quire_cpu *cpu, struct scene *s, struct range_stock *stock,
+			     uint64_t *random)
+{
+	uint64_t place = some(random) % PLACES | 1, start = place * WIDTH;
+	struct range with = { start, start + WIDTH, item_of(place) };
+
+	expect(s, range_stock_fill(cpu, stock, &s->ranges, 1) == 0);
+	range_tree_replace(cpu, &s->ranges, stock, start, start + WIDTH, &with,
+			   !range_tree_find(&s->ranges, start, NULL));
+}
+
 /* A range from @place to the next, or with a piece of it cut off, and its item named by where it starts. */
 static void change_ranges(struct quire_cpu *cpu, struct scene *s, struct range_stock *stock, uint64_t *random)
 {
@@ -234,7 +246,10 @@ static void range_job(struct quire_cpu **cpu, void *argument)
 	together(*cpu, s);
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		if ((*cpu)->id == 0) {
-			change_ranges(*cpu, s, &stock, &random);
+			if (round % 4)
+				change_one_range(*cpu, s, &stock, &random);
+			else
+				change_ranges(*cpu, s, &stock, &random);
 			if (round % 64 == 0)
 				expect(s, range_tree_check(&s->ranges, &what));
 		} else {
