@@ -89,7 +89,6 @@ struct metal_cpu {
 	unsigned asid;				/* of @root, as the core calls it */
 	bool resched;				/* the tick, or somebody else, wants another task to run */
 	uint64_t ticks;
-	unsigned zeroed;	 /* pages, or less, by quire_port_zero() */
 	_Atomic uint64_t ticked; /* time_monotonic() of the last tick */
 	uint64_t resume;     /* where to go on after a page fault of the kernel's own; 0: it may have none */
 	uint64_t spin_since; /* TSC at the first turn of the wait that it is in; 0: in none */

@@ -147,6 +147,12 @@ static inline void let_interrupts_in(void)
 	__asm__ volatile("sti; nop; cli" : : : "memory");
 }
 
+/* Where there is SMAP. */
+static inline void clear_ac(void)
+{
+	__asm__ volatile("clac" : : : "memory");
+}
+
 static inline void halt(void)
 {
 	__asm__ volatile("cli; hlt" : : : "memory");
