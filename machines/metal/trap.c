@@ -301,7 +301,7 @@ void trap(struct trap_frame *frame)
 {
 	bool from_user = (frame->cs & 3) != 0;
 
-	/* A program may have set AC, which would let the kernel reach its memory; SYSCALL clears it itself. */
+	/* A program may have set AC, which would let the kernel reach its memory. SYSCALL clears it. */
 	if (has_smap)
 		clear_ac();
 	if (from_user && frame->vector == VECTOR_PAGE)
