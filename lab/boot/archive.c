@@ -29,9 +29,11 @@ void archive_add(struct archive *archive, const char *name, uint32_t mode, const
 {
 	size_t name_bytes = strlen(name) + 1;
 
-	if (bytes > UINT32_MAX) {
-		errno = EFBIG;
-		complain(archive, name);
+	if (bytes > UINT32_MAX || (uint64_t)ftello(archive->file) + bytes > archive->most) {
+		if (!archive->failed)
+			fprintf(stderr, "quire boot: %s: too large for the machine's memory (--memory)\n",
+				name);
+		archive->failed = true;
 		return;
 	}
 	fprintf(archive->file, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x",

@@ -34,6 +34,7 @@ struct boot_report {
 
 struct archive {
 	FILE *file;
+	uint64_t most;	 /* bytes */
 	unsigned number; /* of the next member */
 	bool failed;
 };

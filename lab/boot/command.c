@@ -21,6 +21,8 @@ enum { KEY_WITHOUT = 256, KEY_LIMIT, KEY_TEST };
 #define FAULT_AROUND "fault-around"
 
 static const uint64_t memory_least = 16ull << 20, memory_most = 3ull << 30;
+static const uint64_t kernel_least = 6ull
+				     << 20; /* what the kernel needs beside the files, or a little less */
 
 struct arguments {
 	struct boot_options options;
@@ -109,20 +111,23 @@ static error_t parse(int key, char *text, struct argp_state *state)
 
 /* ---- the files ------------------------------------------------------------------------------------- */
 
-/* Arguments, an empty string, the environment. */
+/* How many arguments there are, those, the environment. */
 static void add_strings(struct archive *archive, char **program)
 {
 	static const char *const environment[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/",
 						   "TERM=linux" };
+	unsigned count;
 	char *text;
 	size_t bytes;
 	FILE *memory = open_memstream(&text, &bytes);
 
 	if (!memory)
 		abort();
+	for (count = 0; program[count];)
+		count++;
+	fprintf(memory, "%u%c", count, 0);
 	for (; *program; program++)
 		fwrite(*program, strlen(*program) + 1, 1, memory);
-	fputc(0, memory);
 	for (size_t i = 0; i < sizeof(environment) / sizeof(environment[0]); i++)
 		fwrite(environment[i], strlen(environment[i]) + 1, 1, memory);
 	fclose(memory);
@@ -143,7 +148,7 @@ static bool root_has(const char *root, const char *program)
 static bool pack(const struct boot_options *options, const char *path)
 {
 	const char *program = options->program[0];
-	struct archive archive = { .file = fopen(path, "wb") };
+	struct archive archive = { .file = fopen(path, "wb"), .most = options->memory_bytes - kernel_least };
 	struct stat stat;
 
 	if (!archive.file) {

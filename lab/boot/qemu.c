@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -191,6 +192,7 @@ static pid_t start_qemu(struct words *words, int input)
 static int wait_for(pid_t pid, const char *report, unsigned seconds)
 {
 	struct timespec nap = { 0, 5000000 }, now, start;
+	struct pollfd output = { .fd = STDOUT_FILENO }; /* a pipe that nobody reads any more is an error */
 	struct stat told;
 	off_t bytes = 0;
 	int status;
@@ -206,6 +208,8 @@ static int wait_for(pid_t pid, const char *report, unsigned seconds)
 			bytes = told.st_size;
 			start = now;
 		}
+		if (poll(&output, 1, 0) == 1 && (output.revents & POLLERR))
+			interrupted = SIGPIPE;
 		if ((ended < 0 && errno != EINTR) || interrupted ||
 		    now.tv_sec - start.tv_sec > (time_t)seconds) {
 			kill(pid, SIGKILL);
@@ -225,6 +229,9 @@ int qemu_run(const struct boot_options *options, const char *kernel, const char 
 	struct words words = { .count = 0 };
 	int input, status = -1;
 
+	/* QEMU wants one, and the files that we open are not to be it. */
+	if (fcntl(STDIN_FILENO, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != STDIN_FILENO)
+		return -1;
 	catch_signals();
 	command_line(&words, options, kernel, archive, report);
 	fflush(NULL);

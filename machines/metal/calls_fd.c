@@ -7,6 +7,8 @@
 
 enum direction { IN, OUT };
 
+#define BYTES_MOST 0x7ffff000ul /* by one call */
+
 static int64_t transfer(uint64_t fd, quire_vaddr address, size_t bytes, const uint64_t *at,
 			enum direction direction)
 {
@@ -14,8 +16,8 @@ static int64_t transfer(uint64_t fd, quire_vaddr address, size_t bytes, const ui
 
 	if (!file)
 		return -QUIRE_EBADF;
-	if (bytes > 0x7ffff000)
-		bytes = 0x7ffff000;
+	if (bytes > BYTES_MOST)
+		bytes = BYTES_MOST;
 	int64_t result = direction == IN ? open_read(file, address, bytes, at)
 					 : open_write(file, address, bytes, at);
 	open_put(file);
@@ -38,6 +40,10 @@ static int64_t transfer_vector(const uint64_t *a, enum direction direction)
 
 		if (copy_in(&part, a[1] + i * sizeof(part), sizeof(part)))
 			return done ? done : -QUIRE_EFAULT;
+		if ((int64_t)part.length < 0)
+			return done ? done : -QUIRE_EINVAL;
+		if (part.length > BYTES_MOST - (uint64_t)done)
+			part.length = BYTES_MOST - (uint64_t)done;
 		if (!part.length)
 			continue;
 		int64_t moved = transfer(a[0], part.base, part.length, NULL, direction);
@@ -217,7 +223,7 @@ struct poll {
 	int16_t wanted, got;
 };
 
-enum { POLL_IN = 1, POLL_OUT = 4, POLL_INVALID = 0x20 };
+enum { POLL_IN = 1, POLL_OUT = 4, POLL_ERROR = 8, POLL_HANG_UP = 0x10, POLL_INVALID = 0x20 };
 
 static int64_t poll_once(quire_vaddr at, uint64_t count)
 {
@@ -236,6 +242,8 @@ static int64_t poll_once(quire_vaddr at, uint64_t count)
 			poll.got |= POLL_IN;
 		if (file && (poll.wanted & POLL_OUT) && open_ready(file, true))
 			poll.got |= POLL_OUT;
+		if (file && open_ended(file))
+			poll.got |= file->flags & OPEN_ACCESS ? POLL_ERROR : POLL_HANG_UP;
 		if (file)
 			open_put(file);
 		if (copy_out(at + i * sizeof(poll), &poll, sizeof(poll)))

@@ -347,14 +347,15 @@ int64_t call_ftruncate(const uint64_t *a)
 	return result;
 }
 
-#define ENTRY_HEAD 19 /* bytes of struct linux_dirent64 before the name */
+#define ENTRIES_MOST 32768ul /* bytes at once: every entry is looked for from the first on */
+#define ENTRY_HEAD 19	     /* bytes of struct linux_dirent64 before the name */
 
 int64_t call_getdents64(const uint64_t *a)
 {
 	struct open_file *file = fd_get(a[0]);
 	struct node node;
 	char entry[ENTRY_HEAD + 256 + 8];
-	uint64_t done = 0;
+	uint64_t done = 0, room = a[2] < ENTRIES_MOST ? a[2] : ENTRIES_MOST;
 
 	if (!file)
 		return -QUIRE_EBADF;
@@ -371,7 +372,7 @@ int64_t call_getdents64(const uint64_t *a)
 		memcpy(entry + 8, &next, 8);
 		memcpy(entry + 16, &bytes, 2);
 		entry[18] = (char)((node.mode & MODE_TYPE) >> 12);
-		if (done + bytes > a[2] || copy_out(a[1] + done, entry, bytes))
+		if (done + bytes > room || copy_out(a[1] + done, entry, bytes))
 			break;
 		done += bytes;
 		file->offset = next;

@@ -6,6 +6,9 @@
 
 /* ---- processes and threads ------------------------------------------------------------------------- */
 
+#define CLONE_VM 0x100u
+#define CLONE_SIGHAND 0x800u
+#define CLONE_THREAD 0x10000u
 #define CLONE_SETTLS 0x80000u
 #define CLONE_VM_VFORK 0x4100u
 
@@ -13,6 +16,10 @@ int64_t call_clone(const uint64_t *a)
 {
 	struct clone clone = { a[0], a[1], a[2], a[3], a[4] };
 
+	/* Threads share handlers, and who shares handlers shares memory. */
+	if (((a[0] & CLONE_THREAD) && !(a[0] & CLONE_SIGHAND)) ||
+	    ((a[0] & CLONE_SIGHAND) && !(a[0] & CLONE_VM)))
+		return -QUIRE_EINVAL;
 	if ((a[0] & CLONE_SETTLS) && a[4] >= QUIRE_USER_END)
 		return -QUIRE_EPERM;
 	return process_clone(&clone, task_frame(current()));

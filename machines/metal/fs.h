@@ -118,6 +118,7 @@ void open_put(struct open_file *file);
 int64_t open_read(struct open_file *file, quire_vaddr to, size_t bytes, const uint64_t *at);
 int64_t open_write(struct open_file *file, quire_vaddr from, size_t bytes, const uint64_t *at);
 bool open_ready(struct open_file *file, bool to_write);
+bool open_ended(struct open_file *file); /* a pipe that has no other end any more */
 int pipe_create(struct open_file **reader, struct open_file **writer);
 
 /* Descriptors of the current process. */

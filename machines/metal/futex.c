@@ -152,6 +152,8 @@ static int64_t requeue(quire_vaddr at, uint32_t most, quire_vaddr other, uint32_
 	struct bucket *low = from < to ? from : to, *high = from < to ? to : from;
 	int64_t woken = 0, moved = 0;
 
+	if (at == other) /* they stay where they are */
+		move = 0;
 	spin_lock(&low->lock);
 	if (high != low)
 		spin_lock(&high->lock);
@@ -220,7 +222,7 @@ int64_t futex_call(quire_vaddr at, unsigned operation, uint32_t value, quire_vad
 	case FUTEX_WAKE:
 		return wake_matching(mm, at, value, ~0u);
 	case FUTEX_WAKE_BITSET:
-		return wake_matching(mm, at, value, value3);
+		return value3 ? wake_matching(mm, at, value, value3) : -QUIRE_EINVAL;
 	case FUTEX_CMP_REQUEUE:
 		if (copy_in(&now, at, sizeof(now)))
 			return -QUIRE_EFAULT;

@@ -281,6 +281,8 @@ static int64_t read_pieces(struct open_file *file, quire_vaddr to, size_t bytes,
 			return done ? done : -QUIRE_EFAULT;
 		if ((size_t)got < part || comes_in_pieces(file) || task_is_killed())
 			break;
+		if ((uint64_t)done < bytes)
+			sched_breathe();
 	}
 	return done;
 }
@@ -305,6 +307,8 @@ static int64_t write_pieces(struct open_file *file, quire_vaddr from, size_t byt
 		done += put;
 		if ((size_t)put < part || task_is_killed())
 			break;
+		if ((uint64_t)done < bytes)
+			sched_breathe();
 	}
 	return done;
 }
@@ -361,6 +365,18 @@ bool open_ready(struct open_file *file, bool to_write)
 			      : !pipe->writers || pipe->last != pipe->first;
 	spin_unlock(&pipe->lock);
 	return ready;
+}
+
+bool open_ended(struct open_file *file)
+{
+	struct pipe *pipe = file->pipe;
+
+	if (!pipe)
+		return false;
+	spin_lock(&pipe->lock);
+	bool ended = may_write(file) ? !pipe->readers : !pipe->writers;
+	spin_unlock(&pipe->lock);
+	return ended;
 }
 
 /* ---- descriptors ----------------------------------------------------------------------------------- */

@@ -37,9 +37,16 @@ void quire_port_copy(void *to, const void *from, size_t bytes)
 	memcpy(to, from, bytes);
 }
 
+/*
+ * One call may fill gigabytes, or tables for as much: the watchdog is to see that this CPU is alive. The core
+ * may hold what it likes, as in its waits (see ipi_wait()). That it fills every 64th page says the address,
+ * which costs less than to count. Before the first tick no interrupt is wanted.
+ */
 void quire_port_zero(void *to, size_t bytes)
 {
 	memset(to, 0, bytes);
+	if ((uintptr_t)to / QUIRE_PAGE_SIZE % 64 == 0 && metal_cpu_count && this_cpu()->ticks)
+		let_interrupts_in();
 }
 
 /* ---- waiting --------------------------------------------------------------------------------------- */

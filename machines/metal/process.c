@@ -182,6 +182,17 @@ static int take_mm(struct task *task, struct process *parent, uint64_t flags)
 	return 0;
 }
 
+/* Who waits for its child to let go of the address space ends first. */
+static void forget_vfork(_Atomic uint32_t *word)
+{
+	lock();
+	for (struct process *child = processes; child; child = child->next)
+		if (child->vfork_word == word)
+			child->vfork_word = NULL;
+	atomic_store_explicit(word, 1, memory_order_relaxed);
+	unlock();
+}
+
 int64_t process_clone(const struct clone *clone, const struct trap_frame *frame)
 {
 	struct process *parent = current()->process;
@@ -219,32 +230,37 @@ int64_t process_clone(const struct clone *clone, const struct trap_frame *frame)
 		quire_copy_to(&cpu, process->mm, clone->child_tid, &tid, sizeof(tid));
 	task_start(task, NULL);
 	/* Acquire pairs with the release in process_let_go_of_mm(). The child may be gone by then. */
-	while (vfork && !atomic_load_explicit(&current()->vfork_done, memory_order_acquire))
-		task_wait_patiently(&current()->vfork_done, 0, 0);
+	while (vfork && !atomic_load_explicit(&current()->vfork_done, memory_order_acquire)) {
+		if (task_is_killed())
+			forget_vfork(&current()->vfork_done);
+		else
+			task_wait_unless_killed(&current()->vfork_done, 0);
+	}
 	return tid;
 }
 
 /* ---- the first ------------------------------------------------------------------------------------- */
 
-/* The boot strings: arguments, an empty one, the environment. */
+/* The boot strings: how many arguments there are, those, the environment. */
 static void split(struct strings *arguments, struct strings *environment)
 {
-	struct strings *into = arguments;
+	char *strings = (char *)(uintptr_t)tree_boot_strings;
+	unsigned left = 0;
 	size_t at = 0;
 
-	*arguments = *environment = (struct strings){ (char *)(uintptr_t)tree_boot_strings, 0, 0 };
+	for (; strings[at] >= '0' && strings[at] <= '9'; at++)
+		left = left * 10 + (unsigned)(strings[at] - '0');
+	at++;
+	*arguments = *environment = (struct strings){ strings + at, 0, 0 };
 	while (at < tree_boot_bytes) {
-		const char *string = tree_boot_strings + at;
-		size_t bytes = strlen(string) + 1;
+		struct strings *into = left ? arguments : environment;
+		size_t bytes = strlen(strings + at) + 1;
 
-		at += bytes;
-		if (bytes == 1 && into == arguments) {
-			into = environment;
-			into->at = (char *)(uintptr_t)tree_boot_strings + at;
-			continue;
-		}
+		if (!into->count++)
+			into->at = strings + at;
 		into->bytes += bytes;
-		into->count++;
+		at += bytes;
+		left -= left != 0;
 	}
 }
 
@@ -342,12 +358,14 @@ void process_let_go_of_mm(struct process *process)
 		return;
 	quire_cpu_leave(cpu);
 	quire_mm_put(&cpu, mm);
+	lock();
 	_Atomic uint32_t *word = process->vfork_word;
 	process->vfork_word = NULL;
-	if (!word)
-		return;
-	atomic_store_explicit(word, 1, memory_order_release);
-	waits_wake(word, ~0u);
+	if (word) {
+		atomic_store_explicit(word, 1, memory_order_release);
+		waits_wake(word, ~0u);
+	}
+	unlock();
 }
 
 static void forget_task(struct task *task)
@@ -385,6 +403,16 @@ static struct process *first_process(void)
 	return process;
 }
 
+/* That which gets the process's signals; NULL: it has none any more. */
+static struct task *task_of(const struct process *process)
+{
+	struct task *task = tasks;
+
+	while (task && task->process != process)
+		task = task->all_next;
+	return task;
+}
+
 /* Its children are the first process's now, and its parent hears of it. */
 static void become_zombie(struct process *process)
 {
@@ -396,12 +424,9 @@ static void become_zombie(struct process *process)
 	process->zombie = true;
 	struct process *parent = process->parent;
 	if (parent) {
-		for (struct task *task = tasks; task; task = task->all_next) {
-			if (task->process == parent) {
-				signal_send(task, SIGNAL_CHLD, SENT_BY_KERNEL);
-				break;
-			}
-		}
+		struct task *task = task_of(parent);
+		if (task)
+			signal_send(task, SIGNAL_CHLD, SENT_BY_KERNEL);
 		changed(parent);
 	}
 	if (first && first != parent)
@@ -605,21 +630,20 @@ int64_t process_kill(int64_t pid, int64_t tid, unsigned signal)
 {
 	struct process *me = current()->process;
 	bool found = false, sent = false;
-	struct process *last = NULL;
 
 	if (signal > SIGNALS)
 		return -QUIRE_EINVAL;
 	lock();
 	for (struct task *task = tasks; task; task = task->all_next) {
 		struct process *process = task->process;
-		bool meant = tid	 ? task->tid == tid && (pid <= 0 || process->pid == pid)
-			     : pid > 0	 ? process->pid == pid && !found
-			     : pid == -1 ? process != me && process->pid != 1 && process != last
-					 : process->group == (pid ? -pid : me->group) && process != last;
+		bool meant = tid       ? task->tid == tid && (pid <= 0 || process->pid == pid)
+			     : pid > 0 ? process->pid == pid && !found
+			     : pid == -1
+				     ? process != me && process->pid != 1 && task == task_of(process)
+				     : process->group == (pid ? -pid : me->group) && task == task_of(process);
 		if (!meant)
 			continue;
 		found = true;
-		last = process;
 		if (signal == SIGNAL_KILL)
 			process_begin_end(process, SIGNAL_KILL);
 		else if (signal && !sent)

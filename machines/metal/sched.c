@@ -197,6 +197,18 @@ void sched_yield_cpu(void)
 	schedule();
 }
 
+void sched_breathe(void)
+{
+	struct metal_cpu *me = this_cpu();
+
+	let_interrupts_in();
+	me->spin_since = 0;
+	if (!me->resched)
+		return;
+	me->resched = false;
+	sched_yield_cpu();
+}
+
 void task_note_fs_base(uint64_t base)
 {
 	current()->fs_base = base;
@@ -302,13 +314,13 @@ static void timer_remove(struct task *task)
 	spin_unlock(&timers_lock);
 }
 
-enum patience { INTERRUPTIBLE, PATIENT };
+enum patience { INTERRUPTIBLE, KILLABLE, PATIENT };
 
 static bool wait_for(_Atomic uint32_t *word, uint32_t seen, uint64_t deadline, enum patience patience)
 {
 	struct task *task = current();
 	struct bucket *bucket = bucket_of(word);
-	bool may_end = patience == INTERRUPTIBLE && task->process;
+	bool may_end = patience != PATIENT && task->process;
 
 	if (task == this_cpu()->idle) { /* at the start, when there is nobody to wait for */
 		quire_port_relax(here());
@@ -335,7 +347,8 @@ static bool wait_for(_Atomic uint32_t *word, uint32_t seen, uint64_t deadline, e
 	 * fence: against kill and tick, which make their mark and then look for us.
 	 */
 	quire_port_fence();
-	if (waits && ((may_end && task_has_signal()) || (deadline && time_monotonic() >= deadline)))
+	may_end = may_end && (patience == KILLABLE ? task_is_killed() : task_has_signal());
+	if (waits && (may_end || (deadline && time_monotonic() >= deadline)))
 		task_wake(task);
 	if (waits)
 		schedule();
@@ -348,6 +361,11 @@ static bool wait_for(_Atomic uint32_t *word, uint32_t seen, uint64_t deadline, e
 bool task_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t deadline)
 {
 	return wait_for(word, seen, deadline, INTERRUPTIBLE);
+}
+
+void task_wait_unless_killed(_Atomic uint32_t *word, uint32_t seen)
+{
+	wait_for(word, seen, 0, KILLABLE);
 }
 
 void task_wait_patiently(_Atomic uint32_t *word, uint32_t seen, uint64_t deadline)

@@ -192,6 +192,15 @@ void signal_fault(struct trap_frame *frame, int signal, int code, quire_vaddr at
 #define SYSCALL_VECTOR 256
 #define SYSCALL_BYTES 2
 
+/* As in Linux, a wait for a signal or for time ends with the handler, whatever SA_RESTART says. */
+static bool is_restarted(uint64_t call)
+{
+	enum { POLL = 7, PAUSE = 34, NANOSLEEP, SUSPEND = 130, CLOCK_NANOSLEEP = 230 };
+
+	return call != POLL && call != PAUSE && call != NANOSLEEP && call != SUSPEND &&
+	       call != CLOCK_NANOSLEEP;
+}
+
 void signal_deliver(struct trap_frame *frame)
 {
 	struct task *task = current();
@@ -214,7 +223,7 @@ void signal_deliver(struct trap_frame *frame)
 		return;
 	}
 	if (frame->vector == SYSCALL_VECTOR && (int64_t)frame->rax == -QUIRE_EINTR &&
-	    (action.flags & ACTION_RESTART)) {
+	    (action.flags & ACTION_RESTART) && is_restarted(frame->error)) {
 		frame->rax = frame->error; /* the call's number */
 		frame->rip -= SYSCALL_BYTES;
 	}
@@ -227,20 +236,26 @@ void signal_deliver(struct trap_frame *frame)
 /* ---- calls ----------------------------------------------------------------------------------------- */
 
 #define FPU_MXCSR 24
+#define FPU_MXCSR_MASK 28 /* which bits the CPU has; 0: those */
 #define MXCSR_ALLOWED 0xffbfu
 
 int64_t signal_return(struct trap_frame *frame)
 {
 	struct task *task = current();
 	struct signal_frame from;
+	_Alignas(16) char fpu[sizeof(task->fpu)];
 
 	if (copy_in(&from, frame->rsp - 8, sizeof(from)) || from.rip >= QUIRE_USER_END) {
 		process_end_by(SIGNAL_SEGV);
 		return 0;
 	}
-	if (from.fpu && copy_in(task->fpu, from.fpu, sizeof(task->fpu)) == 0) {
-		*(uint32_t *)(void *)&task->fpu[FPU_MXCSR] &= MXCSR_ALLOWED; /* or FXRSTOR faults */
-		__asm__ volatile("fxrstor64 %0" : : "m"(task->fpu));
+	/* Not to the task's own place: whoever sleeps in the copy has its registers saved there. */
+	if (from.fpu && copy_in(fpu, from.fpu, sizeof(fpu)) == 0) {
+		uint32_t allowed = *(uint32_t *)(void *)&task->fpu[FPU_MXCSR_MASK];
+
+		/* Or FXRSTOR faults. */
+		*(uint32_t *)(void *)&fpu[FPU_MXCSR] &= allowed ? allowed : MXCSR_ALLOWED;
+		__asm__ volatile("fxrstor64 %0" : : "m"(fpu));
 	}
 	restore(frame, &from);
 	task->blocked = from.mask & ~(bit(SIGNAL_KILL) | bit(SIGNAL_STOP));

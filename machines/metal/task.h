@@ -37,7 +37,7 @@ struct process {
 	bool zombie;		      /* P */
 	_Atomic bool dying;	      /* A: every task of it ends before it returns to user mode */
 	_Atomic uint32_t event;	      /* A: moves when a child changes */
-	_Atomic uint32_t *vfork_word; /* O: its parent waits for that; NULL: it does not */
+	_Atomic uint32_t *vfork_word; /* P: its parent waits for that; NULL: it does not */
 	uint32_t umask;
 };
 
@@ -78,6 +78,7 @@ _Noreturn void sched_idle(void);	/* that task's work, from then on */
 void schedule(void);			/* the current task's state is set */
 void sched_yield_cpu(void);
 void sched_tick(void);
+void sched_breathe(void); /* between pieces of long work: interrupts, and others whose turn it is; SLEEPS */
 void sched_limit(const char *what); /* the limit counts from now on; what to say when it has passed */
 void sched_kick(struct metal_cpu *target);
 
@@ -94,9 +95,10 @@ void task_note_fs_base(uint64_t base);
  */
 bool task_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t deadline);
 void task_wait_patiently(_Atomic uint32_t *word, uint32_t seen,
-			 uint64_t deadline); /* whatever signals come */
-bool task_is_killed(void);		     /* the process ends */
-bool task_has_signal(void);		     /* that, or a signal to act upon */
+			 uint64_t deadline);			     /* whatever signals come */
+void task_wait_unless_killed(_Atomic uint32_t *word, uint32_t seen); /* but for the process's end */
+bool task_is_killed(void);					     /* the process ends */
+bool task_has_signal(void);					     /* that, or a signal to act upon */
 
 /* A lock whose waiters sleep. */
 struct mutex {

@@ -72,6 +72,8 @@ static void load_tables(struct metal_cpu *cpu)
 	__asm__ volatile("movl %0, %%ss; movl %0, %%ds; movl %0, %%es" : : "r"(KERNEL_DS));
 }
 
+static bool has_smap;
+
 void cpu_start_traps(struct metal_cpu *cpu)
 {
 	struct cpuid features = read_cpuid(7);
@@ -93,6 +95,7 @@ void cpu_start_traps(struct metal_cpu *cpu)
 		cr4 |= CR4_SMAP;
 	if (features.c & 1u << 2)
 		cr4 |= CR4_UMIP;
+	has_smap = (cr4 & CR4_SMAP) != 0;
 	write_cr4(cr4);
 }
 
@@ -298,6 +301,9 @@ void trap(struct trap_frame *frame)
 {
 	bool from_user = (frame->cs & 3) != 0;
 
+	/* A program may have set AC, which would let the kernel reach its memory. SYSCALL clears it. */
+	if (has_smap)
+		clear_ac();
 	if (from_user && frame->vector == VECTOR_PAGE)
 		page_fault(frame);
 	else if (frame->vector >= VECTOR_TICK)

@@ -124,10 +124,16 @@ static struct node *child(struct node *directory, const char *name, size_t lengt
 	return NULL;
 }
 
+/* Every directory has them, and no node is called so. */
+static bool is_dots(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
 struct look {
 	struct node *at;
-	unsigned how, links;
-	char *name; /* LOOK_PARENT's */
+	unsigned how, links, depth; /* links followed; those that we are within */
+	char *name;		    /* LOOK_PARENT's */
 };
 
 static int look_path(struct look *look, const char *path);
@@ -146,10 +152,13 @@ static int look_component(struct look *look, const char *name, size_t length, bo
 	struct node *next = child(look->at, name, length);
 	if (!next)
 		return -QUIRE_ENOENT;
-	if ((next->mode & MODE_TYPE) == MODE_LINK && (!last || (look->how & LOOK_FOLLOW))) {
+	if ((next->mode & MODE_TYPE) == MODE_LINK && (!last || look->depth || (look->how & LOOK_FOLLOW))) {
 		if (++look->links > 16)
 			return -ERROR_LOOP;
-		return look_path(look, next->link);
+		look->depth++;
+		int err = look_path(look, next->link);
+		look->depth--;
+		return err;
 	}
 	look->at = next;
 	return 0;
@@ -171,17 +180,19 @@ static int look_path(struct look *look, const char *path)
 		for (after = length; path[after] == '/';)
 			after++;
 		bool last = !path[after];
-		if (last && (look->how & LOOK_PARENT) && look->links == 0) {
+		if (last && (look->how & LOOK_PARENT) && look->depth == 0) {
 			if (length > 255)
 				return -ERROR_NAMETOOLONG;
 			memcpy(look->name, path, length);
 			look->name[length] = '\0';
 			return (look->at->mode & MODE_TYPE) == MODE_DIRECTORY ? 0 : -ERROR_NOTDIR;
 		}
-		int err = look_component(look, path, length, last);
+		int err = look_component(look, path, length, last && after == length);
 		if (err)
 			return err;
 		path += length;
+		if (*path && (look->at->mode & MODE_TYPE) != MODE_DIRECTORY)
+			return -ERROR_NOTDIR;
 	}
 }
 
@@ -200,7 +211,7 @@ int tree_look(struct node *from, const char *path, unsigned how, struct node **o
 		*out = look.at;
 	}
 	spin_unlock(&tree_lock);
-	if (!err && (how & LOOK_PARENT) && !*name) { /* the root itself */
+	if (!err && (how & LOOK_PARENT) && (!*name || is_dots(name))) { /* a directory that is there */
 		node_put(*out);
 		return -QUIRE_EEXIST;
 	}
@@ -287,6 +298,11 @@ int tree_remove(struct node *directory, const char *name, bool want_directory)
 	return err;
 }
 
+static bool is_directory(const struct node *node)
+{
+	return (node->mode & MODE_TYPE) == MODE_DIRECTORY;
+}
+
 static bool is_above(const struct node *node, const struct node *other)
 {
 	for (; other; other = other->parent)
@@ -310,6 +326,8 @@ int tree_rename(struct node *from, const char *name, struct node *to, const char
 		err = -QUIRE_ENOENT;
 	else if (is_above(node, to) || (to != root && !to->parent))
 		err = -QUIRE_EINVAL;
+	else if (replaced && is_directory(node) != is_directory(replaced))
+		err = is_directory(node) ? -ERROR_NOTDIR : -ERROR_ISDIR;
 	else if (replaced && replaced->first)
 		err = -ERROR_NOTEMPTY;
 	if (err || replaced == node) {
@@ -430,6 +448,11 @@ static struct node *make_way(const char *path, char *name)
 		path += length;
 		if (!*path)
 			return directory;
+		if (is_dots(name)) {
+			if (name[1] && directory->parent)
+				directory = directory->parent;
+			continue;
+		}
 		struct node *next = child(directory, name, length);
 		if (!next) {
 			next = node_create(name, MODE_DIRECTORY | 0755, NULL, NULL, 0);
@@ -451,7 +474,7 @@ static void unpack(const char *path, uint32_t mode, const char *data, uint64_t b
 		return;
 	}
 	struct node *directory = make_way(path, name);
-	if (!*name || strcmp(name, ".") == 0 || child(directory, name, strlen(name)))
+	if (!*name || is_dots(name) || child(directory, name, strlen(name)))
 		return;
 	bool is_link = (mode & MODE_TYPE) == MODE_LINK;
 	if (is_link) {

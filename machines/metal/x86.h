@@ -141,6 +141,18 @@ static inline void wait_for_interrupt(void)
 	__asm__ volatile("sti; hlt; cli" : : : "memory");
 }
 
+/* Those that are pending are served; and off again. */
+static inline void let_interrupts_in(void)
+{
+	__asm__ volatile("sti; nop; cli" : : : "memory");
+}
+
+/* Where there is SMAP. */
+static inline void clear_ac(void)
+{
+	__asm__ volatile("clac" : : : "memory");
+}
+
 static inline void halt(void)
 {
 	__asm__ volatile("cli; hlt" : : : "memory");

@@ -14,6 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -226,6 +229,239 @@ static void floating_point(void)
 	CHECK(waitpid(child, &status, 0) == child && status == 0);
 }
 
+/* In a child, so that who waits for ever is ended. */
+static void wait_with_restart(long call)
+{
+	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+	struct timespec long_time = { 60, 0 };
+	struct pollfd nothing = { -1, 0, 0 };
+	sigset_t none;
+	pid_t me = getpid();
+
+	sigemptyset(&none);
+	sigaction(SIGUSR1, &action, NULL);
+	if (fork() == 0) {
+		usleep(30000);
+		kill(me, SIGUSR1);
+		sleep(2);
+		kill(me, SIGKILL);
+		_exit(0);
+	}
+	long result = call == 0	  ? pause()
+		      : call == 1 ? nanosleep(&long_time, NULL)
+		      : call == 2 ? sigsuspend(&none)
+				  : poll(&nothing, 1, 60000);
+	_exit(result != -1 || errno != EINTR);
+}
+
+static void restarts(void)
+{
+	for (long call = 0; call < 4; call++) {
+		int status;
+		pid_t child = fork();
+
+		if (child == 0)
+			wait_with_restart(call);
+		CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+	}
+}
+
+static void *wait_on_word(void *word)
+{
+	syscall(SYS_futex, word, 0, 0, NULL, NULL, 0);
+	return NULL;
+}
+
+/* A waiter that is moved to where it waits already. */
+static void requeued(void)
+{
+	static int word;
+	pthread_t thread;
+
+	CHECK(!pthread_create(&thread, NULL, wait_on_word, &word));
+	usleep(30000);
+	CHECK(syscall(SYS_futex, &word, 3, 0, 0x7fffffffl, &word, 0) <= 1);
+	CHECK(syscall(SYS_futex, &word, 4, 1, 0x7fffffffl, &word, 0) >= 1);
+	CHECK(!pthread_join(thread, NULL));
+}
+
+static void vfork_and_stay(void)
+{
+	if (vfork() == 0)
+		for (;;)
+			pause();
+}
+
+/* Who waits for a vfork()ed child can be ended. */
+static void ended_parent(void)
+{
+	int status;
+	pid_t child = fork();
+
+	if (child == 0) {
+		setpgid(0, 0);
+		vfork_and_stay();
+		_exit(1);
+	}
+	usleep(50000);
+	CHECK(!kill(child, SIGKILL) && waitpid(child, &status, 0) == child && status == SIGKILL);
+	CHECK(!kill(-child, SIGKILL));
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+}
+
+static volatile int hits;
+
+static void count_signal(int signal)
+{
+	(void)signal;
+	__atomic_fetch_add(&hits, 1, __ATOMIC_RELAXED);
+}
+
+static void *wait_for_end(void *end)
+{
+	while (!*(volatile int *)end)
+		usleep(1000);
+	return NULL;
+}
+
+/* Threads and children are made in turn, and the group gets one signal. */
+static void signal_own_group(void)
+{
+	static int end;
+	pthread_t threads[4];
+
+	setpgid(0, 0);
+	signal(SIGUSR1, count_signal);
+	for (int i = 0; i < 4; i++) {
+		pthread_create(&threads[i], NULL, wait_for_end, &end);
+		if (fork() == 0) {
+			pause();
+			_exit(0);
+		}
+	}
+	kill(0, SIGUSR1);
+	usleep(50000);
+	end = 1;
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	_exit(hits);
+}
+
+static void groups(void)
+{
+	int status = child_of(signal_own_group);
+
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+}
+
+/* What Linux refuses; a clone() that is not refused would run on this stack. */
+static void refused(void)
+{
+	static int word;
+	struct iovec endless = { &word, (size_t)-1 };
+	long flags[] = { 0x10000, 0x800, 0x10800 }; /* CLONE_THREAD, CLONE_SIGHAND, both; without CLONE_VM */
+
+	for (int i = 0; i < 3; i++) {
+		long result = syscall(SYS_clone, flags[i], 0, 0, 0, 0);
+		if (result == 0)
+			syscall(SYS_exit, 0);
+		CHECK(result == -1 && errno == EINVAL);
+	}
+	CHECK(writev(ends[1], &endless, 1) < 0 && errno == EINVAL);
+	CHECK(syscall(SYS_futex, &word, 10, 1, 0, 0, 0) < 0 && errno == EINVAL);
+}
+
+static void hang_ups(void)
+{
+	struct pollfd one;
+	int pair[2];
+
+	CHECK(!pipe(pair) && !close(pair[1]));
+	one = (struct pollfd){ pair[0], 0, 0 };
+	CHECK(poll(&one, 1, 0) == 1 && one.revents == POLLHUP && !close(pair[0]));
+	CHECK(!pipe(pair) && !close(pair[0]));
+	one = (struct pollfd){ pair[1], POLLOUT, 0 };
+	CHECK(poll(&one, 1, 0) == 1 && (one.revents & POLLERR) && !close(pair[1]));
+}
+
+static void control_bits(void)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+	unsigned set = 0x1fc0, now; /* denormals are zeroes */
+
+	sigaction(SIGUSR1, &action, NULL);
+	__asm__ volatile("ldmxcsr %0" : : "m"(set));
+	raise(SIGUSR1);
+	__asm__ volatile("stmxcsr %0" : "=m"(now));
+	CHECK(now == set);
+	set = 0x1f80;
+	__asm__ volatile("ldmxcsr %0" : : "m"(set));
+}
+
+static void links(void)
+{
+	int fd;
+
+	CHECK(!mkdir("/tmp/d", 0755) && !symlink("/tmp/d", "/tmp/l") && !symlink("l", "/tmp/m"));
+	CHECK((fd = open("/tmp/m/file", O_CREAT | O_RDWR | O_EXCL, 0644)) >= 0 && !close(fd));
+	CHECK(!mkdir("/tmp/l/e", 0755) && !rmdir("/tmp/d/e"));
+	CHECK(mkdir("/tmp/d/..", 0755) < 0 && errno == EEXIST);
+	CHECK(mkdir("/tmp/d/.", 0755) < 0 && errno == EEXIST);
+	CHECK(rename("/tmp/d/file", "/tmp/d/..") < 0 && access("/tmp/d/file", F_OK) == 0);
+	CHECK(rename("/tmp/d/file", "/tmp/d") < 0 && errno == EISDIR);
+	CHECK(rename("/tmp/d", "/tmp/l") < 0 && errno == ENOTDIR);
+	CHECK(open("/tmp/d/file/", O_RDONLY) < 0 && errno == ENOTDIR);
+	CHECK(!unlink("/tmp/l/file") && !unlink("/tmp/l") && !unlink("/tmp/m") && !rmdir("/tmp/d"));
+}
+
+#define LONG_BYTES (512ul << 20)
+#define FILE_BYTES (16ul << 20)
+
+/* Much is read by one call, into the same pages over and over. */
+static void read_long(void)
+{
+	int fd = open("/tmp/long", O_CREAT | O_RDWR, 0600), from = open("/dev/urandom", O_RDONLY);
+	char *to = mmap(NULL, LONG_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (ftruncate(fd, FILE_BYTES) || unlink("/tmp/long"))
+		_exit(1);
+	for (size_t at = 0; at < LONG_BYTES; at += FILE_BYTES)
+		if (mmap(to + at, FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) ==
+		    MAP_FAILED)
+			_exit(1);
+	for (;;)
+		if (read(from, to, LONG_BYTES) < 0)
+			_exit(1);
+}
+
+static double seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* A call that takes long keeps nobody else from running. */
+static void long_calls(void)
+{
+	int status;
+	pid_t child = fork();
+
+	if (child == 0)
+		read_long();
+	double last = seconds(), longest = 0;
+	for (int i = 0; i < 20; i++) {
+		usleep(10000);
+		double now = seconds();
+		longest = now - last > longest ? now - last : longest;
+		last = now;
+	}
+	CHECK(!kill(child, SIGKILL) && waitpid(child, &status, 0) == child && status == SIGKILL);
+	CHECK(longest < 1);
+}
+
 /* Calls that are not there; tests/cli/boot.sh looks whether they are told at the end. */
 static void unknown_calls(void)
 {
@@ -245,6 +481,15 @@ int main(void)
 	files();
 	stacks();
 	floating_point();
+	restarts();
+	requeued();
+	ended_parent();
+	groups();
+	refused();
+	hang_ups();
+	control_bits();
+	links();
+	long_calls();
 	printf("all as on Linux\n");
 	return 0;
 }

@@ -85,6 +85,29 @@ x"
 	# No memory left ends the program that wanted it, and no other.
 	expect 0 --memory 32M --root "$scratch/root" -- /bin/sh -c 'awk "BEGIN { for (;;) a[i++] = i }"; echo $?'
 	grep -q '^137$' "$scratch/out" || fail "running out of memory does not end the program: $(cat "$scratch/out")"
+	# Arguments come as they are, empty ones too.
+	# shellcheck disable=SC2016
+	expect 0 -- $busybox sh -c 'echo $#,"$1","$2","$3"' sh "" "two words" ""
+	says '3,,two words,'
+	# A program by a relative path.
+	here=$PWD
+	cd "$scratch/root/bin" || exit 1
+	expect 0 -- ./busybox echo here
+	says here
+	expect 0 -- ../bin/busybox echo there
+	says there
+	cd "$here" || exit 1
+	# Who reads the output goes: that is the end. One who has no input has none.
+	timeout 60 "$quire" boot --root "$scratch/root" -- /bin/busybox yes < /dev/null 2> /dev/null | head -n 1 \
+		> "$scratch/out"
+	says y
+	sum=$(timeout 60 "$quire" boot -- $busybox cat <&- 2> "$scratch/err")
+	[ $? -eq 0 ] || fail "with standard input closed: $(cat "$scratch/err")"
+	# Files that do not fit.
+	truncate -s 100M "$scratch/root/sparse"
+	expect 2 --memory 64M --root "$scratch/root" -- /bin/sh -c true
+	grep -q 'too large for the machine' "$scratch/err" || fail "files that do not fit: $(cat "$scratch/err")"
+	rm "$scratch/root/sparse"
 	# The end of the first process is the end of all.
 	expect 5 --cpus 2 --root "$scratch/root" -- /bin/sh -c 'sleep 1000 & sleep 1000 & exit 5'
 	expect 143 --root "$scratch/root" -- /bin/sh -c 'kill $$'
