@@ -141,6 +141,7 @@ struct hunt {
 	uint64_t low, high, size;
 	uint64_t edge; /* what lies between here and where the search began has been looked at */
 	uint64_t found;
+	struct range_pair around; /* downwards: as far as known */
 };
 
 static bool fits(uint64_t from, uint64_t to, uint64_t size)
@@ -148,15 +149,40 @@ static bool fits(uint64_t from, uint64_t to, uint64_t size)
 	return to > from && to - from >= size;
 }
 
+static bool hunt_leaf_down(const struct range_node *leaf, struct hunt *hunt)
+{
+	hunt->around.next = NULL;
+	for (unsigned slot = leaf->n; slot-- > 0;) {
+		void *item = range_item(leaf, slot);
+
+		if (!item)
+			continue;
+		if (leaf->key[slot] < hunt->edge) {
+			if (fits(max_u64(leaf->end[slot], hunt->low), hunt->edge, hunt->size)) {
+				hunt->around.prev = item;
+				return true;
+			}
+			hunt->edge = leaf->key[slot];
+			if (!fits(hunt->low, hunt->edge, hunt->size))
+				return false;
+		}
+		hunt->around.next = item;
+	}
+	return false;
+}
+
 static bool hunt_down(const struct range_node *node, struct hunt *hunt)
 {
+	if (!node->level)
+		return hunt_leaf_down(node, hunt);
 	for (unsigned slot = node->n; slot-- > 0;) {
 		struct range_summary sum;
 
-		if (!range_summary_of(node, slot, &sum) || sum.first >= hunt->edge)
+		range_summary_of(node, slot, &sum);
+		if (sum.first >= hunt->edge)
 			continue;
 		if (fits(max_u64(sum.last, hunt->low), hunt->edge, hunt->size)) {
-			hunt->found = hunt->edge - hunt->size;
+			hunt->around = (struct range_pair){ NULL, NULL };
 			return true;
 		}
 		if (sum.gap >= hunt->size && hunt_down(range_child(node, slot), hunt))
@@ -188,15 +214,20 @@ static bool hunt_up(const struct range_node *node, struct hunt *hunt)
 	return false;
 }
 
-uint64_t range_tree_gap_down(const struct range_tree *tree, uint64_t low, uint64_t high, uint64_t size)
+uint64_t range_tree_gap_down(const struct range_tree *tree, uint64_t low, uint64_t high, uint64_t size,
+			     struct range_pair *around)
 {
 	const struct range_node *root = range_root(tree);
 	struct hunt hunt = { .low = low, .high = high, .size = size, .edge = high };
 
-	quire_assert(size); /* so that no range of a leaf has a gap as wide */
-	if (root && hunt_down(root, &hunt))
-		return hunt.found;
-	return fits(low, hunt.edge, size) ? hunt.edge - size : UINT64_MAX;
+	quire_assert(size);
+	bool found = root && hunt_down(root, &hunt);
+	if (!found && !fits(low, hunt.edge, size))
+		return UINT64_MAX;
+	*around = hunt.around;
+	if (!found || !around->prev || !around->next) /* on a side it may be another leaf's */
+		*around = range_tree_around(tree, hunt.edge - size, hunt.edge - size);
+	return hunt.edge - size;
 }
 
 uint64_t range_tree_gap_up(const struct range_tree *tree, uint64_t low, uint64_t high, uint64_t size)
@@ -204,7 +235,7 @@ uint64_t range_tree_gap_up(const struct range_tree *tree, uint64_t low, uint64_t
 	const struct range_node *root = range_root(tree);
 	struct hunt hunt = { .low = low, .high = high, .size = size, .edge = low };
 
-	quire_assert(size);
+	quire_assert(size); /* so that no range of a leaf has a gap as wide */
 	if (root && hunt_up(root, &hunt))
 		return hunt.found;
 	return fits(hunt.edge, high, size) ? hunt.edge : UINT64_MAX;

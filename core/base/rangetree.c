@@ -109,10 +109,9 @@ static unsigned nodes_needed(const struct range_tree *tree, unsigned changes)
 	return 3 * (changes * height + changes * (changes - 1) / 2) + (height ? 0 : 1);
 }
 
-int range_stock_fill(struct quire_cpu *cpu, struct range_stock *stock, const struct range_tree *tree,
-		     unsigned changes)
+static __attribute__((noinline)) int fill(struct quire_cpu *cpu, struct range_stock *stock, unsigned need)
 {
-	unsigned need = nodes_needed(tree, changes), before = stock->count;
+	unsigned before = stock->count;
 
 	while (stock->count < need) {
 		struct range_node *node = object_alloc_raw(cpu, sizeof(*node)); /* large, and never full */
@@ -126,6 +125,15 @@ int range_stock_fill(struct quire_cpu *cpu, struct range_stock *stock, const str
 		stock->count++;
 	}
 	return 0;
+}
+
+/* A stock that is full, as it mostly is, costs the look. */
+int range_stock_fill(struct quire_cpu *cpu, struct range_stock *stock, const struct range_tree *tree,
+		     unsigned changes)
+{
+	unsigned need = nodes_needed(tree, changes);
+
+	return stock->count >= need ? 0 : fill(cpu, stock, need);
 }
 
 static struct range_node *stock_take(struct range_stock *stock, unsigned level, unsigned n)
@@ -462,7 +470,7 @@ static bool change_slot(struct range_tree *tree, const struct place *place, stru
 		return false;
 	if (n && (leaf->key[slot] != with->start || leaf->end[slot] != with->end))
 		return false;
-	unsigned before = range_is_hole(leaf, slot) ? 0 : 1, live = leaf->live + n - before;
+	unsigned before = range_item(leaf, slot) ? 1 : 0, live = leaf->live + n - before;
 	if (live < fewest(place))
 		return false;
 
@@ -475,8 +483,8 @@ static bool change_slot(struct range_tree *tree, const struct place *place, stru
 	return true;
 }
 
-/* False, with nothing done, when the change is none of one leaf. */
-static bool change_leaf(struct quire_cpu *cpu, struct range_tree *tree, struct range_stock *stock,
+/* False, with nothing done, when the change is none of one leaf. Out of line: most need it not. */
+static __attribute__((noinline)) bool change_leaf(struct quire_cpu *cpu, struct range_tree *tree, struct range_stock *stock,
 			const struct place *place, struct span window, const struct range *with, unsigned n)
 {
 	struct range_node *old = place->node;
@@ -529,7 +537,7 @@ void range_tree_destroy(struct quire_cpu *cpu, struct range_tree *tree)
 }
 
 /* Any change of a tree that is not empty, level by level. */
-static void change_levels(struct quire_cpu *cpu, struct range_tree *tree, struct range_stock *stock,
+static __attribute__((noinline)) void change_levels(struct quire_cpu *cpu, struct range_tree *tree, struct range_stock *stock,
 			  struct span window, const struct range *with, unsigned n)
 {
 	struct change c; /* its arrays are large, and hold only what is counted: not to be zeroed */

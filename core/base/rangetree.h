@@ -77,9 +77,11 @@ struct range_pair range_tree_around(const struct range_tree *tree, uint64_t from
  * Gaps between ranges, for @size, inside [low, high): the highest address (down) or lowest (up) where a gap
  * of @size begins; -1 (all ones) when there is none. Only gaps matter that no range of the tree touches.
  * Not linear in the number of ranges where large gaps are rare: inner nodes know the widest gap below each
- * child. Exact under the changes' lock; under RCU alone the answer is a hint.
+ * child. Exact under the changes' lock; under RCU alone the answer is a hint. *around: what is on both sides,
+ * as range_tree_around() says.
  */
-uint64_t range_tree_gap_down(const struct range_tree *tree, uint64_t low, uint64_t high, uint64_t size);
+uint64_t range_tree_gap_down(const struct range_tree *tree, uint64_t low, uint64_t high, uint64_t size,
+			     struct range_pair *around);
 uint64_t range_tree_gap_up(const struct range_tree *tree, uint64_t low, uint64_t high, uint64_t size);
 
 /* Debug and tests: order, bounds, fill. False and *what on a violation. */

@@ -71,6 +71,8 @@ int quire_cpu_create(struct quire_cpu *boot, struct quire *quire, uint32_t id, v
 		return err;
 	}
 	/* Release pairs with the acquire of whoever looks a CPU up. */
+	/* Before the CPU can set its bit in any mask: tlb.c. */
+	atomic_fetch_or_explicit(&quire->mask_words, (2u << id / 64) - 1, memory_order_relaxed);
 	atomic_store_explicit(&quire->cpus[id], cpu, memory_order_release);
 	*out = cpu;
 	return 0;
@@ -131,6 +133,7 @@ int quire_create(const struct quire_config *config, void *machine, struct quire 
 	err = create_layers(cpu);
 	if (err)
 		goto free;
+	atomic_store_explicit(&quire->mask_words, 1, memory_order_relaxed);
 	atomic_store_explicit(&quire->cpus[0], cpu, memory_order_release); /* as in quire_cpu_create() */
 	*out = quire;
 	*boot = cpu;

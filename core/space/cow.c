@@ -128,7 +128,10 @@ static enum fault_step copy_and_replace(struct fault *fault, struct folio *old, 
 	enum fault_step step = STEP_AGAIN;
 	struct gather gather;
 	struct cursor cursor;
-	gather_begin(fault->cpu, &gather, &fault->mm->as, fault->va, fault->va + QUIRE_PAGE_SIZE);
+	if (fault->gear == GEAR_RCU)
+		gather_begin_untold(&gather, &fault->mm->as, fault->va, fault->va + QUIRE_PAGE_SIZE);
+	else
+		gather_begin(fault->cpu, &gather, &fault->mm->as, fault->va, fault->va + QUIRE_PAGE_SIZE);
 	if (!fault_open(fault, &cursor, CURSOR_MM, &gather)) {
 		if ((entry_pfn(cursor.entry) == entry_pfn(seen) && entry_is_mapped(cursor.entry) &&
 		     !entry_is_writable(cursor.entry)) ||
@@ -174,7 +177,7 @@ enum fault_step fault_break_cow(struct fault *fault, struct cursor *cursor)
 	enum fault_step step = fault_prepare_anon(fault);
 	if (step == STEP_DONE && !fault_get_fresh(fault))
 		step = STEP_NO_MEMORY;
-	if (step == STEP_DONE && !fault_hold(fault)) /* notifiers may sleep */
+	if (step == STEP_DONE && as_has_notifiers(&fault->mm->as) && !fault_hold(fault)) /* they may sleep */
 		step = STEP_AGAIN;
 	if (step != STEP_DONE) {
 		if (old)

@@ -112,7 +112,7 @@ static struct range range_of(struct vma *vma)
 static void replace(struct door *door, quire_vaddr start, quire_vaddr end, struct vma *first,
 		    struct vma *second)
 {
-	struct range ranges[2] = { { 0 }, { 0 } };
+	struct range ranges[2];
 	unsigned n = 0;
 	if (first)
 		ranges[n++] = range_of(first);

@@ -76,35 +76,33 @@ static enum fault_step try_in_gear(struct fault *fault)
 	return vma_is_anonymous(fault->vma) ? fault_anonymous(fault) : fault_file(fault);
 }
 
-static enum fault_step try_with_lock(struct fault *fault)
+static bool is_alone(const struct fault *fault)
+{
+	return fault->restarts >= QUIRE_FAULT_RESTARTS;
+}
+
+static void gear_in(struct fault *fault)
 {
 	struct rwlock *lock = &fault->mm->lock;
-	bool alone = fault->restarts >= QUIRE_FAULT_RESTARTS;
-	if (alone) /* others' faults and calls have undone us often enough: now they wait */
+	if (fault->gear == GEAR_RCU)
+		quire_port_rcu_lock(*fault->cpu);
+	else if (is_alone(fault)) /* others' faults and calls have undone us often enough: now they wait */
 		rwlock_write(fault->cpu, lock);
 	else
 		rwlock_read(fault->cpu, lock);
-	enum fault_step step = look_up(fault);
-	if (step == STEP_DONE)
-		step = try_in_gear(fault);
-	if (alone)
+}
+
+static void gear_out(struct fault *fault)
+{
+	struct rwlock *lock = &fault->mm->lock;
+	if (fault->gear == GEAR_RCU)
+		quire_port_rcu_unlock(*fault->cpu);
+	else if (fault->gear == GEAR_HELD)
+		vma_leave(*fault->cpu, fault->vma);
+	else if (is_alone(fault))
 		rwlock_write_done(*fault->cpu, lock);
 	else
 		rwlock_read_done(*fault->cpu, lock);
-	return step;
-}
-
-static enum fault_step try_without_lock(struct fault *fault)
-{
-	quire_port_rcu_lock(*fault->cpu);
-	enum fault_step step = look_up(fault);
-	if (step == STEP_DONE)
-		step = try_in_gear(fault);
-	if (fault->gear == GEAR_HELD)
-		vma_leave(*fault->cpu, fault->vma);
-	else
-		quire_port_rcu_unlock(*fault->cpu);
-	return step;
 }
 
 /* What was found out under RCU still holds, as the VMA is entered only unchanged. */
@@ -126,9 +124,13 @@ bool fault_hold(struct fault *fault)
 static enum fault_step try_once(struct fault *fault)
 {
 	struct quire_file *prepared = fault->file;
-	if (fault->restarts >= QUIRE_FAULT_RESTARTS || fault->mm->quire->config.without_vma_locks)
+	if (is_alone(fault) || fault->mm->quire->config.without_vma_locks)
 		fault->gear = GEAR_LOCKED;
-	enum fault_step step = fault->gear == GEAR_LOCKED ? try_with_lock(fault) : try_without_lock(fault);
+	gear_in(fault);
+	enum fault_step step = look_up(fault);
+	if (step == STEP_DONE)
+		step = try_in_gear(fault);
+	gear_out(fault);
 	drop_page(fault); /* the mapping changed, and the try had no use for it */
 	if (prepared) {
 		if (fault->file == prepared && step != STEP_READ && step != STEP_WRITABLE)
@@ -136,15 +138,6 @@ static enum fault_step try_once(struct fault *fault)
 		quire_file_put(fault->cpu, prepared);
 	}
 	return step;
-}
-
-int fault_open(struct fault *fault, struct cursor *cursor, enum cursor_intent intent, struct gather *gather)
-{
-	int err = cursor_open(cursor, *fault->cpu, &fault->mm->as, fault->va, intent, gather, NULL);
-	if (err || fault->gear != GEAR_RCU || vma_is_unchanged(fault->vma, &fault->is))
-		return err;
-	cursor_close(cursor);
-	return -QUIRE_EAGAIN;
 }
 
 enum fault_step fault_prepare_anon(struct fault *fault)

@@ -84,7 +84,16 @@ enum fault_step fault_file(struct fault *fault);
  * when the VMA is not any more what the fault takes it for. What the table is asked to hold from then on is as
  * if it had come before that change (VMA-4).
  */
-int fault_open(struct fault *fault, struct cursor *cursor, enum cursor_intent intent, struct gather *gather);
+static inline int fault_open(struct fault *fault, struct cursor *cursor, enum cursor_intent intent,
+			     struct gather *gather)
+{
+	int err = cursor_open(cursor, *fault->cpu, &fault->mm->as, fault->va, intent, gather, NULL);
+	if (err || fault->gear != GEAR_RCU || vma_is_unchanged(fault->vma, &fault->is))
+		return err;
+	cursor_close(cursor);
+	return -QUIRE_EAGAIN;
+}
+
 static inline enum fault_step fault_open_failed(int err)
 {
 	return err == -QUIRE_EAGAIN ? STEP_AGAIN : STEP_NO_MEMORY;

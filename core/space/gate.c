@@ -7,34 +7,10 @@
 #include "../base/safeguard.h"
 
 #define CLOSED VMA_GATE_CLOSED
-#define USERS (CLOSED - 1)
-#define FLAGS_SHIFT 21
-#define FLAGS_MASK 0xfffffull
+#define USERS VMA_GATE_USERS
 #define TURN (1ull << 41)
 
-_Static_assert(CLOSED == 1ull << 20 && VMA_SPECIAL <= FLAGS_MASK, "the gate holds users, mark and flags");
-
-bool vma_look(struct vma *vma, struct vma_view *view)
-{
-	/* Acquire pairs with the release in vma_open(). */
-	uint64_t gate = atomic_load_explicit(&vma->gate, memory_order_acquire);
-
-	view->gate = gate & ~USERS;
-	view->flags = (uint32_t)(gate >> FLAGS_SHIFT & FLAGS_MASK);
-	/* Acquire: who reads a later turn's finds the gate changed when it looks again. */
-	view->start = atomic_load_explicit(&vma->shown_start, memory_order_acquire);
-	view->end = atomic_load_explicit(&vma->shown_end, memory_order_acquire);
-	return !(gate & CLOSED);
-}
-
-bool vma_is_unchanged(struct vma *vma, const struct vma_view *view)
-{
-	if (QUIRE_SAFEGUARD(gate_fence))
-		quire_port_fence(); /* (b) */
-	/* Relaxed: the fence orders it. */
-	return (atomic_load_explicit(&vma->gate, memory_order_relaxed) & ~USERS) == view->gate ||
-	       !QUIRE_SAFEGUARD(gate_recheck);
-}
+_Static_assert(VMA_SPECIAL <= VMA_GATE_FLAGS, "the gate holds all flags");
 
 bool vma_enter(struct vma *vma, const struct vma_view *view)
 {
@@ -101,6 +77,6 @@ void vma_open(struct vma *vma)
 	atomic_store_explicit(&vma->shown_start, vma->rmap.start, memory_order_release);
 	atomic_store_explicit(&vma->shown_end, vma->rmap.end, memory_order_release);
 	/* Release pairs with the acquires in vma_look() and vma_enter(). Closed, it is nobody's but ours. */
-	atomic_store_explicit(&vma->gate, (turn + TURN) | (uint64_t)vma->flags << FLAGS_SHIFT,
+	atomic_store_explicit(&vma->gate, (turn + TURN) | (uint64_t)vma->flags << VMA_GATE_FLAGS_SHIFT,
 			      memory_order_release);
 }

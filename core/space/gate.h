@@ -39,6 +39,12 @@
 
 #include "mm.h"
 
+#include "../base/safeguard.h"
+
+#define VMA_GATE_USERS (VMA_GATE_CLOSED - 1)
+#define VMA_GATE_FLAGS_SHIFT 21
+#define VMA_GATE_FLAGS 0xfffffull
+
 /* What a fault knows of an open VMA. */
 struct vma_view {
 	uint64_t gate; /* without the users */
@@ -47,10 +53,28 @@ struct vma_view {
 };
 
 /* False: it is closed. In a read-side section, or with mm->lock held. */
-bool vma_look(struct vma *vma, struct vma_view *view);
+static inline bool vma_look(struct vma *vma, struct vma_view *view)
+{
+	/* Acquire pairs with the release in vma_open(). */
+	uint64_t gate = atomic_load_explicit(&vma->gate, memory_order_acquire);
+
+	view->gate = gate & ~VMA_GATE_USERS;
+	view->flags = (uint32_t)(gate >> VMA_GATE_FLAGS_SHIFT & VMA_GATE_FLAGS);
+	/* Acquire: who reads a later turn's finds the gate changed when it looks again. */
+	view->start = atomic_load_explicit(&vma->shown_start, memory_order_acquire);
+	view->end = atomic_load_explicit(&vma->shown_end, memory_order_acquire);
+	return !(gate & VMA_GATE_CLOSED);
+}
 
 /* Is all as it was at the look? In the same read-side section, with the lock of the table in question held. */
-bool vma_is_unchanged(struct vma *vma, const struct vma_view *view);
+static inline bool vma_is_unchanged(struct vma *vma, const struct vma_view *view)
+{
+	if (QUIRE_SAFEGUARD(gate_fence))
+		quire_port_fence(); /* (b) */
+	/* Relaxed: the fence orders it. */
+	return (atomic_load_explicit(&vma->gate, memory_order_relaxed) & ~VMA_GATE_USERS) == view->gate ||
+	       !QUIRE_SAFEGUARD(gate_recheck);
+}
 
 /* Begin to use it: it stays as in @view until vma_leave(). False: it has changed. */
 bool vma_enter(struct vma *vma, const struct vma_view *view);

@@ -11,32 +11,21 @@
 
 #include "gate.h"
 
-/* A VMA and what is known of it: plain where mm->lock is held, by a look where it is not. */
-struct known {
-	struct vma *vma;
-	struct vma_view is;
-};
-
-static struct known known_plainly(struct vma *vma)
+/* What does not change. The base being the same, the pages of the one go on where those of the other end. */
+static bool is_alike(const struct vma *a, const struct vma *b)
 {
-	struct known known = { .vma = vma };
-	if (vma)
-		known.is = (struct vma_view){ 0, vma->rmap.start, vma->rmap.end, vma->flags };
-	return known;
+	return a->base == b->base && a->rmap.file == b->rmap.file && a->opened == b->opened;
 }
 
-/* The base being the same, the pages of the one go on where those of the other end. */
-static bool may_join(const struct known *a, const struct known *b)
+static bool may_join(const struct vma *a, const struct vma *b)
 {
-	return a->vma && b->vma && a->is.end == b->is.start && a->vma->rmap.file == b->vma->rmap.file &&
-	       a->vma->opened == b->vma->opened && a->vma->base == b->vma->base &&
-	       !((a->is.flags ^ b->is.flags) & ~VMA_ACCESS);
+	return a->rmap.end == b->rmap.start && is_alike(a, b) && !((a->flags ^ b->flags) & ~VMA_ACCESS);
 }
 
-static struct anon_vma *lendable(const struct known *known)
+static struct anon_vma *lendable(const struct vma *vma)
 {
-	struct anon_vma *anon = vma_anon(known->vma);
-	return anon && anon_is_single(&known->vma->rmap) ? anon : NULL;
+	struct anon_vma *anon = vma_anon(vma);
+	return anon && anon_is_single(&vma->rmap) ? anon : NULL;
 }
 
 int vma_prepare_anon(struct quire_cpu **cpu, struct vma *vma)
@@ -45,49 +34,42 @@ int vma_prepare_anon(struct quire_cpu **cpu, struct vma *vma)
 	if (vma_anon(vma))
 		return 0;
 	struct vma_pair around = vma_around(vma->mm, vma->rmap.start, vma->rmap.end);
-	struct known own = known_plainly(vma), before = known_plainly(around.before),
-		     after = known_plainly(around.after);
-	if (may_join(&own, &after))
-		reuse = lendable(&after);
-	if (!reuse && may_join(&before, &own))
-		reuse = lendable(&before);
+	if (around.after && may_join(vma, around.after))
+		reuse = lendable(around.after);
+	if (!reuse && around.before && may_join(around.before, vma))
+		reuse = lendable(around.before);
 	return anon_prepare(cpu, &vma->rmap, reuse);
 }
 
-/* Of a neighbour that may lend its anon_vma: used, so that it keeps it. Its anon_vma, or NULL: not used. */
-static struct anon_vma *borrow(const struct known *lender)
+/*
+ * Under RCU: the anon_vma of a neighbour that could join @vma, and that is used from then on, so that it keeps
+ * it; or NULL. One that somebody changes just now lends nothing: that change may as well have come first.
+ */
+static struct anon_vma *borrow(struct vma *lender, const struct vma *vma)
 {
-	if (!lendable(lender) || !vma_enter(lender->vma, &lender->is))
+	struct vma_view is;
+	if (!lender || !is_alike(lender, vma) || !vma_look(lender, &is) ||
+	    (is.start != vma->rmap.end && is.end != vma->rmap.start) ||
+	    ((is.flags ^ vma->flags) & ~VMA_ACCESS) || !lendable(lender) || !vma_enter(lender, &is))
 		return NULL;
-	return vma_anon(lender->vma);
-}
-
-/* A neighbour that somebody changes just now lends nothing: that change may as well have come first. */
-static struct known known_by_look(struct vma *vma)
-{
-	struct known known = { .vma = vma };
-	if (vma && !vma_look(vma, &known.is))
-		known.vma = NULL;
-	return known;
+	return vma_anon(lender);
 }
 
 int vma_prepare_anon_in_use(struct quire_cpu **cpu, struct vma *vma)
 {
-	struct vma *lender = NULL;
-	struct anon_vma *reuse = NULL;
 	if (vma_anon(vma))
 		return 0;
 	quire_port_rcu_lock(*cpu);
 	struct vma_pair around = vma_around(vma->mm, vma->rmap.start, vma->rmap.end);
-	struct known own = known_plainly(vma), before = known_by_look(around.before),
-		     after = known_by_look(around.after);
-	if (may_join(&own, &after) && (reuse = borrow(&after)))
-		lender = after.vma;
-	if (!reuse && may_join(&before, &own) && (reuse = borrow(&before)))
-		lender = before.vma;
+	struct vma *lender = around.after;
+	struct anon_vma *reuse = borrow(lender, vma);
+	if (!reuse) {
+		lender = around.before;
+		reuse = borrow(lender, vma);
+	}
 	quire_port_rcu_unlock(*cpu);
 	int err = anon_prepare(cpu, &vma->rmap, reuse);
-	if (lender)
+	if (reuse)
 		vma_leave(*cpu, lender);
 	return err;
 }

@@ -20,10 +20,9 @@ static quire_vaddr space_end(const struct quire_mm *mm)
 	return mm->layout.end;
 }
 
-/* Is [at, at + length) free, with the gap below a stack? *around is what is on both sides. */
-static bool is_clear(struct quire_mm *mm, quire_vaddr at, quire_vaddr length, struct vma_pair *around)
+/* Is [at, at + length) free, with the gap below a stack? @around is what is on both sides of @at. */
+static bool is_clear(quire_vaddr at, quire_vaddr length, const struct vma_pair *around)
 {
-	*around = vma_around(mm, at, at);
 	return !around->after || vma_start_with_gap(around->after) >= at + length;
 }
 
@@ -33,10 +32,12 @@ static quire_vaddr highest(struct quire_mm *mm, quire_vaddr low, quire_vaddr hig
 {
 	low = max_u64(low, mm->quire->config.mmap_min_addr);
 	while (low < high && high - low >= length) {
-		quire_vaddr at = range_tree_gap_down(&mm->vmas, low, high, length);
+		struct range_pair pair;
+		quire_vaddr at = range_tree_gap_down(&mm->vmas, low, high, length, &pair);
 		if (at == NOWHERE)
 			return NOWHERE;
-		if (is_clear(mm, at, length, around))
+		*around = (struct vma_pair){ pair.prev, pair.next };
+		if (is_clear(at, length, around))
 			return at;
 		high = vma_start_with_gap(around->after);
 	}
@@ -51,7 +52,8 @@ static quire_vaddr lowest(struct quire_mm *mm, quire_vaddr low, quire_vaddr high
 		quire_vaddr at = range_tree_gap_up(&mm->vmas, low, high, length);
 		if (at == NOWHERE)
 			return NOWHERE;
-		if (is_clear(mm, at, length, around))
+		*around = vma_around(mm, at, at);
+		if (is_clear(at, length, around))
 			return at;
 		low = around->after->rmap.end;
 	}
@@ -62,8 +64,10 @@ static quire_vaddr lowest(struct quire_mm *mm, quire_vaddr low, quire_vaddr high
 static bool is_free(struct quire_mm *mm, quire_vaddr addr, quire_vaddr length, quire_vaddr end,
 		    struct vma_pair *around)
 {
-	return length <= end && addr <= end - length && addr >= mm->quire->config.mmap_min_addr &&
-	       is_clear(mm, addr, length, around);
+	if (length > end || addr > end - length || addr < mm->quire->config.mmap_min_addr)
+		return false;
+	*around = vma_around(mm, addr, addr);
+	return is_clear(addr, length, around);
 }
 
 static quire_vaddr search(struct quire_mm *mm, quire_vaddr hint, quire_vaddr length, unsigned how,

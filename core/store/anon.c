@@ -194,6 +194,26 @@ bool anon_is_single(const struct rmap_node *node)
 }
 
 /*
+ * A node's own chain is for the first who wants it; of two faults at once the other one allocates.
+ */
+static struct anon_chain *chain_take(struct quire_cpu *cpu, struct rmap_node *node)
+{
+	/* Acquire pairs with the release of whoever had it. */
+	if (!atomic_load_explicit(&node->own_taken, memory_order_relaxed) &&
+	    !atomic_exchange_explicit(&node->own_taken, true, memory_order_acquire))
+		return &node->own;
+	return object_alloc_raw(cpu, sizeof(struct anon_chain));
+}
+
+static void chain_free(struct quire_cpu *cpu, struct anon_chain *chain, struct rmap_node *node)
+{
+	if (chain == &node->own)
+		atomic_store_explicit(&node->own_taken, false, memory_order_release);
+	else
+		object_free(cpu, chain, sizeof(*chain));
+}
+
+/*
  * Chains set aside, so that nothing fails half-way.
  */
 
@@ -243,12 +263,12 @@ int anon_prepare(struct quire_cpu **cpu, struct rmap_node *node, struct anon_vma
 	if (atomic_load_explicit(&node->anon, memory_order_acquire)) /* pairs with the exchange below */
 		return 0;
 
-	struct anon_chain *chain = object_alloc_raw(*cpu, sizeof(*chain));
+	struct anon_chain *chain = chain_take(*cpu, node);
 	if (!chain)
 		return -QUIRE_ENOMEM;
 	struct anon_vma *anon = reuse ? reuse : anon_create(*cpu, NULL);
 	if (!anon) {
-		object_free(*cpu, chain, sizeof(*chain));
+		chain_free(*cpu, chain, node);
 		return -QUIRE_ENOMEM;
 	}
 
@@ -271,7 +291,7 @@ int anon_prepare(struct quire_cpu **cpu, struct rmap_node *node, struct anon_vma
 	rwlock_write_done(*cpu, lock);
 
 	if (!won) {
-		object_free(*cpu, chain, sizeof(*chain));
+		chain_free(*cpu, chain, node);
 		if (!reuse)
 			anon_put(*cpu, anon);
 	}
@@ -376,7 +396,7 @@ static void chains_cut(struct quire_cpu *cpu, struct rmap_node *node)
 			continue;
 		}
 		list_remove(at);
-		object_free(cpu, chain, sizeof(*chain));
+		chain_free(cpu, chain, node);
 	}
 }
 
@@ -386,21 +406,20 @@ void anon_unlink(struct quire_cpu **cpu, struct rmap_node *node)
 
 	if (!lock)
 		return;
-	/*
-	 * The lock must outlive its release, which looks at it once more after another may have it; and that
-	 * other may be the last of the lineage.
-	 */
-	struct anon_vma *root = container_of(lock, struct anon_vma, lock);
-	/* a chain's reference keeps it until here */
-	atomic_fetch_add_explicit(&root->refs, 1, memory_order_relaxed);
-	rwlock_write(cpu, lock);
+	rwlock_write(cpu, lock); /* a chain's reference keeps it until here */
 	chains_cut(*cpu, node);
 	struct anon_vma *anon = atomic_load_explicit(&node->anon, memory_order_relaxed); /* S */
 	if (anon)
 		anon->num_active_vmas--;
 	atomic_store_explicit(&node->anon, NULL, memory_order_relaxed); /* S */
 	atomic_store_explicit(&node->chain_count, 0, memory_order_relaxed);
+	/*
+	 * The lock must outlive its release, which looks at it once more after another may have it; and that
+	 * other may be the last of the lineage.
+	 */
+	quire_port_rcu_lock(*cpu);
 	rwlock_write_done(*cpu, lock);
+	quire_port_rcu_unlock(*cpu);
 
 	/* Only now: the lock is in an anon_vma that may go. */
 	list_for_each_safe(at, after, &node->chains) {
@@ -408,7 +427,6 @@ void anon_unlink(struct quire_cpu **cpu, struct rmap_node *node)
 
 		anon_put(*cpu, chain->anon);
 		list_remove(at);
-		object_free(*cpu, chain, sizeof(*chain));
+		chain_free(*cpu, chain, node);
 	}
-	anon_put(*cpu, root);
 }

@@ -25,15 +25,6 @@ struct anon_vma {
 	struct quire_rcu rcu;
 };
 
-/* One node on one anon_vma. */
-struct anon_chain {
-	struct rmap_node *node;	  /* P */
-	struct anon_vma *anon;	  /* P */
-	struct list same_node;	  /* S of the node */
-	struct interval interval; /* L: by page offset */
-	bool in_tree;		  /* L */
-};
-
 /* The lock of the lineage that the node hangs in; NULL when it hangs in none. S. */
 struct rwlock *anon_lock_of(const struct rmap_node *node);
 

@@ -24,6 +24,7 @@ void rmap_node_init(struct rmap_node *node, struct quire_as *as)
 	node->attached = false;
 	atomic_store_explicit(&node->anon, NULL, memory_order_relaxed); /* not published yet */
 	atomic_store_explicit(&node->chain_count, 0, memory_order_relaxed);
+	atomic_store_explicit(&node->own_taken, false, memory_order_relaxed);
 	list_init(&node->chains);
 }
 

@@ -25,6 +25,15 @@
 
 struct anon_vma;
 
+/* One node on one anon_vma. */
+struct anon_chain {
+	struct rmap_node *node;	  /* P */
+	struct anon_vma *anon;	  /* P */
+	struct list same_node;	  /* S of the node */
+	struct interval interval; /* R: by page offset */
+	bool in_tree;		  /* R */
+};
+
 struct rmap_node {
 	struct quire_as *as;	 /* fixed */
 	quire_vaddr start, end;	 /* R and S; page aligned */
@@ -36,6 +45,8 @@ struct rmap_node {
 	struct anon_vma *_Atomic anon; /* S; set once, by anon_prepare(), release: where new pages belong */
 	struct list chains;	       /* S: struct anon_chain, oldest ancestor last */
 	_Atomic uint32_t chain_count;  /* S; read without it by anon_is_single() */
+	_Atomic bool own_taken;	       /* by anon_prepare(): */
+	struct anon_chain own;	       /* the chain to an anon_vma of the node's own; most have no other */
 };
 
 static inline uint64_t rmap_index(const struct rmap_node *node, quire_vaddr va)

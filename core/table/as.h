@@ -18,6 +18,7 @@
 struct quire_as {
 	struct quire *quire;
 	struct folio *root;			   /* the top table; fixed until as_destroy() */
+	_Atomic quire_entry *top;		   /* its entries */
 	uint64_t id;				   /* never used twice in an instance */
 	_Alignas(64) _Atomic uint64_t generation;  /* moves at every flush; see tlb.c */
 	_Atomic uint32_t owing;			   /* gathers that owe a flush; see gather.c */
@@ -54,6 +55,12 @@ void as_leave(struct quire_cpu *cpu);
 void as_notifier_add(struct quire_cpu **cpu, struct quire_as *as, struct quire_notifier *notifier);
 void as_notifier_remove(struct quire_cpu **cpu, struct quire_as *as, struct quire_notifier *notifier);
 void as_notifiers_release(struct quire_cpu **cpu, struct quire_as *as);
+
+/*
+ * In a read-side section. If not, none is there before the section ends: whoever adds one waits for a grace
+ * period before it may translate.
+ */
+bool as_has_notifiers(struct quire_as *as);
 
 struct as_counts {
 	uint64_t rss[RSS_KINDS]; /* pages */

@@ -37,9 +37,9 @@
 #include "table.h"
 #include "tlb.h"
 
-void gather_begin(struct quire_cpu **cpu, struct gather *gather, struct quire_as *as, quire_vaddr from,
-		  quire_vaddr to)
+void gather_begin_untold(struct gather *gather, struct quire_as *as, quire_vaddr from, quire_vaddr to)
 {
+	gather->told = false;
 	gather->as = as;
 	gather->from = from;
 	gather->to = to;
@@ -52,6 +52,13 @@ void gather_begin(struct quire_cpu **cpu, struct gather *gather, struct quire_as
 	gather->tables = false;
 	gather->count = 0;
 	gather->dead = NULL;
+}
+
+void gather_begin(struct quire_cpu **cpu, struct gather *gather, struct quire_as *as, quire_vaddr from,
+		  quire_vaddr to)
+{
+	gather_begin_untold(gather, as, from, to);
+	gather->told = true;
 	notifiers_start(cpu, as, from, to);
 }
 
@@ -156,5 +163,6 @@ void gather_end(struct quire_cpu **cpu, struct gather *gather)
 	if (gather->from < gather->to && others_owe(gather) && QUIRE_SAFEGUARD(owed_flush))
 		gather_range(gather, gather->from, gather->to);
 	gather_flush(*cpu, gather);
-	notifiers_end(cpu, gather->as, gather->from, gather->to);
+	if (gather->told)
+		notifiers_end(cpu, gather->as, gather->from, gather->to);
 }

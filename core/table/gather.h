@@ -27,6 +27,7 @@ struct gather {
 	quire_vaddr start, end;		  /* to flush; start >= end: nothing */
 	quire_vaddr reach_from, reach_to; /* tables left empty that lie wholly in here are taken out */
 	struct table_spare *spare;	  /* of leaf tables left empty one may stay; NULL: none may */
+	bool told;			  /* secondary MMUs */
 	bool owes;			  /* counted in as->owing */
 	bool tables;			  /* tables were taken out: lazy CPUs leave, upper-level caches go */
 	unsigned count;
@@ -40,6 +41,12 @@ struct gather {
  */
 void gather_begin(struct quire_cpu **cpu, struct gather *gather, struct quire_as *as, quire_vaddr from,
 		  quire_vaddr to);
+
+/*
+ * The same, for what cannot sleep: in a read-side section that lasts until gather_end(), in which
+ * as_has_notifiers() has said no.
+ */
+void gather_begin_untold(struct gather *gather, struct quire_as *as, quire_vaddr from, quire_vaddr to);
 
 /* May be called under table locks (it waits for other CPUs' flush, which takes none), or none. */
 void gather_flush(struct quire_cpu *cpu, struct gather *gather);

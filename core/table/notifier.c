@@ -27,7 +27,10 @@
 
 static struct quire_notifier *first(struct quire_as *as)
 {
-	/* Relaxed: the list changes only under the write side of the lock that we hold. */
+	/*
+	 * Relaxed: the list changes only under the write side of the lock that we hold; or it is only asked
+	 * whether it is empty.
+	 */
 	return atomic_load_explicit(&as->notifiers, memory_order_relaxed);
 }
 
@@ -54,6 +57,25 @@ void notifiers_end(struct quire_cpu **cpu, struct quire_as *as, quire_vaddr star
 	rwlock_read_done(*cpu, &as->notifiers_lock);
 }
 
+static void nothing(struct quire_cpu *cpu, struct quire_rcu *head)
+{
+	(void)cpu, (void)head;
+}
+
+/*
+ * Operations that saw no notifier and did without the lock (gather_begin_untold()) end with their read-side
+ * sections. Nothing is translated for the new one before that.
+ */
+static void wait_for_untold(struct quire_cpu **cpu)
+{
+	struct quire_rcu mark = { .done = nothing };
+
+	if (!QUIRE_SAFEGUARD(untold_grace))
+		return;
+	quire_port_rcu_call(*cpu, &mark);
+	quire_port_rcu_barrier(cpu);
+}
+
 void as_notifier_add(struct quire_cpu **cpu, struct quire_as *as, struct quire_notifier *notifier)
 {
 	rwlock_write(cpu, &as->notifiers_lock);
@@ -62,6 +84,13 @@ void as_notifier_add(struct quire_cpu **cpu, struct quire_as *as, struct quire_n
 	notifier->next = first(as);
 	atomic_store_explicit(&as->notifiers, notifier, memory_order_relaxed);
 	rwlock_write_done(*cpu, &as->notifiers_lock);
+	if (!notifier->next)
+		wait_for_untold(cpu);
+}
+
+bool as_has_notifiers(struct quire_as *as)
+{
+	return first(as) != NULL;
 }
 
 void as_notifier_remove(struct quire_cpu **cpu, struct quire_as *as, struct quire_notifier *notifier)

@@ -271,14 +271,25 @@ static bool cpu_is_lazy(struct quire *quire, unsigned id)
 	return cpu && atomic_load_explicit(&cpu->tlb->lazy, memory_order_acquire);
 }
 
+/*
+ * Most instances have few CPUs, and masks many words. Relaxed: a CPU's word is there before its bit, which this
+ * comes to the same as reading (as_run() draws it).
+ */
+static inline bool is_word_used(struct quire *quire, unsigned word)
+{
+	return MASK_WORDS == 1 ? word == 0
+			       : atomic_load_explicit(&quire->mask_words, memory_order_relaxed) >> word & 1;
+}
+
 /* The CPUs, but for @self, that have the root loaded. False: none has, as is most often so. */
 static inline bool find_others(const struct quire_cpu *self, struct quire_as *as,
 			       struct quire_cpu_mask *others)
 {
 	const _Atomic uint64_t *own = mask_word(as, self);
 	uint64_t any = 0;
+	unsigned word;
 
-	for (unsigned word = 0; word < MASK_WORDS; word++) {
+	for (word = 0; is_word_used(self->quire, word); word++) {
 		/* Acquire pairs with the releases with which CPUs leave the root. */
 		uint64_t bits = atomic_load_explicit(&as->cpus.bits[word], memory_order_acquire);
 		if (&as->cpus.bits[word] == own)
@@ -286,6 +297,8 @@ static inline bool find_others(const struct quire_cpu *self, struct quire_as *as
 		atomic_store_explicit(&others->bits[word], bits, memory_order_relaxed);
 		any |= bits;
 	}
+	for (; any && word < MASK_WORDS; word++)
+		atomic_store_explicit(&others->bits[word], 0, memory_order_relaxed);
 	return any != 0;
 }
 

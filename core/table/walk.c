@@ -30,7 +30,7 @@ void walk_down(struct quire_as *as, quire_vaddr va, unsigned level, struct walk 
 {
 	struct quire *quire = as->quire;
 	char *memory = frame_memory(quire, 0);
-	_Atomic quire_entry *slots = folio_memory(quire, as->root);
+	_Atomic quire_entry *slots = as->top;
 	unsigned at = QUIRE_LEVELS - 1;
 	quire_entry entry;
 

@@ -65,7 +65,7 @@ void quire_port_rcu_unlock(struct quire_cpu *cpu);
  */
 void quire_port_rcu_call(struct quire_cpu *cpu, struct quire_rcu *head);
 
-/* SLEEPS until every callback handed in before has run. Only for tearing down. */
+/* SLEEPS until every callback handed in before has run. For tearing down, and what is as rare. */
 void quire_port_rcu_barrier(struct quire_cpu **cpu);
 
 /* ---- other CPUs -------------------------------------------------------------------------------------- */

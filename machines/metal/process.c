@@ -682,7 +682,8 @@ void process_end_by(int signal)
 	unlock();
 }
 
-void user_return(struct trap_frame *frame)
+/* Signals to deliver, others to run. Out of line, as most often there is nothing to do. */
+static __attribute__((noinline)) void user_work(struct trap_frame *frame)
 {
 	for (;;) {
 		struct metal_cpu *me = this_cpu();
@@ -700,4 +701,13 @@ void user_return(struct trap_frame *frame)
 		rcu_work(me);
 		sched_yield_cpu();
 	}
+}
+
+void user_return(struct trap_frame *frame)
+{
+	struct metal_cpu *me = this_cpu();
+
+	me->spin_since = 0;
+	if (has_signal(me->current) || me->resched)
+		user_work(frame);
 }

@@ -193,7 +193,14 @@ static void expect_gaps(struct scene *s)
 		if (up == UINT64_MAX)
 			up = down;
 	}
-	assert_int_equal(range_tree_gap_down(&s->tree, low * SCALE, high * SCALE, size * SCALE), down);
+	struct range_pair pair;
+	assert_int_equal(range_tree_gap_down(&s->tree, low * SCALE, high * SCALE, size * SCALE, &pair), down);
+	if (down != UINT64_MAX) {
+		struct range_pair is = range_tree_around(&s->tree, down, down);
+
+		assert_ptr_equal(pair.prev, is.prev);
+		assert_ptr_equal(pair.next, is.next);
+	}
 	assert_int_equal(range_tree_gap_up(&s->tree, low * SCALE, high * SCALE, size * SCALE), up);
 }
 
@@ -403,6 +410,7 @@ static void vma_1_the_ends_of_all_numbers(void **state)
 {
 	struct scene *s = scene(1);
 	struct range found, low = { 0, 1, s }, top = { UINT64_MAX - 1, UINT64_MAX, s };
+	struct range_pair pair;
 
 	(void)state;
 	fill_stock(s, 1);
@@ -418,8 +426,8 @@ static void vma_1_the_ends_of_all_numbers(void **state)
 	assert_true(range_tree_prev(&s->tree, UINT64_MAX, &found));
 	assert_int_equal(found.start, UINT64_MAX - 1);
 	assert_int_equal(range_tree_gap_up(&s->tree, 0, UINT64_MAX, 1), 1);
-	assert_int_equal(range_tree_gap_down(&s->tree, 0, UINT64_MAX, 1), UINT64_MAX - 2);
-	assert_int_equal(range_tree_gap_down(&s->tree, 0, UINT64_MAX, UINT64_MAX), UINT64_MAX);
+	assert_int_equal(range_tree_gap_down(&s->tree, 0, UINT64_MAX, 1, &pair), UINT64_MAX - 2);
+	assert_int_equal(range_tree_gap_down(&s->tree, 0, UINT64_MAX, UINT64_MAX, &pair), UINT64_MAX);
 	scene_end(s);
 }
 
