@@ -484,8 +484,9 @@ static bool change_slot(struct range_tree *tree, const struct place *place, stru
 }
 
 /* False, with nothing done, when the change is none of one leaf. Out of line: most need it not. */
-static __attribute__((noinline)) bool change_leaf(struct quire_cpu *cpu, struct range_tree *tree, struct range_stock *stock,
-			const struct place *place, struct span window, const struct range *with, unsigned n)
+static __attribute__((noinline)) bool change_leaf(struct quire_cpu *cpu, struct range_tree *tree,
+						  struct range_stock *stock, const struct place *place,
+						  struct span window, const struct range *with, unsigned n)
 {
 	struct range_node *old = place->node;
 	unsigned before = entries_before(old, window.lo), lost = before;
@@ -537,8 +538,9 @@ void range_tree_destroy(struct quire_cpu *cpu, struct range_tree *tree)
 }
 
 /* Any change of a tree that is not empty, level by level. */
-static __attribute__((noinline)) void change_levels(struct quire_cpu *cpu, struct range_tree *tree, struct range_stock *stock,
-			  struct span window, const struct range *with, unsigned n)
+static __attribute__((noinline)) void change_levels(struct quire_cpu *cpu, struct range_tree *tree,
+						    struct range_stock *stock, struct span window,
+						    const struct range *with, unsigned n)
 {
 	struct change c; /* its arrays are large, and hold only what is counted: not to be zeroed */
 

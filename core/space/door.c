@@ -126,6 +126,8 @@ static void be_linked(struct door *door, struct vma *vma)
 {
 	vma->base = vma->rmap.pgoff - page_of(vma->rmap.start);
 	will_open(door, vma);
+	if (!QUIRE_SAFEGUARD(newborn))
+		vma_open(vma);
 }
 
 int door_link(struct door *door, struct vma *vma, struct vma *from)
@@ -307,8 +309,8 @@ static int inherit(struct door *door, struct vma *target, struct vma *from)
 }
 
 /*
- * Which of @around fit, @source's range or a new one between them. They are shut; and looked at once more then,
- * for a fault may just have given one of them an anon_vma.
+ * Which of @around fit, @source's range or a new one between them. They are shut, and looked at once more
+ * then, for a fault may just have given one of them an anon_vma.
  */
 static struct vma_pair fitting(struct door *door, struct vma_pair around, const struct vma *source,
 			       const struct vma_new *fresh)

@@ -31,8 +31,8 @@ void door_close(struct door *door, struct quire_cpu **cpu, struct quire_mm *mm);
 void door_open(struct door *door);
 
 /*
- * Close @vma until door_open(): on return no fault uses it, and whatever was installed before is found. Before
- * its entries are looked at to be taken away, and before anything rests on what faults may change of it (its
+ * Close @vma until door_open(): on return no fault uses it, and whatever was installed before is found. To be
+ * done before its entries are taken away, and before anything rests on what faults may change of it (its
  * anon_vma). SLEEPS, with no lock but mm->lock held. What is linked here is closed already; twice is once.
  */
 void door_shut(struct door *door, struct vma *vma);

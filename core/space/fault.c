@@ -7,8 +7,8 @@
 #include "fault.h"
 
 #include "../base/assert.h"
+#include "../base/safeguard.h"
 #include "grow.h"
-#include "lineage.h"
 
 /* Give back what the last try wanted or what was prepared for it. */
 static void drop_file(struct fault *fault)
@@ -56,7 +56,8 @@ static enum fault_step look_up(struct fault *fault)
 	if (!found && fault->gear == GEAR_LOCKED)
 		vma = vma_next(fault->mm, fault->va);
 	if (!vma)
-		return fault->gear == GEAR_LOCKED ? STEP_SEGV_MAP : STEP_LOCK;
+		return fault->gear == GEAR_LOCKED || !QUIRE_SAFEGUARD(absent_lock) ? STEP_SEGV_MAP
+										   : STEP_LOCK;
 	fault->vma = vma;
 	if (!vma_look(vma, &fault->is))
 		return STEP_LOCK;
@@ -76,47 +77,6 @@ static enum fault_step try_in_gear(struct fault *fault)
 	return vma_is_anonymous(fault->vma) ? fault_anonymous(fault) : fault_file(fault);
 }
 
-static bool is_alone(const struct fault *fault)
-{
-	return fault->restarts >= QUIRE_FAULT_RESTARTS;
-}
-
-static void gear_in(struct fault *fault)
-{
-	struct rwlock *lock = &fault->mm->lock;
-	if (fault->gear == GEAR_RCU)
-		quire_port_rcu_lock(*fault->cpu);
-	else if (is_alone(fault)) /* others' faults and calls have undone us often enough: now they wait */
-		rwlock_write(fault->cpu, lock);
-	else
-		rwlock_read(fault->cpu, lock);
-}
-
-static void gear_out(struct fault *fault)
-{
-	struct rwlock *lock = &fault->mm->lock;
-	if (fault->gear == GEAR_RCU)
-		quire_port_rcu_unlock(*fault->cpu);
-	else if (fault->gear == GEAR_HELD)
-		vma_leave(*fault->cpu, fault->vma);
-	else if (is_alone(fault))
-		rwlock_write_done(*fault->cpu, lock);
-	else
-		rwlock_read_done(*fault->cpu, lock);
-}
-
-/* What was found out under RCU still holds, as the VMA is entered only unchanged. */
-bool fault_hold(struct fault *fault)
-{
-	if (fault->gear != GEAR_RCU)
-		return true;
-	if (!vma_enter(fault->vma, &fault->is))
-		return false;
-	quire_port_rcu_unlock(*fault->cpu);
-	fault->gear = GEAR_HELD;
-	return true;
-}
-
 /*
  * The file's reference of the step before is dropped only after the try, with nothing held: the last one may
  * write pages back.
@@ -124,7 +84,7 @@ bool fault_hold(struct fault *fault)
 static enum fault_step try_once(struct fault *fault)
 {
 	struct quire_file *prepared = fault->file;
-	if (is_alone(fault) || fault->mm->quire->config.without_vma_locks)
+	if (fault->restarts >= QUIRE_FAULT_RESTARTS || fault->mm->quire->config.without_vma_locks)
 		fault->gear = GEAR_LOCKED;
 	gear_in(fault);
 	enum fault_step step = look_up(fault);
@@ -138,17 +98,6 @@ static enum fault_step try_once(struct fault *fault)
 		quire_file_put(fault->cpu, prepared);
 	}
 	return step;
-}
-
-enum fault_step fault_prepare_anon(struct fault *fault)
-{
-	if (vma_anon(fault->vma))
-		return STEP_DONE;
-	if (!fault_hold(fault))
-		return STEP_AGAIN;
-	int err = fault->gear == GEAR_HELD ? vma_prepare_anon_in_use(fault->cpu, fault->vma)
-					   : vma_prepare_anon(fault->cpu, fault->vma);
-	return err ? STEP_NO_MEMORY : STEP_DONE;
 }
 
 /* Nothing is held. Brings the page locked, with the store's leave if that is what was missing. */

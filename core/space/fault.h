@@ -53,7 +53,7 @@ enum fault_step {
 };
 
 enum fault_gear {
-	GEAR_RCU, /* in a read-side section, and nothing else: what is installed is checked against the gate */
+	GEAR_RCU,    /* in a read-side section, no more: what is installed is checked against the gate */
 	GEAR_HELD,   /* using the VMA */
 	GEAR_LOCKED, /* mm->lock held, for reading; for writing after QUIRE_FAULT_RESTARTS */
 };
@@ -81,8 +81,8 @@ enum fault_step fault_file(struct fault *fault);
 
 /*
  * cursor_open() at fault->va, and under the lock of its table a look at the gate: -EAGAIN, with nothing held,
- * when the VMA is not any more what the fault takes it for. What the table is asked to hold from then on is as
- * if it had come before that change (VMA-4).
+ * when the VMA is not any more what the fault takes it for. If it is, what the fault installs, before it lets
+ * go of the table, comes before any change of the VMA (VMA-4).
  */
 static inline int fault_open(struct fault *fault, struct cursor *cursor, enum cursor_intent intent,
 			     struct gather *gather)
@@ -98,6 +98,10 @@ static inline enum fault_step fault_open_failed(int err)
 {
 	return err == -QUIRE_EAGAIN ? STEP_AGAIN : STEP_NO_MEMORY;
 }
+
+/* Take what fault->gear asks for; let go of what it is by then. The last gear SLEEPS. */
+void gear_in(struct fault *fault);
+void gear_out(struct fault *fault);
 
 /* Up from the first gear, before the try sleeps. False, in gear as before: the VMA has changed. */
 bool fault_hold(struct fault *fault);

@@ -43,7 +43,7 @@ void vma_leave(struct quire_cpu *cpu, struct vma *vma)
 void vma_be_born(struct vma *vma)
 {
 	/* Nobody knows it yet. */
-	atomic_store_explicit(&vma->gate, QUIRE_SAFEGUARD(newborn) ? CLOSED : 0, memory_order_relaxed);
+	atomic_store_explicit(&vma->gate, CLOSED, memory_order_relaxed);
 }
 
 static bool has_users(struct vma *vma)
@@ -56,8 +56,7 @@ void vma_close(struct quire_cpu **cpu, struct vma *vma)
 {
 	quire_assert(rwlock_is_write_held(&vma->mm->lock));
 	/* Relaxed: what faults installed before is found under their tables' locks. */
-	if (QUIRE_SAFEGUARD(gate_close))
-		atomic_fetch_or_explicit(&vma->gate, CLOSED, memory_order_relaxed);
+	atomic_fetch_or_explicit(&vma->gate, CLOSED, memory_order_relaxed);
 	if (QUIRE_SAFEGUARD(close_fence))
 		quire_port_fence(); /* (a) */
 	while (has_users(vma) && QUIRE_SAFEGUARD(close_wait)) {

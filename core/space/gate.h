@@ -4,10 +4,10 @@
  *	bits	63 .. 41	40 .. 21	20		19 .. 0
  *		turn		VMA_* flags	closed		users
  *
- * All of it is one word, so that whoever enters learns in the same step that it is open, and which turn it is.
- * A VMA is changed while it is closed and has no user; each opening begins a new turn. Two kinds are closed
- * from birth or for ever: a newborn one, which is linked before what it replaces is gone and flushed, and a
- * zombie, which is out of the tree and waits for its grace period. Nobody need tell them apart.
+ * All of it is one word, so that whoever enters learns in the same step that it is open, and whose turn it
+ * is. A VMA is changed while it is closed and has no user; each opening begins a new turn. Two kinds are
+ * closed from birth or for ever: a newborn one, which is linked before its pages are in place, and a zombie,
+ * which is out of the tree and waits for its grace period. Nobody need tell them apart.
  *
  *	a fault without a use		a fault that uses it		the door
  *	RCU				RCU				closed = 1
@@ -18,16 +18,16 @@
  *	unlock				users - 1; closed and none	turn + 1, closed = 0
  *					left? wake the door
  *
- * (b) against (a). The door clears what it finds in tables, under their locks. If it came to a table first, the
- * fault sees the gate changed; if the fault did, the door finds its entry. But the table may be one that the
- * fault, or another one just before it, has hung in while the door looked: the door found none and passes by.
+ * (b) against (a). The door clears what it finds in tables, under their locks. If it came to a table first,
+ * the fault sees the gate changed; if the fault did, the door finds its entry. But the table may be one that
+ * the fault, or another one just before it, has hung in while the door looked: the door found none.
  * Storing the mark and looking for tables against hanging in a table and looking at the mark is store
  * buffering, and needs both fences. Without one, an entry appears behind the door's back and stays.
  *
- * What is read of an open VMA without a use may change under the reader; so it is either in the gate, or atomic
- * beside it, or fixed for the VMA's life (mm.h says which), and counts for nothing until the gate was looked at
- * again. The memory is a VMA's for the whole read-side section: it is not used for another before a grace
- * period (VMA-2, CVE-2025-38554).
+ * What is read of an open VMA without a use may change under the reader; so it is either in the gate, or
+ * atomic beside it, or fixed for the VMA's life (mm.h says which), and counts for nothing until the gate was
+ * looked at again. The memory is this VMA's for the whole read-side section: no other has it before a grace
+ * period has passed (CVE-2025-38554 is where it could be).
  *
  * Order:   vma_enter() in a read-side section; users may sleep, and wait for locks of the reverse map and for
  *          notifiers, whose holders never wait for a VMA (BASE-8). vma_close() sleeps, with mm->lock held for
@@ -66,7 +66,7 @@ static inline bool vma_look(struct vma *vma, struct vma_view *view)
 	return !(gate & VMA_GATE_CLOSED);
 }
 
-/* Is all as it was at the look? In the same read-side section, with the lock of the table in question held. */
+/* Is all as it was at the look? In the same read-side section, with the lock of the leaf table held. */
 static inline bool vma_is_unchanged(struct vma *vma, const struct vma_view *view)
 {
 	if (QUIRE_SAFEGUARD(gate_fence))

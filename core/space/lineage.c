@@ -42,8 +42,9 @@ int vma_prepare_anon(struct quire_cpu **cpu, struct vma *vma)
 }
 
 /*
- * Under RCU: the anon_vma of a neighbour that could join @vma, and that is used from then on, so that it keeps
- * it; or NULL. One that somebody changes just now lends nothing: that change may as well have come first.
+ * Under RCU: the anon_vma of a neighbour that could join @vma, and that is used from then on, so that it
+ * keeps it; or NULL. One that somebody changes just now lends nothing: that change may as well have come
+ * first.
  */
 static struct anon_vma *borrow(struct vma *lender, const struct vma *vma)
 {

@@ -44,9 +44,7 @@ enum {
 #define VMA_ACCESS (VMA_READ | VMA_WRITE | VMA_EXEC)
 #define VMA_LOCK_MASK (VMA_LOCKED | VMA_LOCK_ON_FAULT)
 
-/*
- * W here means: mm->lock held for writing, and the VMA closed (gate.h); to look, one of the two, or to use it.
- */
+/* W here means: mm->lock for writing, and the VMA closed (gate.h). To look one of the two, or to use it. */
 struct vma {
 	struct rmap_node rmap; /* bounds, file, anon_vma: see there */
 	struct quire_mm *mm;   /* P */
@@ -117,7 +115,7 @@ static inline bool vma_is_private(const struct vma *vma)
 	return flags_are_private(vma->flags);
 }
 
-/* The page of the file, or of the anonymous numbering, that @va maps; for whoever does not use the VMA, too. */
+/* The page of the file, or of the anonymous numbering, that @va maps. The VMA need not be used. */
 static inline uint64_t vma_index(const struct vma *vma, quire_vaddr va)
 {
 	return vma->base + page_of(va);

@@ -272,8 +272,8 @@ static bool cpu_is_lazy(struct quire *quire, unsigned id)
 }
 
 /*
- * Most instances have few CPUs, and masks many words. Relaxed: a CPU's word is there before its bit, which this
- * comes to the same as reading (as_run() draws it).
+ * Most instances have few CPUs, and masks many words. Relaxed: a CPU's word is there before its bit, and not
+ * to see the one is not to see the other (as_run() draws what follows from that).
  */
 static inline bool is_word_used(struct quire *quire, unsigned word)
 {

@@ -96,6 +96,8 @@ int devices_create(struct machine *machine)
 void machine_device_open(struct machine *machine, unsigned device, struct quire_cpu **cpu,
 			 struct quire_mm *mm)
 {
+	if (machine->device[device]->mm)
+		return;
 	machine->device[device]->mm = mm;
 	quire_notifier_register(cpu, mm, &machine->device[device]->notifier);
 }

@@ -191,6 +191,7 @@ enum litmus_operation {
 	OP_DSTORE,
 	OP_DROP,
 	OP_UNREGISTER,
+	OP_REGISTER,
 	OP_WORD_LOAD,
 	OP_WORD_STORE,
 	OP_RMW,

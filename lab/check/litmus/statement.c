@@ -423,6 +423,7 @@ static const struct operation operations[] = {
 	{ "dstore", OP_DSTORE, 0, of_dstore, 8, 0 },
 	{ "drop", OP_DROP, 0, of_device, 0, 0 },
 	{ "unregister", OP_UNREGISTER, 0, of_device, 0, 0 },
+	{ "register", OP_REGISTER, 0, of_device, 0, 0 },
 	{ "add", OP_RMW, HAS_RESULT | ORDERED, of_rmw, 8, RMW_IS_ADD },
 	{ "sub", OP_RMW, HAS_RESULT | ORDERED, of_rmw, 8, RMW_IS_SUB },
 	{ "and", OP_RMW, HAS_RESULT | ORDERED, of_rmw, 8, RMW_IS_AND },

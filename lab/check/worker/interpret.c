@@ -496,6 +496,10 @@ static void do_device(const struct act *a)
 	case OP_DROP:
 		machine_device_drop(machine, device, a->cpu);
 		break;
+	case OP_REGISTER:
+		machine_device_open(machine, device, a->cpu,
+				    a->run->world.mms[a->run->litmus->names[a->s->name].mm]);
+		break;
 	default:
 		machine_device_close(machine, device, a->cpu);
 		break;
@@ -623,6 +627,7 @@ static void (*const doers[OPS])(const struct act *a) = {
 	[OP_DSTORE] = do_device,
 	[OP_DROP] = do_device,
 	[OP_UNREGISTER] = do_device,
+	[OP_REGISTER] = do_device,
 	[OP_WORD_LOAD] = do_word,
 	[OP_WORD_STORE] = do_word,
 	[OP_RMW] = do_word,

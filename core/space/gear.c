@@ -1,0 +1,60 @@
+/*
+ * gear.c - what a fault holds while it tries: a read-side section, its VMA, or the address space's lock.
+ *
+ * Rules: VMA-2, VMA-5, BASE-8.
+ */
+#include "fault.h"
+
+#include "lineage.h"
+
+static bool is_alone(const struct fault *fault)
+{
+	return fault->restarts >= QUIRE_FAULT_RESTARTS;
+}
+
+void gear_in(struct fault *fault)
+{
+	struct rwlock *lock = &fault->mm->lock;
+	if (fault->gear == GEAR_RCU)
+		quire_port_rcu_lock(*fault->cpu);
+	else if (is_alone(fault)) /* others' faults and calls have undone us often enough: now they wait */
+		rwlock_write(fault->cpu, lock);
+	else
+		rwlock_read(fault->cpu, lock);
+}
+
+void gear_out(struct fault *fault)
+{
+	struct rwlock *lock = &fault->mm->lock;
+	if (fault->gear == GEAR_RCU)
+		quire_port_rcu_unlock(*fault->cpu);
+	else if (fault->gear == GEAR_HELD)
+		vma_leave(*fault->cpu, fault->vma);
+	else if (is_alone(fault))
+		rwlock_write_done(*fault->cpu, lock);
+	else
+		rwlock_read_done(*fault->cpu, lock);
+}
+
+/* What was found out under RCU still holds, as the VMA is entered only unchanged. */
+bool fault_hold(struct fault *fault)
+{
+	if (fault->gear != GEAR_RCU)
+		return true;
+	if (!vma_enter(fault->vma, &fault->is))
+		return false;
+	quire_port_rcu_unlock(*fault->cpu);
+	fault->gear = GEAR_HELD;
+	return true;
+}
+
+enum fault_step fault_prepare_anon(struct fault *fault)
+{
+	if (vma_anon(fault->vma))
+		return STEP_DONE;
+	if (!fault_hold(fault))
+		return STEP_AGAIN;
+	int err = fault->gear == GEAR_HELD ? vma_prepare_anon_in_use(fault->cpu, fault->vma)
+					   : vma_prepare_anon(fault->cpu, fault->vma);
+	return err ? STEP_NO_MEMORY : STEP_DONE;
+}
