@@ -28,7 +28,7 @@ _quire()
 	replay)
 		case $previous in
 		--without)
-			COMPREPLY=($(compgen -W "fault-around order speculation" -- "$current"))
+			COMPREPLY=($(compgen -W "fault-around order speculation vma-locks" -- "$current"))
 			return
 			;;
 		-c | --cpus)
@@ -67,7 +67,7 @@ _quire()
 		done
 		case $previous in
 		--without)
-			COMPREPLY=($(compgen -W "fault-around $("${COMP_WORDS[0]}" check --list-safeguards 2>/dev/null |
+			COMPREPLY=($(compgen -W "fault-around vma-locks $("${COMP_WORDS[0]}" check --list-safeguards 2>/dev/null |
 				cut -d' ' -f1)" -- "$current"))
 			return
 			;;

@@ -19,6 +19,13 @@ enum { KEY_WITHOUT = 256, KEY_LIMIT, KEY_TEST };
 #define CPUS_MOST 4
 
 #define FAULT_AROUND "fault-around"
+#define VMA_LOCKS "vma-locks"
+
+/* What the plain kernel can do without; safeguards are another thing. */
+static bool is_mechanism(const char *what)
+{
+	return strcmp(what, FAULT_AROUND) == 0 || strcmp(what, VMA_LOCKS) == 0;
+}
 
 static const uint64_t memory_least = 16ull << 20, memory_most = 3ull << 30;
 static const uint64_t kernel_least = 6ull
@@ -82,10 +89,10 @@ static error_t parse(int key, char *text, struct argp_state *state)
 			       : wrong(a, "--limit %s: must be seconds, at least 1", text);
 	case KEY_WITHOUT:
 		options->without = text;
-		return strcmp(text, FAULT_AROUND) == 0 || zoo_find(text)
+		return is_mechanism(text) || zoo_find(text)
 			       ? 0
 			       : wrong(a,
-				       "--without %s: there is fault-around, and what quire check "
+				       "--without %s: there is fault-around, vma-locks, and what quire check "
 				       "--list-safeguards says",
 				       text);
 	case KEY_TEST:
@@ -176,7 +183,7 @@ static bool pack(const struct boot_options *options, const char *path)
 /* Safeguards are switches only in the kernel for tests. */
 static const char *kernel_name(const struct boot_options *options)
 {
-	bool plain = !options->without || strcmp(options->without, FAULT_AROUND) == 0;
+	bool plain = !options->without || is_mechanism(options->without);
 
 	return options->test || !plain ? "quire-test-kernel" : "quire-kernel";
 }
@@ -245,7 +252,8 @@ int command_boot(int argc, char **argv)
 		{ "memory", 'm', "SIZE", 0, "Memory, like 64M or 1G (default: 256M)", 0 },
 		{ "root", 'r', "DIR", 0, "Take the files of DIR along; else the program is the only one", 0 },
 		{ "without", KEY_WITHOUT, "M", 0,
-		  "Do without M: fault-around, or a safeguard of quire check --list-safeguards", 0 },
+		  "Do without M: fault-around, vma-locks, or a safeguard of quire check --list-safeguards",
+		  0 },
 		{ "test", KEY_TEST, "NAME", OPTION_ARG_OPTIONAL,
 		  "Run the core's tests in the kernel, no program; only those with NAME in their names", 0 },
 		{ "limit", KEY_LIMIT, "SECONDS", 0, "End a run, or a test, that takes longer (default: 300)",

@@ -45,12 +45,15 @@ static error_t set_without(struct arguments *a, const char *what)
 
 	if (strcmp(what, "fault-around") == 0)
 		options->without_fault_around = true;
+	else if (strcmp(what, "vma-locks") == 0)
+		options->without_vma_locks = true;
 	else if (strcmp(what, "speculation") == 0)
 		options->without_speculation = true;
 	else if (strcmp(what, "order") == 0)
 		options->without_order = true;
 	else
-		return wrong(a, "--without %s: there is fault-around, speculation and order", what);
+		return wrong(a, "--without %s: there is fault-around, vma-locks, speculation and order",
+			     what);
 	return 0;
 }
 
@@ -162,8 +165,8 @@ int command_replay(int argc, char **argv)
 		{ "memory", 'm', "SIZE", 0, "Physical memory, like 512M or 4G (default: 4G)", 0 },
 		{ "json", 'j', NULL, 0, "Print JSON instead of tables", 0 },
 		{ "without", KEY_WITHOUT, "M", 0,
-		  "Do without M: fault-around; speculation of the emulated CPUs; or the recorded order of what "
-		  "concerns different addresses",
+		  "Do without M: fault-around; vma-locks (faults take the address space's lock); speculation of "
+		  "the emulated CPUs; or the recorded order of what concerns different addresses",
 		  0 },
 		{ "help", 'h', NULL, 0, "Print this", 0 },
 		{ 0 },

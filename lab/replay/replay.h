@@ -25,7 +25,7 @@ struct replay_options {
 	uint64_t memory_bytes;
 	bool json;
 	bool quiet; /* differences are counted, not printed */
-	bool without_fault_around, without_speculation, without_order;
+	bool without_fault_around, without_vma_locks, without_speculation, without_order;
 };
 
 struct file {			  /* of the trace */

@@ -100,6 +100,9 @@ static void table_faults(const struct replay *replay)
 	row("  nothing to do", s->faults_spurious, NULL, 0);
 	row("  failed", s->faults_failed, NULL, 0);
 	row("  restarted", s->faults_restarts, NULL, 0);
+	row("  under RCU alone", s->faults_rcu, NULL, 0);
+	row("  using the mapping", s->faults_held, NULL, 0);
+	row("  with the space's lock", s->faults_locked, NULL, 0);
 }
 
 static void table_rest(const struct replay *replay)
@@ -224,6 +227,9 @@ static json_t *json_stats(const struct replay *replay)
 	put(out, "faults_spurious", s->faults_spurious);
 	put(out, "faults_failed", s->faults_failed);
 	put(out, "faults_restarts", s->faults_restarts);
+	put(out, "faults_rcu", s->faults_rcu);
+	put(out, "faults_held", s->faults_held);
+	put(out, "faults_locked", s->faults_locked);
 	put(out, "flushes_page", s->flushes_page);
 	put(out, "flushes_full", s->flushes_full);
 	put(out, "shootdowns", s->shootdowns);

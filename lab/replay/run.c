@@ -294,6 +294,7 @@ static int create_machine(struct replay *replay)
 			.overcommit = QUIRE_OVERCOMMIT_ALWAYS, /* it was measured against other memory */
 			.max_map_count = (uint32_t)replay->plan->header.max_map_count,
 			.fault_around_pages = options->without_fault_around ? 1 : (uint32_t)around,
+			.without_vma_locks = options->without_vma_locks,
 		},
 	};
 

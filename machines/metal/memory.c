@@ -355,6 +355,7 @@ void memory_start(uint32_t start_info)
 		.overcommit = QUIRE_OVERCOMMIT_GUESS,
 		.mmap_min_addr = 0x10000,
 		.fault_around_pages = boot_option("without=fault-around") ? 1 : 0,
+		.without_vma_locks = boot_option("without=vma-locks"),
 	};
 	struct metal_cpu *boot = kernel_alloc(sizeof(*boot));
 	if (!boot)
