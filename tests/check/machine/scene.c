@@ -104,7 +104,7 @@ struct scene_result scene_run(const struct scene *scene, enum engine_search how)
 	struct engine_config search = scene->limits;
 
 	search.search = how;
-	search.seconds = 60;
+	search.seconds = 300;
 	search.stop_at_violation = scene->may_stop;
 	current = scene;
 	memset(&result, 0, sizeof(result));
