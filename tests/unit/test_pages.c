@@ -475,6 +475,34 @@ BODY(base_7_exec_releases_notifiers)
 }
 TEST(base_7_exec_releases_notifiers)
 
+/* VMA-2, VMA-5: only what must sleep uses its mapping, and only what finds none takes the space's lock. */
+BODY(vma_5_faults_shift_up_only_when_they_must)
+{
+	struct listener l = { .notifier = { .ops = &hearing, .data = &l } };
+	struct quire_mm *child;
+	map_at(s, 0, 4, RW, PRIVATE);
+	load_at(s, 0);
+	CHECK_EQUAL(stats_of(s).faults_rcu, 1); /* the zero page */
+	store_at(s, 1, 1);
+	CHECK_EQUAL(stats_of(s).faults_held, 1); /* the first page of its own: a lineage */
+	store_at(s, 2, 1);
+	CHECK_EQUAL(stats_of(s).faults_rcu, 2);
+	CHECK_EQUAL(quire_fork(s->cpu, s->mm, &child), 0);
+	store_at(s, 1, 2); /* copies */
+	CHECK_EQUAL(stats_of(s).faults_rcu, 3);
+	CHECK_EQUAL(quire_notifier_register(s->cpu, s->mm, &l.notifier), 0);
+	store_at(s, 2, 2); /* copies, and has to tell of it */
+	CHECK_EQUAL(stats_of(s).faults_held, 2);
+	CHECK(l.starts > 0);
+	quire_notifier_remove(s->cpu, s->mm, &l.notifier);
+	CHECK_EQUAL(stats_of(s).faults_locked, 0);
+	CHECK_EQUAL(load_at(s, 9), -QUIRE_SIGSEGV);
+	CHECK_EQUAL(stats_of(s).faults_locked, 0); /* those that fail count for none */
+	CHECK_EQUAL(stats_of(s).faults_restarts, 1);
+	quire_mm_put(s->cpu, child);
+}
+TEST(vma_5_faults_shift_up_only_when_they_must)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -499,6 +527,7 @@ int main(void)
 		cmocka_unit_test(base_4_tables_go_with_their_last_entry),
 		cmocka_unit_test(base_7_notifiers_hear_of_every_change),
 		cmocka_unit_test(base_7_exec_releases_notifiers),
+		cmocka_unit_test(vma_5_faults_shift_up_only_when_they_must),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
