@@ -5,8 +5,8 @@
  *	test_stress [seconds [seed]]
  *
  * Each CPU has a page of its own in a corner where nobody unmaps, and counts up in it: a lost store would
- * show. Everything else is fought over. Rules: BASE-3, BASE-4, BASE-8 (nobody waits for ever: the test
- * would).
+ * show. Everything else is fought over. Rules: BASE-3, BASE-4, VMA-3, VMA-7, BASE-8 (nobody waits for ever:
+ * the test would).
  */
 #include "stage.h"
 
@@ -15,11 +15,11 @@
 #ifdef QUIRE_TEST_CPUS /* where it runs has no more */
 #define CPUS QUIRE_TEST_CPUS
 #else
-#define CPUS (QUIRE_MAX_CPUS > 8 ? 8 : QUIRE_MAX_CPUS - 1)
+#define CPUS (QUIRE_MAX_CPUS > 16 ? 16 : QUIRE_MAX_CPUS - 1)
 #endif
 #define WINDOW 64 /* pages that all fight over */
 
-static unsigned seconds = 2;
+static unsigned seconds = 7;
 static uint64_t first_seed = 20260101;
 
 struct worker {
@@ -225,6 +225,9 @@ static void finish(struct quire_cpu **cpu, void *argument)
 		snprintf(stress->failed, sizeof(stress->failed), "leaked %llu frames, %llu committed pages",
 			 (unsigned long long)(stress->frames - stats.frames_free),
 			 (unsigned long long)stats.committed_pages);
+	printf("faults: %llu under RCU, %llu using their mapping, %llu with the lock\n",
+	       (unsigned long long)stats.faults_rcu, (unsigned long long)stats.faults_held,
+	       (unsigned long long)stats.faults_locked);
 	printf("%llu faults, %llu copies, %llu shootdowns, %llu IPIs, %llu restarts\n",
 	       (unsigned long long)stats.faults, (unsigned long long)stats.faults_cow,
 	       (unsigned long long)stats.shootdowns, (unsigned long long)stats.ipis,
@@ -268,7 +271,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(base_4_counts_are_exact_after_random_calls_of_many_cpus),
 	};
 	if (getenv("QUIRE_SOAK"))
-		seconds = 60;
+		seconds = 600;
 	if (argc > 1)
 		seconds = (unsigned)strtoul(argv[1], NULL, 10);
 	if (argc > 2)
