@@ -8,7 +8,7 @@ enable_language(ASM)
 
 # What does not know of Quire: search, memory models, races. For tests and for the workers.
 set(QUIRE_ENGINE_SOURCES ${QUIRE_CHECK_SOURCES})
-list(FILTER QUIRE_ENGINE_SOURCES INCLUDE REGEX "/(engine|conflicts|explore|interrupts|optimal|bounded|random|coroutine|milestone|image|witness|memory|weak|tso|race|clock|tsan|commute)[^/]*$")
+list(FILTER QUIRE_ENGINE_SOURCES INCLUDE REGEX "/(engine|conflicts|explore|interrupts|optimal|bounded|random|coroutine|milestone|image|witness|memory|weak|tso|race|clock|tsan|commute|lines)[^/]*$")
 set(QUIRE_CHECKER_SOURCES ${QUIRE_CHECK_SOURCES})
 list(REMOVE_ITEM QUIRE_CHECKER_SOURCES ${QUIRE_ENGINE_SOURCES})
 list(APPEND QUIRE_CHECKER_SOURCES ${PROJECT_SOURCE_DIR}/machines/softmmu/walk.c

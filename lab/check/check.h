@@ -28,7 +28,7 @@ struct check_options {
 	unsigned without_count;
 	int bound; /* -1: the file's */
 	uint64_t random, executions;
-	bool pos, json, list, zoo, strict, verbose, optimal;
+	bool pos, json, list, zoo, strict, verbose, optimal, lines;
 	bool samples; /* something was said of how to sample */
 	uint64_t seed;
 	double seconds;

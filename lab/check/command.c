@@ -32,6 +32,7 @@ enum {
 	OPTION_LIST,
 	OPTION_ZOO,
 	OPTION_STRICT,
+	OPTION_LINES,
 	OPTION_OPTIMAL,
 	OPTION_CHECKPOINT,
 	OPTION_RESUME,
@@ -62,6 +63,8 @@ static const struct argp_option option_table[] = {
 	{ "html", OPTION_HTML, "FILE", 0, "Write a page that steps through the witness", 0 },
 	{ "dot", OPTION_DOT, "FILE", 0, "Write the tables at the witness's end as a graph", 0 },
 	{ "strict", OPTION_STRICT, NULL, 0, "A search that is not complete shows nothing", 0 },
+	{ "lines", OPTION_LINES, NULL, 0,
+	  "Run one execution, and say which cache lines the columns share and write to", 0 },
 	{ "verbose", 'v', NULL, 0, "Full reports, and where the space comes from", 0 },
 	{ "json", 'J', NULL, 0, "Print results as JSON", 0 },
 	{ "list-safeguards", OPTION_LIST, NULL, 0, "List the safeguards and what goes wrong without them",
@@ -143,6 +146,10 @@ static void refuse_together(const struct check_options *o, struct argp_state *st
 	if (o->replay && (o->random || o->bound >= 0 || o->optimal || o->shards))
 		argp_error(state,
 			   "--replay is one execution: not with --random, --bound, --optimal or --shard");
+	if (o->lines && (o->random || o->bound >= 0 || o->optimal || o->shards || o->zoo || o->checkpoint))
+		argp_error(state,
+			   "--lines is of one execution: not with --random, --bound, --optimal, --shard, "
+			   "--zoo or --checkpoint");
 }
 
 static error_t parse_rest(int key, char *argument, struct argp_state *state)
@@ -164,6 +171,9 @@ static error_t parse_rest(int key, char *argument, struct argp_state *state)
 		break;
 	case OPTION_STRICT:
 		o->strict = true;
+		break;
+	case OPTION_LINES:
+		o->lines = true;
 		break;
 	case OPTION_CHECKPOINT:
 		o->checkpoint = argument;
@@ -188,6 +198,8 @@ static error_t parse_rest(int key, char *argument, struct argp_state *state)
 		if (!o->list && !o->path_count && !o->resume)
 			argp_error(state, "no file given");
 		refuse_together(o, state);
+		if (o->lines && !o->replay)
+			o->executions = 1;
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;

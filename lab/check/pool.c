@@ -150,6 +150,8 @@ static void make_arguments(struct arguments *a, const struct check *check, const
 		add(a, "--quick"); /* its witness is not printed */
 	if (o->html || o->dot)
 		add(a, "--tables");
+	if (o->lines)
+		add(a, "--lines");
 	if (check->circle)
 		add_circle(a, circle_last(check->circle));
 	else if (o->replay)

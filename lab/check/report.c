@@ -130,6 +130,23 @@ static void print_hot(FILE *to, const struct check *check)
 	}
 }
 
+/* What keeps the columns from running beside each other without loss, wherever they do not wait for one another. */
+static void print_lines(FILE *to, const struct check *check)
+{
+	json_t *lines = json_object_get(check->result, "lines"), *line, *use;
+	size_t i, k;
+
+	if (!json_is_array(lines))
+		return;
+	fprintf(to, "Lines %zu shared, and written to by one column at least\n", json_array_size(lines));
+	json_array_foreach(lines, i, line)
+		json_array_foreach(json_object_get(line, "uses"), k, use)
+			fprintf(to, "%sP%d %s %s\n         %s\n", k ? "      " : "    - ",
+				(int)json_number(use, "column"),
+				json_is_true(json_object_get(use, "writes")) ? "writes" : "reads ",
+				json_text(use, "where"), json_text(use, "code"));
+}
+
 /*
  * The rate is one of CPU time, over all workers: what a core does that has nothing else to do. What an
  * execution consists of counts what was brought back, too: it is the same whatever the search can do without
@@ -211,6 +228,7 @@ void report_full(FILE *to, const struct check *check)
 			(long long)json_number(check->result, "failing"));
 	print_result(to, check, &f);
 	print_search(to, check, &f);
+	print_lines(to, check);
 	if (f.verdict == VERDICT_UNSURE || check->options->verbose)
 		print_hot(to, check);
 	print_witness(to, check);

@@ -202,6 +202,7 @@ static bool is_stuck(struct lock *lock, bool can_go_on)
 
 static void begin_taking(unsigned what, struct lock *lock, bool (*may)(void *), const void *code)
 {
+	note_line(lock->at, sizeof(uint32_t), true, code);
 	struct thread_state *thread = here();
 
 	thread->wants = lock;

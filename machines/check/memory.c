@@ -376,6 +376,7 @@ void memory_read(uintptr_t address, size_t bytes, const void *code)
 {
 	if (memory_is_watched(address)) {
 		engine_accesses++;
+		note_line(address, bytes, false, code);
 		memory_new_read(address, bytes, code);
 	}
 }
@@ -400,6 +401,7 @@ void memory_write(uintptr_t address, size_t bytes, const void *code)
 	engine_accesses++;
 	memory_deliver();
 	bytes = clamp(address, bytes);
+	note_line(address, bytes, true, code);
 	if (bytes > WORD || !memory_is_known(address, (unsigned)bytes, RACE_WRITE)) {
 		settle(address, bytes, code);
 		race_check(address, bytes, RACE_WRITE, code);
@@ -445,6 +447,7 @@ uint64_t memory_load(uintptr_t address, unsigned bytes, int order, const void *c
 {
 	if (!memory_is_watched(address))
 		return memory_native_load(address, bytes);
+	note_line(address, bytes, false, code);
 	if (memory.config.model == MEMORY_TSO)
 		return tso_load(address, bytes, order, code);
 	if (memory.config.model == MEMORY_WEAK)
@@ -464,6 +467,7 @@ void memory_store(uintptr_t address, unsigned bytes, uint64_t value, int order, 
 		memory_native_store(address, bytes, value);
 		return;
 	}
+	note_line(address, bytes, true, code);
 	if (memory.config.model == MEMORY_TSO && order != MO_SEQ_CST && tso_has_buffer()) {
 		tso_store(address, bytes, value, order, code);
 		return;
@@ -497,6 +501,7 @@ uint64_t memory_rmw(uintptr_t address, unsigned bytes, enum memory_operation ope
 		memory_native_store(address, bytes, memory_compute(operation, old, operand, bytes));
 		return old;
 	}
+	note_line(address, bytes, true, code);
 	if (memory.config.model == MEMORY_WEAK)
 		return weak_rmw(address, bytes, operation, operand, order, code);
 	begin_native(MEMORY_STEP_RMW, address, code);
@@ -529,6 +534,7 @@ bool memory_compare_exchange(uintptr_t address, unsigned bytes, uint64_t *expect
 {
 	if (!memory_is_watched(address))
 		return native_compare_exchange(address, bytes, expected, desired);
+	note_line(address, bytes, true, code);
 	if (memory.config.model == MEMORY_WEAK)
 		return weak_compare_exchange(address, bytes, expected, desired, success, failure, code);
 	begin_native(MEMORY_STEP_COMPARE_EXCHANGE, address, code);

@@ -159,4 +159,33 @@ void memory_image(struct image *image);
  */
 uintptr_t memory_address(uintptr_t location);
 
+/* ---- lines.c ------------------------------------------------------------------------------------------- */
+
+/*
+ * The cache lines of the core that several columns touched and one wrote to, from lines_begin() on: an
+ * execution's, if only one is run. Of a use, the first access that wrote, or else that read.
+ */
+struct line_use {
+	bool used, writes;
+	uintptr_t address;
+	const void *code;
+};
+struct line {
+	uintptr_t address; /* 0: none */
+	struct line_use use[8];
+};
+void lines_begin(unsigned columns);
+const struct line *lines_next(const struct line *line); /* NULL: the first; the end */
+unsigned lines_used(unsigned column);			/* shared or not */
+
+/* An access of the running thread, if they are noted at all. */
+extern bool lines_are_noted;
+void lines_note(uintptr_t address, size_t bytes, bool write, const void *code);
+
+static inline void note_line(uintptr_t address, size_t bytes, bool write, const void *code)
+{
+	if (lines_are_noted)
+		lines_note(address, bytes, write, code);
+}
+
 #endif

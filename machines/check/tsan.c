@@ -56,6 +56,7 @@ static inline void read_plain(uintptr_t address, unsigned bytes, const void *cod
 	if (!memory_is_watched(address))
 		return;
 	engine_accesses++;
+	note_line(address, bytes, false, code);
 	if (bytes > WORD || !memory_is_known(address, bytes, RACE_READ))
 		memory_new_read(address, bytes, code);
 }

@@ -33,6 +33,7 @@ enum {
 	OPTION_WITNESS,
 	OPTION_OPTIMAL,
 	OPTION_QUICK,
+	OPTION_LINES,
 	OPTION_SAFEGUARDS,
 };
 
@@ -58,6 +59,7 @@ static const struct argp_option option_table[] = {
 	  "Run what executions have in common again: to test what brings it back", 0 },
 	{ "optimal", OPTION_OPTIMAL, NULL, 0, "Wakeup trees instead of sleep sets alone", 0 },
 	{ "quick", OPTION_QUICK, NULL, 0, "Look for no shorter witness", 0 },
+	{ "lines", OPTION_LINES, NULL, 0, "Also say which cache lines the columns share", 0 },
 	{ "list-safeguards", OPTION_SAFEGUARDS, NULL, 0, "What --without takes, as JSON", 0 },
 	{ 0 },
 };
@@ -168,6 +170,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case OPTION_QUICK:
 		o->quick = true;
 		break;
+	case OPTION_LINES:
+		o->lines = true;
+		break;
 	case OPTION_SAFEGUARDS:
 		list_safeguards();
 	case ARGP_KEY_ARG:
@@ -225,4 +230,6 @@ void worker_begin(struct run *run)
 								: run->litmus->header.model);
 	world_create(run);
 	tables_prepare(run);
+	if (run->options.lines)
+		lines_begin(run->cpus);
 }

@@ -71,6 +71,35 @@ static json_t *hot_json(struct run *run)
 	return list;
 }
 
+/* {"where": "mm A owing", "uses": [{"column": 0, "writes": true, "code": "core/..."}, ...]} */
+static json_t *lines_json(struct run *run)
+{
+	json_t *list = json_array();
+	const struct line *line;
+
+	for (line = lines_next(NULL); line; line = lines_next(line))
+		for (unsigned i = 0; i < run->cpus; i++)
+			if (line->use[i].used)
+				source_want(line->use[i].code);
+	source_resolve();
+	for (line = lines_next(NULL); line; line = lines_next(line)) {
+		json_t *uses = json_array();
+
+		for (unsigned i = 0; i < run->cpus; i++) {
+			const struct line_use *use = &line->use[i];
+
+			if (use->used)
+				json_array_append_new(uses,
+						      json_pack("{s:i, s:b, s:s, s:s}", "column", (int)i,
+								"writes", use->writes, "where",
+								machine_describe(run->machine, use->address),
+								"code", source_line(use->code)));
+		}
+		json_array_append_new(list, json_pack("{s:o}", "uses", uses));
+	}
+	return list;
+}
+
 json_t *result_json(struct run *run)
 {
 	const struct engine_counts *c = &run->counts;
@@ -88,6 +117,8 @@ json_t *result_json(struct run *run)
 	json_object_set_new(json, "stopped", run->stopped ? json_string(run->stopped) : json_null());
 	/* Before the replay of the witness, which the engine counts anew. */
 	json_object_set_new(json, "hot", hot_json(run));
+	if (run->options.lines)
+		json_object_set_new(json, "lines", lines_json(run));
 	json_object_set_new(json, "witness", witness_json(run));
 	return json;
 }

@@ -46,6 +46,7 @@ struct worker_options {
 	const char *replay;
 	struct worker_order order; /* with replay: that ends when it is seen, and is made shorter */
 	bool tables;		   /* with the witness: the page tables at each step */
+	bool lines;		   /* which cache lines the columns share */
 	bool optimal;
 	bool again;	     /* every execution from its beginning to its end, whatever is known of it */
 	bool quick;	     /* any witness will do */
