@@ -55,7 +55,7 @@ _quire()
 			;;
 		esac
 		options="--model --without --zoo --bound --random --pct --pos --seed --optimal --seconds --executions --jobs
-			--shard --checkpoint --resume --replay --html --dot --strict --verbose --json --list-safeguards --help"
+			--shard --checkpoint --resume --replay --html --dot --lines --strict --verbose --json --list-safeguards --help"
 		;;
 	boot)
 		# After --, complete the program to be run.

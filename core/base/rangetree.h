@@ -24,7 +24,8 @@ struct range_node;
 
 struct range_tree {
 	struct range_node *_Atomic root; /* release by changes, acquire by searches */
-	uint64_t count;			 /* ranges; under the caller's lock */
+	/* Ranges; under the caller's lock. Searches do not share a line with every change. */
+	_Alignas(64) uint64_t count;
 };
 
 /* Nodes set aside for changes to come. */

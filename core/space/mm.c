@@ -10,9 +10,9 @@
 
 /* Commit accounting is one word for the instance; fault counters one line or two a CPU. */
 struct spaces {
-	_Atomic uint64_t committed; /* pages */
-	/* the page that reads of untouched anonymous memory find; never written */
-	struct folio *zero;
+	_Alignas(64) _Atomic uint64_t committed; /* pages */
+	/* the page that reads of untouched anonymous memory find; never written, and read by their faults */
+	_Alignas(64) struct folio *zero;
 };
 
 struct vma *vma_find(struct quire_mm *mm, quire_vaddr addr)

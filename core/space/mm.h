@@ -62,16 +62,17 @@ struct vma {
 
 struct quire_mm {
 	struct quire_as as;
-	struct quire *quire;   /* P */
-	_Atomic uint64_t refs; /* C */
+	/* What faults read is not beside what changes of other ranges write (VMA-6). */
+	_Alignas(64) struct quire *quire;   /* P */
+	_Atomic quire_vaddr end;	    /* C: layout.end, for whoever has no lock; mm_end() */
+	struct range_tree vmas;		    /* W: struct vma by address, door.c alone changes it */
+	_Alignas(64) _Atomic uint64_t refs; /* C */
 	struct rwlock lock;
 	_Atomic uint32_t left;			    /* C: moves when a closed VMA's last user has left it */
-	struct range_tree vmas;			    /* W: struct vma by address, door.c alone changes it */
 	struct range_stock stock;		    /* W: nodes for its next changes */
 	struct table_spare spare;		    /* W: a table that an unmap left empty */
 	struct quire_limits limits;		    /* W */
 	struct quire_layout layout;		    /* W */
-	_Atomic quire_vaddr end;		    /* C: layout.end, for whoever has no lock; mm_end() */
 	quire_vaddr brk;			    /* W */
 	uint32_t default_flags;			    /* W: what mlockall(MCL_FUTURE) adds to new mappings */
 	uint64_t mapped, locked, data, stack, exec; /* W, pages */

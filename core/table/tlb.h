@@ -25,10 +25,10 @@ struct tlb_tally { /* relaxed; added to by the CPU itself, read by anybody */
 };
 
 struct cpu_tlb {
-	struct quire_as *_Atomic as;	     /* whose root is loaded; NULL: the empty one */
-	_Atomic bool lazy;		     /* runs no user code of it; read by others, see tlb.c */
-	_Atomic uint32_t victim;	     /* where the search for a tag to take begins */
-	struct asid_slot slots[QUIRE_ASIDS]; /* asid - 1 */
+	struct quire_as *_Atomic as; /* whose root is loaded; NULL: the empty one */
+	_Atomic bool lazy;	     /* runs no user code of it; read by others, see tlb.c */
+	_Atomic uint32_t victim;     /* where the search for a tag to take begins */
+	_Alignas(64) struct asid_slot slots[QUIRE_ASIDS]; /* asid - 1; not beside what others read */
 	_Alignas(64) struct tlb_tally tally;
 };
 

@@ -286,6 +286,31 @@ for jobs in 1 2 3; do
 	cmp -s jobs.1 jobs.$jobs || complain "--jobs $jobs: $(diff jobs.1 jobs.$jobs | head -n 5)"
 done
 
+# ---- cache lines: a fault shares none with another, nor with changes elsewhere (VMA-6); changes do
+
+lines() # FIRST SECOND: a file of the two, in mappings whose tables are there
+{
+	cat >lines.litmus <<-END
+	MM lines
+	(* Result: Always
+	   Rule: VMA-6
+	   Geometry: full *)
+	{ mm A; x: A anon rw 8 pages at level 1; y: A anon rw 8 pages at level 1; @A { store x, 1; store y, 1; } }
+	P0 @A { $1; }
+	P1 @A { $2; }
+	forall (0:r9=0)
+	END
+	expect 0 "$quire" check --lines lines.litmus
+}
+for change in 'r0 = load x+1' 'munmap(x)' 'mprotect(x, r)' 'madvise(x, DONTNEED)'; do
+	lines "$change" 'r1 = load y+1'
+	says out 'Lines 0 shared'
+done
+lines 'mprotect(x, r)' 'mprotect(y, r)'
+says out 'writes mm A lock'
+says out ' door_close'
+expect 2 "$quire" check --lines --random 5 lines.litmus
+
 # ---- the documents' files: as they are, and without what they say protects them
 
 sed -n '/^MM munmap-vs-access/,/^```/p' "$QUIRE_SOURCE/docs/litmus-format.md" | grep -v '^```' >munmap-vs-access.litmus
