@@ -130,7 +130,7 @@ static void print_hot(FILE *to, const struct check *check)
 	}
 }
 
-/* What keeps columns from running beside each other without loss, also where they do not wait for one another. */
+/* What keeps columns from running beside each other without loss, though none waits for another. */
 static void print_lines(FILE *to, const struct check *check)
 {
 	json_t *lines = json_object_get(check->result, "lines"), *line, *use;
