@@ -29,7 +29,7 @@ struct folio *fault_take_fresh(struct fault *fault)
 	struct folio *folio = fault->fresh;
 	fault->fresh = NULL;
 	folio->index = vma_index(fault->vma, fault->va);
-	atomic_store_explicit(&folio->owner, vma_anon(fault->vma), memory_order_relaxed);
+	atomic_store_explicit(&folio->owner, fault->anon, memory_order_relaxed);
 	folio_set(folio, FOLIO_EXCLUSIVE);
 	return folio;
 }
