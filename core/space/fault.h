@@ -99,7 +99,9 @@ static inline int fault_open(struct fault *fault, struct cursor *cursor, enum cu
 /* A failure too is one of the VMA as it was looked at: if it has changed, nothing is known. */
 static inline enum fault_step fault_fail(const struct fault *fault, enum fault_step step)
 {
-	return fault->gear != GEAR_RCU || vma_is_unchanged(fault->vma, &fault->is) ? step : STEP_AGAIN;
+	bool known = fault->gear != GEAR_RCU || !QUIRE_SAFEGUARD(refusal_recheck) ||
+		     vma_is_unchanged(fault->vma, &fault->is);
+	return known ? step : STEP_AGAIN;
 }
 
 static inline enum fault_step fault_open_failed(int err)
