@@ -168,7 +168,11 @@ void folio_get(struct folio *folio)
 
 bool folio_try_get(struct folio *folio)
 {
-	uint32_t refs = atomic_load_explicit(&folio->refs, memory_order_relaxed);
+	/*
+	 * Acquire, also when it fails, pairs with the release in folio_put(): who finds none left finds done
+	 * what was done before the last one was dropped, and does not look at the same place for ever.
+	 */
+	uint32_t refs = atomic_load_explicit(&folio->refs, memory_order_acquire);
 
 	while (refs || !QUIRE_SAFEGUARD(get_not_free)) {
 		/*
@@ -176,7 +180,7 @@ bool folio_try_get(struct folio *folio)
 		 * it.
 		 */
 		if (atomic_compare_exchange_weak_explicit(&folio->refs, &refs, refs + 1, memory_order_acquire,
-							  memory_order_relaxed))
+							  memory_order_acquire))
 			return true;
 	}
 	return false;

@@ -29,7 +29,9 @@ struct folio *fault_take_fresh(struct fault *fault)
 	struct folio *folio = fault->fresh;
 	fault->fresh = NULL;
 	folio->index = vma_index(fault->vma, fault->va);
-	atomic_store_explicit(&folio->owner, vma_anon(fault->vma), memory_order_relaxed);
+	/* Found before the last look at the gate: see fault_prepare_anon(). */
+	struct anon_vma *anon = QUIRE_SAFEGUARD(owner_early) ? fault->anon : vma_anon(fault->vma);
+	atomic_store_explicit(&folio->owner, anon, memory_order_relaxed);
 	folio_set(folio, FOLIO_EXCLUSIVE);
 	return folio;
 }

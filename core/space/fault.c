@@ -71,9 +71,11 @@ static enum fault_step look_up(struct fault *fault)
 static enum fault_step try_in_gear(struct fault *fault)
 {
 	if (!access_allowed(fault))
-		return STEP_SEGV_ACCESS;
-	if (fault->page && !prepared_fits(fault))
+		return fault_fail(fault, STEP_SEGV_ACCESS);
+	if (!fault->file || !prepared_fits(fault)) {
 		drop_page(fault);
+		fault->refused = false;
+	}
 	return vma_is_anonymous(fault->vma) ? fault_anonymous(fault) : fault_file(fault);
 }
 
@@ -100,6 +102,19 @@ static enum fault_step try_once(struct fault *fault)
 	return step;
 }
 
+/*
+ * There is no such page, or the store will not give it, or not for writing. Whether the address still maps it
+ * is for the next try to see, and so is whether the file still ends before it: no mapping of this moment need
+ * be to blame (VMA-7).
+ */
+static enum fault_step refuse(struct fault *fault, int err)
+{
+	if (err == -QUIRE_ENOMEM)
+		return STEP_NO_MEMORY;
+	fault->refused = fault->index < file_pages(fault->file);
+	return STEP_AGAIN;
+}
+
 /* Nothing is held. Brings the page locked, with the store's leave if that is what was missing. */
 static enum fault_step prepare_page(struct fault *fault, enum fault_step step)
 {
@@ -108,7 +123,7 @@ static enum fault_step prepare_page(struct fault *fault, enum fault_step step)
 	if (read)
 		count(&(*fault->cpu)->faults->read);
 	if (err)
-		return err == -QUIRE_ENOMEM ? STEP_NO_MEMORY : STEP_BUS;
+		return refuse(fault, err);
 	folio_lock(fault->cpu, fault->page);
 	if (!file_may_map(fault->file, fault->page)) { /* truncated meanwhile: look again */
 		drop_page(fault);
@@ -118,7 +133,7 @@ static enum fault_step prepare_page(struct fault *fault, enum fault_step step)
 		err = file_make_writable(fault->cpu, fault->file, fault->page);
 		if (err) {
 			drop_page(fault);
-			return err == -QUIRE_ENOMEM ? STEP_NO_MEMORY : STEP_BUS;
+			return refuse(fault, err);
 		}
 	}
 	return STEP_AGAIN;
@@ -191,6 +206,7 @@ static void fault_begin(struct fault *fault, struct quire_cpu **cpu, struct quir
 	fault->page = NULL;
 	fault->restarts = 0;
 	fault->around = false;
+	fault->refused = false;
 }
 
 int fault_in(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr va, unsigned flags,

@@ -67,12 +67,14 @@ struct fault {
 	enum fault_gear gear;	 /* of this try */
 	struct vma *vma;	 /* of this try */
 	struct vma_view is;	 /* what it is */
+	struct anon_vma *anon;	 /* its own, as fault_prepare_anon() found it in this try */
 	struct folio *fresh;	 /* a page of our own to install, not yet used; contents arbitrary */
 	struct quire_file *file; /* what STEP_READ and STEP_WRITABLE want: referenced */
 	uint64_t index;
 	struct folio *page; /* prepared: of file at index, referenced and locked */
 	unsigned restarts;
-	bool around; /* the neighbours were mapped */
+	bool around;  /* the neighbours were mapped */
+	bool refused; /* the store did not give what was asked of it last */
 };
 
 /* A try's parts. fault->vma is found, in gear, and its protection checked. */
@@ -94,6 +96,14 @@ static inline int fault_open(struct fault *fault, struct cursor *cursor, enum cu
 	return -QUIRE_EAGAIN;
 }
 
+/* A failure too is one of the VMA as it was looked at: if it has changed, nothing is known. */
+static inline enum fault_step fault_fail(const struct fault *fault, enum fault_step step)
+{
+	bool known = fault->gear != GEAR_RCU || !QUIRE_SAFEGUARD(refusal_recheck) ||
+		     vma_is_unchanged(fault->vma, &fault->is);
+	return known ? step : STEP_AGAIN;
+}
+
 static inline enum fault_step fault_open_failed(int err)
 {
 	return err == -QUIRE_EAGAIN ? STEP_AGAIN : STEP_NO_MEMORY;
@@ -106,7 +116,10 @@ void gear_out(struct fault *fault);
 /* Up from the first gear, before the try sleeps. False, in gear as before: the VMA has changed. */
 bool fault_hold(struct fault *fault);
 
-/* The VMA's anon_vma, made if there is none: STEP_DONE, STEP_AGAIN or STEP_NO_MEMORY. Shifts up. */
+/*
+ * fault->anon: the VMA's anon_vma, made if there is none. STEP_DONE, STEP_AGAIN, STEP_LOCK or STEP_NO_MEMORY.
+ * Shifts up.
+ */
 enum fault_step fault_prepare_anon(struct fault *fault);
 
 /*

@@ -15,6 +15,8 @@
 
 static enum fault_step want(struct fault *fault, enum fault_step step)
 {
+	if (fault->refused || vma_index(fault->vma, fault->va) >= file_pages(fault->vma->rmap.file))
+		return fault_fail(fault, STEP_BUS);
 	if (!file_try_get(fault->vma->rmap.file)) /* its last mapping has gone, and with it the VMA */
 		return STEP_AGAIN;
 	fault->file = fault->vma->rmap.file;

@@ -24,6 +24,9 @@
  * Storing the mark and looking for tables against hanging in a table and looking at the mark is store
  * buffering, and needs both fences. Without one, an entry appears behind the door's back and stays.
  *
+ * Who merges VMAs comes to no table. So what is read of a VMA to go into an entry, or into its page, is read
+ * before the last look at the gate; and a refusal (a signal) is believed only after one more look.
+ *
  * What is read of an open VMA without a use may change under the reader; so it is either in the gate, or
  * atomic beside it, or fixed for the VMA's life (mm.h says which), and counts for nothing until the gate was
  * looked at again. The memory is this VMA's for the whole read-side section: no other has it before a grace

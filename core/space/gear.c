@@ -48,13 +48,21 @@ bool fault_hold(struct fault *fault)
 	return true;
 }
 
+/*
+ * The anon_vma is looked at before the gate is, the last time: a VMA that merges into another loses its own
+ * without anybody's coming to its tables. The other has the same one then.
+ */
 enum fault_step fault_prepare_anon(struct fault *fault)
 {
-	if (vma_anon(fault->vma))
+	fault->anon = vma_anon(fault->vma);
+	if (fault->anon)
 		return STEP_DONE;
 	if (!fault_hold(fault))
 		return STEP_AGAIN;
 	int err = fault->gear == GEAR_HELD ? vma_prepare_anon_in_use(fault->cpu, fault->vma)
 					   : vma_prepare_anon(fault->cpu, fault->vma);
-	return err ? STEP_NO_MEMORY : STEP_DONE;
+	fault->anon = vma_anon(fault->vma);
+	if (err)
+		return err == -QUIRE_EAGAIN ? STEP_LOCK : STEP_NO_MEMORY;
+	return STEP_DONE;
 }

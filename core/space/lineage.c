@@ -43,16 +43,25 @@ int vma_prepare_anon(struct quire_cpu **cpu, struct vma *vma)
 
 /*
  * Under RCU: the anon_vma of a neighbour that could join @vma, and that is used from then on, so that it
- * keeps it; or NULL. One that somebody changes just now lends nothing: that change may as well have come
- * first.
+ * keeps it; or NULL. *unclear: somebody changes the neighbour just now, and what it may lend shows when he
+ * has done.
  */
-static struct anon_vma *borrow(struct vma *lender, const struct vma *vma)
+static struct anon_vma *borrow(struct vma *lender, const struct vma *vma, bool *unclear)
 {
 	struct vma_view is;
-	if (!lender || !is_alike(lender, vma) || !vma_look(lender, &is) ||
-	    (is.start != vma->rmap.end && is.end != vma->rmap.start) ||
-	    ((is.flags ^ vma->flags) & ~VMA_ACCESS) || !lendable(lender) || !vma_enter(lender, &is))
+	if (!lender || !is_alike(lender, vma))
 		return NULL;
+	if (!vma_look(lender, &is)) {
+		*unclear = true;
+		return NULL;
+	}
+	if ((is.start != vma->rmap.end && is.end != vma->rmap.start) ||
+	    ((is.flags ^ vma->flags) & ~VMA_ACCESS) || !lendable(lender))
+		return NULL;
+	if (!vma_enter(lender, &is)) {
+		*unclear = true;
+		return NULL;
+	}
 	return vma_anon(lender);
 }
 
@@ -63,12 +72,18 @@ int vma_prepare_anon_in_use(struct quire_cpu **cpu, struct vma *vma)
 	quire_port_rcu_lock(*cpu);
 	struct vma_pair around = vma_around(vma->mm, vma->rmap.start, vma->rmap.end);
 	struct vma *lender = around.after;
-	struct anon_vma *reuse = borrow(lender, vma);
+	bool unclear = false;
+	struct anon_vma *reuse = borrow(lender, vma, &unclear);
 	if (!reuse) {
 		lender = around.before;
-		reuse = borrow(lender, vma);
+		reuse = borrow(lender, vma, &unclear);
 	}
 	quire_port_rcu_unlock(*cpu);
+	if (unclear) {
+		if (reuse)
+			vma_leave(*cpu, lender);
+		return -QUIRE_EAGAIN;
+	}
 	int err = anon_prepare(cpu, &vma->rmap, reuse);
 	if (reuse)
 		vma_leave(*cpu, lender);

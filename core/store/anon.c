@@ -190,7 +190,7 @@ struct rwlock *anon_lock_of(const struct rmap_node *node)
 bool anon_is_single(const struct rmap_node *node)
 {
 	/* Relaxed: a count that may change under the caller is a hint, and only a hint. */
-	return atomic_load_explicit(&node->chain_count, memory_order_relaxed) == 1;
+	return atomic_load_explicit(&node->chain_count, memory_order_relaxed) <= 1;
 }
 
 /*

@@ -132,7 +132,10 @@ int anon_fork(struct quire_cpu **cpu, struct rmap_node *to, struct rmap_node *fr
  */
 void anon_unlink(struct quire_cpu **cpu, struct rmap_node *node);
 
-/* Are the node's chains exactly one? What Linux's merge rule asks ("not cloned from a parent"). */
+/*
+ * Has it no more than one chain? What Linux's merge rule asks ("not cloned from a parent"). None it has while
+ * anon_prepare() is about to give it its one, whose anon_vma may already be seen.
+ */
 bool anon_is_single(const struct rmap_node *node);
 
 /*

@@ -134,7 +134,7 @@ static void draw(struct scene *s)
 			*at++ = anon == own(&s->nodes[v]) ? (char)(name - 'a' + 'A') : name;
 			chains++;
 		}
-		if (anon_is_single(&s->nodes[v]) != (chains == 1))
+		if (anon_is_single(&s->nodes[v]) != (chains <= 1))
 			at += sprintf(at, "(miscounted)");
 	}
 	*at = 0;
