@@ -70,9 +70,9 @@ int quire_cpu_create(struct quire_cpu *boot, struct quire *quire, uint32_t id, v
 		object_free(boot, cpu, sizeof(*cpu));
 		return err;
 	}
-	/* Release pairs with the acquire of whoever looks a CPU up. */
 	/* Before the CPU can set its bit in any mask: tlb.c. */
 	atomic_fetch_or_explicit(&quire->mask_words, (2u << id / 64) - 1, memory_order_relaxed);
+	/* Release pairs with the acquire of whoever looks a CPU up. */
 	atomic_store_explicit(&quire->cpus[id], cpu, memory_order_release);
 	*out = cpu;
 	return 0;
