@@ -139,8 +139,7 @@ struct range_pair range_tree_around(const struct range_tree *tree, uint64_t from
 
 struct hunt {
 	uint64_t low, high, size;
-	uint64_t edge; /* what lies between here and where the search began has been looked at */
-	uint64_t found;
+	uint64_t edge;		  /* what lies between here and where the search began has been looked at */
 	struct range_pair around; /* downwards: as far as known */
 };
 
@@ -201,10 +200,8 @@ static bool hunt_up(const struct range_node *node, struct hunt *hunt)
 
 		if (!range_summary_of(node, slot, &sum) || sum.last <= hunt->edge)
 			continue;
-		if (fits(hunt->edge, min_u64(sum.first, hunt->high), hunt->size)) {
-			hunt->found = hunt->edge;
+		if (fits(hunt->edge, min_u64(sum.first, hunt->high), hunt->size))
 			return true;
-		}
 		if (sum.gap >= hunt->size && hunt_up(range_child(node, slot), hunt))
 			return true;
 		hunt->edge = max_u64(hunt->edge, sum.last);
@@ -236,9 +233,7 @@ uint64_t range_tree_gap_up(const struct range_tree *tree, uint64_t low, uint64_t
 	struct hunt hunt = { .low = low, .high = high, .size = size, .edge = low };
 
 	quire_assert(size); /* so that no range of a leaf has a gap as wide */
-	if (root && hunt_up(root, &hunt))
-		return hunt.found;
-	return fits(hunt.edge, high, size) ? hunt.edge : UINT64_MAX;
+	return (root && hunt_up(root, &hunt)) || fits(hunt.edge, high, size) ? hunt.edge : UINT64_MAX;
 }
 
 /* ---- checking ---------------------------------------------------------------------------------------- */

@@ -521,22 +521,6 @@ void range_tree_init(struct range_tree *tree)
 	tree->count = 0;
 }
 
-static void destroy_below(struct quire_cpu *cpu, struct range_node *node)
-{
-	for (unsigned slot = 0; node->level && slot < node->n; slot++)
-		destroy_below(cpu, range_child(node, slot));
-	object_free(cpu, node, sizeof(*node));
-}
-
-void range_tree_destroy(struct quire_cpu *cpu, struct range_tree *tree)
-{
-	struct range_node *root = range_root(tree);
-
-	range_tree_init(tree);
-	if (root)
-		destroy_below(cpu, root);
-}
-
 /* Any change of a tree that is not empty, level by level. */
 static __attribute__((noinline)) void change_levels(struct quire_cpu *cpu, struct range_tree *tree,
 						    struct range_stock *stock, struct span window,

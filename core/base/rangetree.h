@@ -36,9 +36,6 @@ struct range_stock {
 
 void range_tree_init(struct range_tree *tree);
 
-/* Frees all nodes, not the items. Nobody searches any more. */
-void range_tree_destroy(struct quire_cpu *cpu, struct range_tree *tree);
-
 /*
  * Set aside enough for @changes calls of range_tree_replace(), whatever they are. -ENOMEM leaves the stock
  * as it was. That is the worst case, a dozen nodes; a change mostly takes one. So keep the stock, and only
@@ -51,7 +48,7 @@ void range_stock_drain(struct quire_cpu *cpu, struct range_stock *stock);
 /*
  * Make the window [start, end) hold exactly the @n ranges @with, ascending, inside it, n from 0 to 4. No
  * range of the tree lies partly in the window: a caller who cuts one makes the window cover it and gives
- * back the pieces.
+ * back the pieces. To empty the tree, the window [0, all ones) and nothing in it, takes nothing of the stock.
  */
 void range_tree_replace(struct quire_cpu *cpu, struct range_tree *tree, struct range_stock *stock,
 			uint64_t start, uint64_t end, const struct range *with, unsigned n);

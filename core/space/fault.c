@@ -86,8 +86,6 @@ static enum fault_step try_in_gear(struct fault *fault)
 static enum fault_step try_once(struct fault *fault)
 {
 	struct quire_file *prepared = fault->file;
-	if (fault->restarts >= QUIRE_FAULT_RESTARTS || fault->mm->quire->config.without_vma_locks)
-		fault->gear = GEAR_LOCKED;
 	gear_in(fault);
 	enum fault_step step = look_up(fault);
 	if (step == STEP_DONE)

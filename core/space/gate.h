@@ -44,6 +44,7 @@
 
 #include "../base/safeguard.h"
 
+#define VMA_GATE_CLOSED (1ull << 20)
 #define VMA_GATE_USERS (VMA_GATE_CLOSED - 1)
 #define VMA_GATE_FLAGS_SHIFT 21
 #define VMA_GATE_FLAGS 0xfffffull

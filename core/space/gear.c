@@ -15,6 +15,8 @@ static bool is_alone(const struct fault *fault)
 void gear_in(struct fault *fault)
 {
 	struct rwlock *lock = &fault->mm->lock;
+	if (is_alone(fault) || fault->mm->quire->config.without_vma_locks)
+		fault->gear = GEAR_LOCKED;
 	if (fault->gear == GEAR_RCU)
 		quire_port_rcu_lock(*fault->cpu);
 	else if (is_alone(fault)) /* others' faults and calls have undone us often enough: now they wait */

@@ -1,7 +1,7 @@
 /*
  * mm.c - searches, accounting and limits of an address space.
  *
- * Order:   the caller holds mm->lock; nothing here takes a lock.
+ * Order:   the caller holds mm->lock, or searches under RCU; nothing here takes a lock.
  * Rules:   BASE-1 (limits and overcommit policy are Linux's), BASE-4 (accounting is exact).
  */
 #include "mm.h"

@@ -58,7 +58,6 @@ struct vma {
 	bool gone;				    /* the door's: it is out of the tree, and stays closed */
 	struct quire_rcu rcu;			    /* searches under RCU may still see it */
 };
-#define VMA_GATE_CLOSED (1ull << 20)
 
 struct quire_mm {
 	struct quire_as as;

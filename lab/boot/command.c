@@ -28,8 +28,8 @@ static bool is_mechanism(const char *what)
 }
 
 static const uint64_t memory_least = 16ull << 20, memory_most = 3ull << 30;
-static const uint64_t kernel_least = 6ull
-				     << 20; /* what the kernel needs beside the files, or a little less */
+/* What the kernel needs beside the files, or a little less. */
+static const uint64_t kernel_least = 6ull << 20;
 
 struct arguments {
 	struct boot_options options;

@@ -146,10 +146,11 @@ static void refuse_together(const struct check_options *o, struct argp_state *st
 	if (o->replay && (o->random || o->bound >= 0 || o->optimal || o->shards))
 		argp_error(state,
 			   "--replay is one execution: not with --random, --bound, --optimal or --shard");
-	if (o->lines && (o->random || o->bound >= 0 || o->optimal || o->shards || o->zoo || o->checkpoint))
+	if (o->lines &&
+	    (o->random || o->bound >= 0 || o->optimal || o->shards || o->zoo || o->checkpoint || o->resume))
 		argp_error(state,
 			   "--lines is of one execution: not with --random, --bound, --optimal, --shard, "
-			   "--zoo or --checkpoint");
+			   "--zoo, --checkpoint or --resume");
 }
 
 static error_t parse_rest(int key, char *argument, struct argp_state *state)

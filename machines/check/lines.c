@@ -77,12 +77,3 @@ const struct line *lines_next(const struct line *line)
 			return line;
 	return NULL;
 }
-
-unsigned lines_used(unsigned column)
-{
-	unsigned count = 0;
-
-	for (unsigned i = 0; i < SLOTS; i++)
-		count += lines.slot[i].use[column].used;
-	return count;
-}

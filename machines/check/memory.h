@@ -176,7 +176,6 @@ struct line {
 };
 void lines_begin(unsigned columns);
 const struct line *lines_next(const struct line *line); /* NULL: the first; the end */
-unsigned lines_used(unsigned column);			/* shared or not */
 
 /* An access of the running thread, if they are noted at all. */
 extern bool lines_are_noted;

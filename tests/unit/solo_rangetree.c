@@ -39,7 +39,7 @@ static struct scene *scene(uint64_t seed)
 static void scene_end(struct scene *s)
 {
 	range_stock_drain(&s->cpu, &s->stock);
-	range_tree_destroy(&s->cpu, &s->tree);
+	range_tree_replace(&s->cpu, &s->tree, &s->stock, 0, UINT64_MAX, NULL, 0);
 	solo_run_rcu(&s->cpu);
 	assert_int_equal(solo.objects, 0);
 	assert_int_equal(atomic_load(&s->quire.objects), 0);

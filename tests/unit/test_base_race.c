@@ -266,7 +266,9 @@ static void range_end(struct quire_cpu **cpu, void *argument)
 {
 	struct scene *s = argument;
 
-	range_tree_destroy(*cpu, &s->ranges);
+	struct range_stock stock = { 0 };
+
+	range_tree_replace(*cpu, &s->ranges, &stock, 0, UINT64_MAX, NULL, 0);
 }
 
 static void vma_1_a_search_sees_the_tree_before_or_after_a_change(void **state)
