@@ -109,7 +109,10 @@ static inline enum fault_step fault_open_failed(int err)
 	return err == -QUIRE_EAGAIN ? STEP_AGAIN : STEP_NO_MEMORY;
 }
 
-/* Take what fault->gear asks for, or the last gear where it must be; let go of what it is by then. The last gear SLEEPS. */
+/*
+ * Take what fault->gear asks for, or the last gear where it must be; let go of what it is by then. The last
+ * one SLEEPS.
+ */
 void gear_in(struct fault *fault);
 void gear_out(struct fault *fault);
 

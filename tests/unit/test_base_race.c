@@ -265,7 +265,6 @@ static void range_job(struct quire_cpu **cpu, void *argument)
 static void range_end(struct quire_cpu **cpu, void *argument)
 {
 	struct scene *s = argument;
-
 	struct range_stock stock = { 0 };
 
 	range_tree_replace(*cpu, &s->ranges, &stock, 0, UINT64_MAX, NULL, 0);
