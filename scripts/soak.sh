@@ -29,6 +29,7 @@ part "what is too large for more than few preemptions" build/quire check --bound
 part "random concurrent programs" build/quire fuzz --check --seconds 600
 part "random concurrent programs, the weak model" build/quire fuzz --check --model weak --seconds 600
 part "random programs over the check machine's port" build/check_machine_programs
+part "threads on one address space, in the kernel" sh tests/cli/boot-stress.sh build/quire 600 "$(date +%s)"
 part "mutations of the core's concurrency" python3 tests/mutation/mutation.py
 if command -v mpicc >/dev/null; then
 	part "searches by the processes of an MPI job" sh -c 'cmake --preset release -B build/mpi -DQUIRE_MPI=ON >/dev/null &&
