@@ -39,6 +39,7 @@ check()
 	esac
 	if [ "$what" = all ]; then
 		need clang-format command clang-format
+		need valgrind command valgrind
 	fi
 }
 
