@@ -49,7 +49,7 @@ void archive_end(struct archive *archive);
 
 int qemu_interrupted(void); /* the signal that ended the run early, or 0 */
 
-/* Returns QEMU's wait status, or -1 when it could not be started (said). */
+/* Returns QEMU's wait status, or -1 when it could not be started, or its output not passed on (said). */
 int qemu_run(const struct boot_options *options, const char *kernel, const char *archive, const char *report);
 
 /* ---- report.c -------------------------------------------------------------------------------------- */

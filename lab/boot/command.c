@@ -3,6 +3,7 @@
  */
 #include <argp.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -225,7 +226,8 @@ static int boot(const struct boot_options *options)
 	struct boot_report report;
 	int result = EXIT_MISSING;
 
-	if (!find_kernel(options, kernel))
+	/* Closed: the next file opened would be it. That it cannot be written to is said at our end. */
+	if (fcntl(STDOUT_FILENO, F_GETFD) < 0 || !find_kernel(options, kernel))
 		return EXIT_MISSING;
 	if (!mkdtemp(directory)) {
 		fprintf(stderr, "quire boot: %s: %s\n", directory, strerror(errno));
@@ -268,7 +270,8 @@ int command_boot(int argc, char **argv)
 		"-- PROGRAM [ARGUMENT...]\n--test[=NAME]",
 		"Run a static program on a small kernel around Quire, in QEMU: real page tables, real shootdowns.\v"
 		"Exit status: the program's; 128 and the signal that ended it; 1 the kernel stopped, or lost memory; "
-		"2 bad options or input; 3 QEMU or the kernel is missing.",
+		"2 bad options or input; 3 QEMU or the kernel is missing, or standard output does not take what "
+		"is printed.",
 		NULL,
 		NULL,
 		NULL

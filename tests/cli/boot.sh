@@ -103,6 +103,26 @@ x"
 	says y
 	sum=$(timeout 60 "$quire" boot -- $busybox cat <&- 2> "$scratch/err")
 	[ $? -eq 0 ] || fail "with standard input closed: $(cat "$scratch/err")"
+	# Output that nobody takes: said in one line, and no success; but only when there is some.
+	lost()
+	{
+		[ "$1" -eq 3 ] || fail "output that is $2: exit status $1, expected 3"
+		[ "$(grep -vc 'unknown system call' "$scratch/err")" -eq 1 ] &&
+			grep -q 'cannot write to standard output' "$scratch/err" ||
+			fail "output that is $2: not that one line: $(cat "$scratch/err")"
+	}
+	timeout 60 "$quire" boot -- $busybox yes < /dev/null > /dev/full 2> "$scratch/err"
+	lost $? full
+	timeout 60 "$quire" boot -- $busybox true < /dev/null >&- 2> "$scratch/err"
+	lost $? closed
+	timeout 60 "$quire" boot --test=control_passes < /dev/null > /dev/full 2> "$scratch/err"
+	lost $? "full, of tests,"
+	timeout 60 "$quire" boot -- $busybox sh -c 'exit 5' < /dev/null > /dev/full 2> "$scratch/err"
+	[ $? -eq 5 ] || fail "nothing is printed to what is full, and it fails: $(cat "$scratch/err")"
+	# All that was printed has come, also through a pipe that is read late.
+	timeout 60 "$quire" boot -- $busybox seq 20000 < /dev/null 2> "$scratch/err" |
+		(sleep 1; md5sum) > "$scratch/out"
+	says "$(seq 20000 | md5sum)"
 	# Files that do not fit.
 	truncate -s 100M "$scratch/root/sparse"
 	expect 2 --memory 64M --root "$scratch/root" -- /bin/sh -c true
