@@ -3,7 +3,7 @@
  */
 #include "calls_threads.h"
 
-static struct quire_mm **child;
+static struct quire_mm **mms; /* A and its child, in memory of the machine's */
 
 void col_munmap(struct quire_cpu **cpu)
 {
@@ -26,22 +26,36 @@ void col_store_and_load(struct quire_cpu **cpu)
 
 void setup_fork(void)
 {
-	child = machine_memory(scene_machine, sizeof(*child));
+	mms = machine_memory(scene_machine, 2 * sizeof(*mms));
+	mms[0] = scene_mm;
 }
 
-/* The child sees the store, or does not; and it is gone when the column ends. */
+struct quire_mm **fork_pair(void)
+{
+	return mms;
+}
+
+/* The child sees the store, or does not. */
 void col_fork(struct quire_cpu **cpu)
 {
 	uint64_t seen = 0;
 
 	machine_call_begin(scene_machine, scene_mm, X, X + QUIRE_PAGE_SIZE, "fork", 0);
-	int err = quire_fork(cpu, scene_mm, child);
+	int err = quire_fork(cpu, scene_mm, &mms[1]);
 	machine_call_end(scene_machine, err != 0);
 	if (err)
 		return;
-	quire_copy_from(cpu, *child, &seen, X, 8);
+	quire_copy_from(cpu, mms[1], &seen, X, 8);
 	scene_find(seen == 7 ? 1 : seen == 9 ? 2 : 0);
-	quire_mm_put(cpu, *child);
+}
+
+/* The same, and it is gone when the column ends. */
+void col_fork_and_exit(struct quire_cpu **cpu)
+{
+	col_fork(cpu);
+	if (mms[1])
+		quire_mm_put(cpu, mms[1]);
+	mms[1] = NULL;
 }
 
 void col_store(struct quire_cpu **cpu)

@@ -9,7 +9,9 @@
 void col_munmap(struct quire_cpu **cpu);
 void col_store_and_load(struct quire_cpu **cpu);
 void col_fork(struct quire_cpu **cpu);
+void col_fork_and_exit(struct quire_cpu **cpu);
 void col_store(struct quire_cpu **cpu);
 void setup_fork(void);
+struct quire_mm **fork_pair(void);
 
 #endif

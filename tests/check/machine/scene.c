@@ -74,7 +74,8 @@ static void finish(void *data)
 	struct quire_file *file = current->file ? current->file() : NULL;
 
 	if (!current->without_accounts && !current->is_bare)
-		machine_finish(data, &scene_mm, 1, &file, 1);
+		machine_finish(data, current->pair ? current->pair() : &scene_mm, current->pair ? 2 : 1,
+			       &file, 1);
 }
 
 static bool is_agent(void *data, unsigned number)

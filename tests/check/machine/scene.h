@@ -18,7 +18,8 @@ struct scene {
 	struct machine_config config; /* cpus and frames are filled in */
 	void (*setup)(void);	      /* after the usual one; may be NULL */
 	void (*column[SCENE_COLUMNS])(struct quire_cpu **cpu);
-	struct quire_file *(*file)(void);			     /* to be put at the end; may be NULL */
+	struct quire_file *(*file)(void); /* to be put at the end; may be NULL */
+	struct quire_mm **(*pair)(void);  /* A and its child, to be put at the end; may be NULL: A alone */
 	void (*ended)(struct engine *engine, const char *violation); /* of each execution; may be NULL */
 	struct engine_config limits; /* executions, bound and seed, where they matter */
 	bool is_bare;		     /* without the usual beginning, and then without accounts */
