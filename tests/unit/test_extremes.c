@@ -7,6 +7,8 @@
  */
 #include "stage.h"
 
+#define FEW (4096 * PAGE)
+
 static const uint64_t values[] = {
 	0,
 	1,
@@ -41,8 +43,11 @@ static void change_with(struct stage *s, quire_vaddr addr, quire_vaddr length)
 {
 	static const int advice[] = { QUIRE_MADV_DONTNEED, QUIRE_MADV_FREE,	     QUIRE_MADV_WILLNEED,
 				      QUIRE_MADV_DONTFORK, QUIRE_MADV_POPULATE_READ, QUIRE_MADV_REMOVE };
-	for (unsigned i = 0; i < sizeof(advice) / sizeof(advice[0]); i++)
-		quire_madvise(s->cpu, s->mm, addr, length, advice[i]);
+	for (unsigned i = 0; i < sizeof(advice) / sizeof(advice[0]); i++) {
+		/* Whether it touches thousands of pages or millions is no other test, only longer. */
+		bool is_long = advice[i] == QUIRE_MADV_POPULATE_READ && length <= QUIRE_USER_END;
+		quire_madvise(s->cpu, s->mm, addr, is_long && length > FEW ? FEW : length, advice[i]);
+	}
 	quire_mprotect(s->cpu, s->mm, addr, length, RO);
 	quire_mprotect(s->cpu, s->mm, addr, length, RW | QUIRE_PROT_GROWSDOWN);
 	quire_mlock(s->cpu, s->mm, addr, length, QUIRE_MLOCK_ONFAULT);
