@@ -96,3 +96,12 @@ if(TARGET quire_engine)
 endif()
 
 include(cmake/structure.cmake)
+
+# The longest ones begin first, so that none of them runs alone at the end; ctest knows by itself only from the
+# second run on.
+foreach(name cli.boot-tests cli.boot check.check_models check.check_machine_programs check.again cli.checkpoint
+	cli.fuzz-check cli.orders structure.geometry unit.test_stress)
+	if(TEST ${name})
+		set_tests_properties(${name} PROPERTIES COST 100)
+	endif()
+endforeach()
