@@ -17,7 +17,6 @@ struct quire {
 	struct spaces *spaces;
 	struct quire_cpu *_Atomic cpus[QUIRE_MAX_CPUS]; /* release at creation; each pairs with an acquire */
 	_Atomic uint32_t mask_words; /* bit n: word n of a mask has, or had, a CPU; so have all below */
-	_Alignas(64) _Atomic uint64_t objects; /* held from the port, see base/object.h */
 };
 
 #endif

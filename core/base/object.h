@@ -13,4 +13,7 @@ void *object_alloc(struct quire_cpu *cpu, size_t bytes);
 void *object_alloc_raw(struct quire_cpu *cpu, size_t bytes);
 void object_free(struct quire_cpu *cpu, void *object, size_t bytes);
 
+/* Held now by all CPUs of the instance: exact when they rest. */
+uint64_t object_count(struct quire *quire);
+
 #endif

@@ -2,16 +2,13 @@
  * rangefind.c - searches of a range tree.
  *
  * A lookup descends once. Where the leaf it ends in has nothing on the wanted side, the answer stands in
- * the neighbouring leaf, below the sibling of the lowest node on the way that has one: no leaf is empty. It
- * goes there from the node that it passed, not from the root again, so that it sees each change whole: one
- * that replaced several children of that node replaced the node, and this search goes on in the old one. Only
- * ranges that come or go in place, while a search without the lock passes by, does it see or not, each by
- * itself; and then it may even find nothing in a leaf that was never without a range.
+ * the neighbouring leaf, below the sibling of the lowest node on the way that has one: no leaf is empty, but
+ * an only one. It goes there from the node that it passed, not from the root again, so that it sees each
+ * change that takes leaves in or out whole: the node was replaced then, and this search goes on in the old
+ * one. What changes inside a leaf while a search without the lock passes by, it does see or not, leaf by leaf;
+ * and then it may even find nothing in a leaf that was never without a range.
  *
- * A gap search goes through the ranges from one side, and passes a child by where its widest gap is too
- * narrow. It looks at a gap between two children from above, by where the one ends and the other begins.
- *
- * Order:   under RCU or the changes' lock; writes nothing. Recursion is as deep as the tree is high.
+ * Order:   under RCU, or all that is passed is held; writes nothing.
  * Rules:   VMA-1.
  */
 #include "rangenode.h"
@@ -46,15 +43,10 @@ static bool last_of(const struct range_node *leaf, unsigned slots, struct range 
 
 bool range_tree_find(const struct range_tree *tree, uint64_t at, struct range *out)
 {
-	const struct range_node *node = range_root(tree);
+	const struct range_node *leaf = range_leaf_at(tree, at);
+	unsigned slot = range_slot(leaf, at);
 
-	if (!node)
-		return false;
-	while (node->level)
-		node = range_child(node, range_slot(node, at));
-
-	unsigned slot = range_slot(node, at);
-	return node->key[slot] <= at && at < node->end[slot] && answer(node, slot, out);
+	return leaf->key[slot] <= at && at < leaf->end[slot] && answer(leaf, slot, out);
 }
 
 bool range_tree_next(const struct range_tree *tree, uint64_t at, struct range *out)
@@ -62,25 +54,24 @@ bool range_tree_next(const struct range_tree *tree, uint64_t at, struct range *o
 	const struct range_node *node = range_root(tree), *aside = NULL;
 	unsigned slot, aside_slot = 0;
 
-	if (!node)
-		return false;
-	while (node->level) {
+	for (;; node = range_child(node, slot)) {
 		slot = range_slot(node, at);
 		if (slot + 1 < node->n) {
 			aside = node;
 			aside_slot = slot + 1;
 		}
-		node = range_child(node, slot);
+		if (node->level == 1)
+			break;
 	}
-	slot = range_slot(node, at);
-	if (first_from(node, slot + (node->end[slot] <= at), out))
+	const struct range_node *leaf = range_leaf(range_child(node, slot));
+	slot = range_slot(leaf, at);
+	if (first_from(leaf, slot + (leaf->end[slot] <= at), out))
 		return true;
 	if (!aside)
 		return false;
-	node = range_child(aside, aside_slot);
-	while (node->level)
-		node = range_child(node, 0);
-	return first_from(node, 0, out);
+	for (node = aside, slot = aside_slot; node->level > 1; slot = 0)
+		node = range_child(node, slot);
+	return first_from(range_leaf(range_child(node, slot)), 0, out);
 }
 
 bool range_tree_prev(const struct range_tree *tree, uint64_t at, struct range *out)
@@ -88,158 +79,62 @@ bool range_tree_prev(const struct range_tree *tree, uint64_t at, struct range *o
 	const struct range_node *node = range_root(tree), *aside = NULL;
 	unsigned slot, aside_slot = 0;
 
-	if (!node || !at)
+	if (!at)
 		return false;
-	while (node->level) {
+	for (;; node = range_child(node, slot)) {
 		slot = range_slot(node, at - 1);
 		if (slot) {
 			aside = node;
 			aside_slot = slot - 1;
 		}
-		node = range_child(node, slot);
+		if (node->level == 1)
+			break;
 	}
-	slot = range_slot(node, at - 1);
-	if (last_of(node, slot + (node->key[slot] < at), out))
+	const struct range_node *leaf = range_leaf(range_child(node, slot));
+	slot = range_slot(leaf, at - 1);
+	if (last_of(leaf, slot + (leaf->key[slot] < at), out))
 		return true;
 	if (!aside)
 		return false;
-	node = range_child(aside, aside_slot);
-	while (node->level)
-		node = range_child(node, node->n - 1);
-	return last_of(node, node->n, out);
+	for (node = aside, slot = aside_slot; node->level > 1; slot = node->n - 1)
+		node = range_child(node, slot);
+	leaf = range_leaf(range_child(node, slot));
+	return last_of(leaf, leaf->n, out);
 }
 
-/* Most often both are in the leaf where @from would be; surely where that is all there is. */
+/* Most often both are in the leaf where @from would be. */
 struct range_pair range_tree_around(const struct range_tree *tree, uint64_t from, uint64_t to)
 {
-	const struct range_node *root = range_root(tree), *node = root;
+	const struct range_node *leaf = range_leaf_at(tree, from);
 	struct range_pair pair = { NULL, NULL };
 	struct range range;
+	unsigned slot = range_slot(leaf, from), before = slot + (leaf->key[slot] < from);
 
-	if (!root)
-		return pair;
-	while (node->level)
-		node = range_child(node, range_slot(node, from));
-
-	unsigned slot = range_slot(node, from), before = slot + (node->key[slot] < from);
-	while (slot < node->n && node->end[slot] <= to)
+	while (slot < leaf->n && leaf->end[slot] <= to)
 		slot++;
-	while (before && !(pair.prev = range_item(node, before - 1)))
+	while (before && !(pair.prev = range_item(leaf, before - 1)))
 		before--;
-	while (slot < node->n && !(pair.next = range_item(node, slot)))
+	while (slot < leaf->n && !(pair.next = range_item(leaf, slot)))
 		slot++;
-	if (!pair.prev && root->level && range_tree_prev(tree, from, &range))
+	if (!pair.prev && range_tree_prev(tree, from, &range))
 		pair.prev = range.item;
-	if (!pair.next && root->level && range_tree_next(tree, to, &range))
+	if (!pair.next && range_tree_next(tree, to, &range))
 		pair.next = range.item;
 	return pair;
 }
 
-/* ---- gaps -------------------------------------------------------------------------------------------- */
-
-struct hunt {
-	uint64_t low, high, size;
-	uint64_t edge;		  /* what lies between here and where the search began has been looked at */
-	struct range_pair around; /* downwards: as far as known */
-};
-
-static bool fits(uint64_t from, uint64_t to, uint64_t size)
+uint64_t range_first_from(const struct range_tree *tree, uint64_t at)
 {
-	return to > from && to - from >= size;
-}
+	struct range range;
 
-static bool hunt_leaf_down(const struct range_node *leaf, struct hunt *hunt)
-{
-	hunt->around.next = NULL;
-	for (unsigned slot = leaf->n; slot-- > 0;) {
-		void *item = range_item(leaf, slot);
-
-		if (!item)
-			continue;
-		if (leaf->key[slot] < hunt->edge) {
-			if (fits(max_u64(leaf->end[slot], hunt->low), hunt->edge, hunt->size)) {
-				hunt->around.prev = item;
-				return true;
-			}
-			hunt->edge = leaf->key[slot];
-			if (!fits(hunt->low, hunt->edge, hunt->size))
-				return false;
-		}
-		hunt->around.next = item;
-	}
-	return false;
-}
-
-static bool hunt_down(const struct range_node *node, struct hunt *hunt)
-{
-	if (!node->level)
-		return hunt_leaf_down(node, hunt);
-	for (unsigned slot = node->n; slot-- > 0;) {
-		struct range_summary sum;
-
-		range_summary_of(node, slot, &sum);
-		if (sum.first >= hunt->edge)
-			continue;
-		if (fits(max_u64(sum.last, hunt->low), hunt->edge, hunt->size)) {
-			hunt->around = (struct range_pair){ NULL, NULL };
-			return true;
-		}
-		if (sum.gap >= hunt->size && hunt_down(range_child(node, slot), hunt))
-			return true;
-		hunt->edge = min_u64(hunt->edge, sum.first);
-		if (!fits(hunt->low, hunt->edge, hunt->size))
-			return false;
-	}
-	return false;
-}
-
-static bool hunt_up(const struct range_node *node, struct hunt *hunt)
-{
-	for (unsigned slot = 0; slot < node->n; slot++) {
-		struct range_summary sum;
-
-		if (!range_summary_of(node, slot, &sum) || sum.last <= hunt->edge)
-			continue;
-		if (fits(hunt->edge, min_u64(sum.first, hunt->high), hunt->size))
-			return true;
-		if (sum.gap >= hunt->size && hunt_up(range_child(node, slot), hunt))
-			return true;
-		hunt->edge = max_u64(hunt->edge, sum.last);
-		if (!fits(hunt->edge, hunt->high, hunt->size))
-			return false;
-	}
-	return false;
-}
-
-uint64_t range_tree_gap_down(const struct range_tree *tree, uint64_t low, uint64_t high, uint64_t size,
-			     struct range_pair *around)
-{
-	const struct range_node *root = range_root(tree);
-	struct hunt hunt = { .low = low, .high = high, .size = size, .edge = high };
-
-	quire_assert(size);
-	bool found = root && hunt_down(root, &hunt);
-	if (!found && !fits(low, hunt.edge, size))
-		return UINT64_MAX;
-	*around = hunt.around;
-	if (!found || !around->prev || !around->next) /* on a side it may be another leaf's */
-		*around = range_tree_around(tree, hunt.edge - size, hunt.edge - size);
-	return hunt.edge - size;
-}
-
-uint64_t range_tree_gap_up(const struct range_tree *tree, uint64_t low, uint64_t high, uint64_t size)
-{
-	const struct range_node *root = range_root(tree);
-	struct hunt hunt = { .low = low, .high = high, .size = size, .edge = low };
-
-	quire_assert(size); /* so that no range of a leaf has a gap as wide */
-	return (root && hunt_up(root, &hunt)) || fits(hunt.edge, high, size) ? hunt.edge : UINT64_MAX;
+	return at != RANGE_TREE_END && range_tree_next(tree, at, &range) ? range.start : RANGE_TREE_END;
 }
 
 /* ---- checking ---------------------------------------------------------------------------------------- */
 
 struct check {
-	uint64_t ranges;
+	uint64_t ranges, leaves;
+	bool quiet;
 	const char *what;
 };
 
@@ -249,55 +144,68 @@ static bool fail(struct check *check, const char *what)
 	return false;
 }
 
-static bool check_leaf(const struct range_node *node, uint64_t lo, uint64_t hi, struct check *check)
+static bool check_leaf(const struct range_node *node, uint64_t lo, uint64_t hi, bool only,
+		       struct check *check)
 {
 	uint64_t from = lo;
 	unsigned live = 0;
 
+	if (node->n > RANGE_FANOUT || !node->n || node->level)
+		return fail(check, "a leaf holds too few entries or too many");
 	for (unsigned slot = 0; slot < node->n; slot++) {
 		if (node->key[slot] >= node->end[slot])
 			return fail(check, "a range is empty or backward");
 		if (node->key[slot] < from)
 			return fail(check, "ranges overlap, are out of order, or begin before their leaf");
 		from = node->end[slot];
-		live += !range_is_hole(node, slot);
+		live += range_item(node, slot) != NULL;
 	}
 	if (live != node->live)
 		return fail(check, "a leaf's count of ranges is wrong");
+	if (!live && !only)
+		return fail(check, "a leaf is empty");
 	check->ranges += live;
+	check->leaves++;
 	return from <= hi || fail(check, "a range ends past its leaf");
 }
 
-static bool check_node(const struct range_node *node, uint64_t lo, uint64_t hi, bool root,
-		       struct check *check);
+static bool check_node(const struct range_tree *tree, const struct range_node *node, uint64_t lo, uint64_t hi,
+		       bool root, struct check *check);
 
-static bool check_child(const struct range_node *node, unsigned slot, uint64_t lo, uint64_t hi,
-			struct check *check)
+static bool check_child(const struct range_tree *tree, const struct range_node *node, unsigned slot,
+			uint64_t lo, uint64_t hi, struct check *check)
 {
-	const struct range_node *child = range_child(node, slot);
-	struct range_summary said;
+	const void *child = range_child(node, slot);
+	bool only = !lo && hi == RANGE_TREE_END;
+	uint64_t gap;
 
-	range_summary_of(node, slot, &said);
-	if (!child || child->level + 1 != node->level)
-		return fail(check, "a child is missing or of the wrong level");
-	if (!check_node(child, lo, hi, false, check))
-		return false;
+	if (!child)
+		return fail(check, "a child is missing");
+	if (node->level == 1) {
+		const struct range_head *head = child;
 
-	struct range_summary is = range_summarise(child);
-	if (said.first != is.first || said.last != is.last || said.gap != is.gap)
-		return fail(check, "a child's summary is wrong");
-	return true;
+		if (head->dead)
+			return fail(check, "a leaf is dead");
+		if (!check_leaf(range_leaf(head), lo, hi, only, check))
+			return false;
+		gap = range_leaf_gap(range_leaf(head), range_first_from(tree, hi));
+	} else {
+		if (!check_node(tree, child, lo, hi, false, check))
+			return false;
+		gap = range_inner_gap(child);
+	}
+	return only || !check->quiet ||
+	       gap <= atomic_load_explicit(&((struct range_node *)node)->gap[slot], memory_order_relaxed) ||
+	       fail(check, "a gap is wider than is known");
 }
 
-static bool check_node(const struct range_node *node, uint64_t lo, uint64_t hi, bool root,
-		       struct check *check)
+static bool check_node(const struct range_tree *tree, const struct range_node *node, uint64_t lo, uint64_t hi,
+		       bool root, struct check *check)
 {
-	unsigned n = node->level ? node->n : node->live;
+	unsigned least = !root ? RANGE_FILL_MIN : node->level > 1 ? 2 : 1;
 
-	if (node->n > RANGE_FANOUT || n > node->n || n < (root ? 1 + (node->level > 0) : RANGE_FILL_MIN))
+	if (node->n > RANGE_FANOUT || node->n < least)
 		return fail(check, "a node holds too few entries or too many");
-	if (!node->level)
-		return check_leaf(node, lo, hi, check);
 	if (node->key[0] != lo)
 		return fail(check, "an inner node does not begin where its parent says");
 	for (unsigned slot = 0; slot < node->n; slot++) {
@@ -305,21 +213,21 @@ static bool check_node(const struct range_node *node, uint64_t lo, uint64_t hi, 
 
 		if (node->key[slot] >= child_hi)
 			return fail(check, "an inner node's keys are out of order");
-		if (!check_child(node, slot, node->key[slot], child_hi, check))
+		if (!check_child(tree, node, slot, node->key[slot], child_hi, check))
 			return false;
 	}
 	return true;
 }
 
-bool range_tree_check(const struct range_tree *tree, const char **what)
+bool range_tree_check(const struct range_tree *tree, bool quiet, const char **what, uint64_t *ranges)
 {
-	const struct range_node *root = range_root(tree);
-	struct check check = { 0 };
-	bool good = !root || check_node(root, 0, RANGE_TREE_END, true, &check);
+	struct check check = { .quiet = quiet };
+	bool good = check_node(tree, range_root(tree), 0, RANGE_TREE_END, true, &check);
 
-	if (good && check.ranges != tree->count)
-		good = fail(&check, "the count of ranges is wrong");
+	if (good && check.leaves != range_tree_count_max((struct range_tree *)tree) / RANGE_FANOUT)
+		good = fail(&check, "the count of leaves is wrong");
 	if (!good)
 		*what = check.what;
+	*ranges = check.ranges;
 	return good;
 }

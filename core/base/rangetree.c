@@ -1,9 +1,14 @@
 /*
  * rangetree.c - changes of a range tree: copies of nodes, published by one store.
  *
- * A change works upwards from the leaves, one level at a time. At each level it has a span: the numbers
- * whose nodes, at this level, go away. The span begins with the window and widens at each level to whole
- * nodes:
+ * Most changes stay inside one leaf: then a copy of that leaf is made around the new ranges and stored in its
+ * head (change_leaf()). And many take out one range, or put one where such a one was: then one store of its
+ * item is the change, and nothing is copied (change_slot()). What was taken out leaves a hole, until the leaf
+ * is copied the next time. A leaf may become nearly empty so, but not empty, unless it is the only one.
+ *
+ * Other changes take leaves in or out. They work upwards from the leaves, one level at a time. At each level
+ * there is a span: the numbers whose nodes, at this level, go away. It begins with the window and widens at
+ * each level to whole nodes:
  *
  *	level 2   [                             node                              ]
  *	level 1   [      node      ][======================span===================]
@@ -14,19 +19,16 @@
  * replaced, the new entries that the level below made (at the bottom: the ranges given), and the entries to
  * the right. Were that too few for a node, one neighbour joins the span. Then one of these is the case:
  *
- *   - one node was made for one node: it is stored in the parent's child pointer, and that is the change;
+ *   - one node was made for one node, above the leaves: it is stored in the parent's child pointer, and that
+ *     is the change;
  *   - the span is everything: what was made becomes the root, under a new node if it is several;
  *   - otherwise the level above is next.
  *
  * Only after that store the old nodes are handed to RCU: those that lie in their level's span. What lies
- * outside it was taken over and lives on. Last, the summaries above the change are mended, in place.
+ * outside it was taken over and lives on. A new leaf has a new head, held from birth by whoever makes it: a
+ * search that still comes through an old node finds the old leaves, as they were.
  *
- * Most changes stay inside one leaf and leave it neither too full nor too empty: then a copy of that leaf is
- * made around the new ranges, without all this (change_leaf()). And many take out one range, or put one where
- * such a one was: then one store of its item is the change, and nothing is copied (change_slot()). What was
- * taken out leaves a hole, until the leaf is copied the next time.
- *
- * How many nodes can a change need? Let F be the fanout, at least 4, and h the height.
+ * How many nodes can a change need? Let F be the fanout, at least 4, and h the height, leaves included.
  *
  *   - At the bottom, the window lies in one leaf: at most F + 4 ranges are left, two nodes. Or it begins in
  *     one leaf and ends in another: at most F + 4 + F, three nodes.
@@ -36,10 +38,12 @@
  *   - With a neighbour: fewer than the minimum, and F: two nodes.
  *   - The root level is a single node, so it becomes two at most, with a new root: three.
  *
- * So 3 for each level, and 1 for an empty tree; and the height grows by one at most with each change.
+ * So 3 for each level, and 3 heads. What a change holds is chosen so that no node outside is copied
+ * (rangehold.c).
  *
- * Order:   changes under the caller's lock. The stock is filled before; a change neither fails nor sleeps.
- * Rules:   VMA-1.
+ * Order:   the window's leaves are held for writing. The stock is filled before; a change neither fails nor
+ *          sleeps.
+ * Rules:   VMA-1, VMA-6.
  */
 #include "rangenode.h"
 
@@ -56,84 +60,103 @@ _Static_assert(RANGE_FANOUT >= 4, "a node's entries and four ranges fit in two n
 /* An entry on its way into a new node. */
 struct piece {
 	uint64_t key;
-	struct range_summary sum; /* of a range: start, end, 0 */
-	void *what;		  /* a range's item, or a child */
+	uint64_t end; /* of a range */
+	uint64_t gap; /* of a child: as range_node.gap */
+	void *what;   /* a range's item, or a child */
 };
 
 struct span {
 	uint64_t lo, hi; /* [lo, hi) */
 };
 
-/* A node and where it stands. */
-struct place {
-	struct range_node *node, *parent; /* no parent: the root */
-	unsigned slot;			  /* in the parent */
-	uint64_t lo, hi;		  /* the numbers that the node is for */
-};
-
 struct change {
 	struct quire_cpu *cpu;
 	struct range_tree *tree;
-	struct range_stock *stock;
+	struct range_hold *hold;
 	struct span span[RANGE_LEVELS_MAX]; /* per level: whose nodes go away */
 	struct piece made[MADE_MAX];	    /* by the level below */
 	unsigned made_n;
 	struct piece pieces[PIECES_MAX]; /* for this level's new nodes */
 	unsigned pieces_n;
-	uint64_t added, removed; /* ranges in leaves that were made, and that went away */
+	uint32_t leaves; /* made, less those that went away */
 };
 
 /* ---- the stock --------------------------------------------------------------------------------------- */
 
-static void stock_shrink(struct quire_cpu *cpu, struct range_stock *stock, unsigned count)
+static void stock_shrink(struct quire_cpu *cpu, struct range_stock *stock, unsigned nodes, unsigned heads)
 {
-	while (stock->count > count) {
+	while (stock->node_count > nodes) {
 		struct range_node *node = stock->nodes;
 
 		stock->nodes = node->next;
-		stock->count--;
+		stock->node_count--;
 		object_free(cpu, node, sizeof(*node));
+	}
+	while (stock->head_count > heads) {
+		struct range_head *head = stock->heads;
+
+		stock->heads = head->next;
+		stock->head_count--;
+		object_free(cpu, head, sizeof(*head));
 	}
 }
 
 void range_stock_drain(struct quire_cpu *cpu, struct range_stock *stock)
 {
-	stock_shrink(cpu, stock, 0);
+	stock_shrink(cpu, stock, 0, 0);
 }
 
-static unsigned nodes_needed(const struct range_tree *tree, unsigned changes)
+static bool stock_grow(struct quire_cpu *cpu, struct range_stock *stock, unsigned nodes, unsigned heads)
 {
-	const struct range_node *root = range_root(tree);
-	unsigned height = root ? root->level + 1 : 0;
-
-	return 3 * (changes * height + changes * (changes - 1) / 2) + (height ? 0 : 1);
-}
-
-static __attribute__((noinline)) int fill(struct quire_cpu *cpu, struct range_stock *stock, unsigned need)
-{
-	unsigned before = stock->count;
-
-	while (stock->count < need) {
+	while (stock->node_count < nodes) {
 		struct range_node *node = object_alloc_raw(cpu, sizeof(*node)); /* large, and never full */
 
-		if (!node) {
-			stock_shrink(cpu, stock, before);
-			return -QUIRE_ENOMEM;
-		}
+		if (!node)
+			return false;
 		node->next = stock->nodes;
 		stock->nodes = node;
-		stock->count++;
+		stock->node_count++;
 	}
-	return 0;
+	while (stock->head_count < heads) {
+		struct range_head *head = object_alloc(cpu, sizeof(*head));
+
+		if (!head)
+			return false;
+		head->next = stock->heads;
+		stock->heads = head;
+		stock->head_count++;
+	}
+	return true;
 }
 
-/* A stock that is full, as it mostly is, costs the look. */
-int range_stock_fill(struct quire_cpu *cpu, struct range_stock *stock, const struct range_tree *tree,
-		     unsigned changes)
+static __attribute__((noinline)) int stock_fill(struct quire_cpu *cpu, struct range_stock *stock,
+						unsigned nodes, unsigned heads)
 {
-	unsigned need = nodes_needed(tree, changes);
+	unsigned had_nodes = stock->node_count, had_heads = stock->head_count;
 
-	return stock->count >= need ? 0 : fill(cpu, stock, need);
+	if (stock_grow(cpu, stock, nodes, heads))
+		return 0;
+	stock_shrink(cpu, stock, had_nodes, had_heads);
+	return -QUIRE_ENOMEM;
+}
+
+/* Mostly it is there, and costs the look. */
+int range_hold_reserve(struct quire_cpu *cpu, struct range_hold *hold)
+{
+	if (!hold->one)
+		return stock_fill(cpu, &hold->stock, 3 * (range_root(hold->tree)->level + 1), 3);
+	if (!hold->one->spare)
+		hold->one->spare = object_alloc_raw(cpu, sizeof(*hold->one->spare));
+	return hold->one->spare ? 0 : -QUIRE_ENOMEM;
+}
+
+static struct range_node *node_begin(struct range_node *node, unsigned level, unsigned n)
+{
+	node->next = NULL;
+	node->level = level;
+	node->n = n;
+	node->live = n;
+	return node;
 }
 
 static struct range_node *stock_take(struct range_stock *stock, unsigned level, unsigned n)
@@ -142,85 +165,58 @@ static struct range_node *stock_take(struct range_stock *stock, unsigned level, 
 
 	quire_assert(node);
 	stock->nodes = node->next;
-	stock->count--;
-	node->next = NULL;
-	node->level = level;
-	node->n = n;
-	node->live = n;
-	return node;
+	stock->node_count--;
+	return node_begin(node, level, n);
 }
 
-/* ---- summaries --------------------------------------------------------------------------------------- */
-
-struct range_summary range_summarise(const struct range_node *node)
+/* For @leaf; held for writing, so that nobody changes the leaf before its maker has done. */
+static struct range_head *stock_take_head(struct range_stock *stock, struct range_node *leaf)
 {
-	struct range_summary all, one;
-	unsigned slot = 0;
+	struct range_head *head = stock->heads;
 
-	while (!range_summary_of(node, slot, &all))
-		slot++;
-	while (++slot < node->n) {
-		if (!range_summary_of(node, slot, &one))
-			continue;
-		all.gap = max_u64(all.gap, max_u64(one.gap, one.first - all.last));
-		all.last = one.last;
-	}
-	return all;
+	quire_assert(head);
+	stock->heads = head->next;
+	stock->head_count--;
+	head->next = NULL;
+	head->dead = false;
+	head->spare = NULL;
+	rwlock_init_write(&head->lock);
+	/* Nobody reaches it before it is published. */
+	atomic_store_explicit(&head->refs, 1, memory_order_relaxed);
+	atomic_store_explicit(&head->leaf, leaf, memory_order_relaxed);
+	return head;
 }
 
-static void set_summary(struct range_node *node, unsigned slot, struct range_summary sum)
-{
-	atomic_store_explicit(&node->first[slot], sum.first, memory_order_relaxed);
-	atomic_store_explicit(&node->last[slot], sum.last, memory_order_relaxed);
-	atomic_store_explicit(&node->gap[slot], sum.gap, memory_order_relaxed);
-}
+/* ---- places ------------------------------------------------------------------------------------------ */
 
-/* The node of @level that is for @at. */
-static struct place place_of(const struct range_tree *tree, unsigned level, uint64_t at)
+struct range_place range_place_of(const struct range_tree *tree, unsigned level, uint64_t at)
 {
-	struct place place = { .node = range_root(tree), .lo = 0, .hi = RANGE_TREE_END };
+	struct range_node *node = range_root(tree);
+	struct range_place place = { .node = node, .lo = 0, .hi = RANGE_TREE_END };
 
-	while (place.node->level > level) {
-		struct range_node *node = place.node;
+	while (node->level > level) {
 		unsigned slot = range_slot(node, at);
 
 		place.parent = node;
 		place.slot = slot;
 		place.lo = slot ? node->key[slot] : place.lo;
 		place.hi = slot + 1 < node->n ? node->key[slot + 1] : place.hi;
-		place.node = range_child(node, slot);
+		if (node->level == 1) {
+			place.head = range_child(node, slot);
+			place.node = range_leaf(place.head);
+			break;
+		}
+		place.node = node = range_child(node, slot);
 	}
 	return place;
 }
 
-/*
- * The child of @level that is for @at was replaced: mend what is said of it above, as far up as that
- * changes.
- */
-static void mend_summaries(struct range_tree *tree, unsigned level, uint64_t at)
+static bool is_held(const struct range_hold *hold, const struct span *span)
 {
-	for (unsigned above = level + 1; above <= range_root(tree)->level; above++) {
-		struct range_node *node = place_of(tree, above, at).node;
-		unsigned slot = range_slot(node, at);
-		struct range_summary was;
-		struct range_summary now = range_summarise(range_child(node, slot));
-
-		range_summary_of(node, slot, &was);
-		if (was.first == now.first && was.last == now.last && was.gap == now.gap)
-			return;
-		set_summary(node, slot, now);
-	}
+	return hold->write && span->lo >= hold->lo && span->hi <= hold->hi;
 }
 
 /* ---- a level of a change ----------------------------------------------------------------------------- */
-
-/* How many entries of @node, holes too, begin before @key. */
-static unsigned entries_before(const struct range_node *node, uint64_t key)
-{
-	unsigned slot = range_slot(node, key);
-
-	return slot + (node->key[slot] < key);
-}
 
 /* Entries [from, to) of @node that are no holes. */
 static unsigned entries_in(const struct range_node *node, unsigned from, unsigned to)
@@ -228,22 +224,26 @@ static unsigned entries_in(const struct range_node *node, unsigned from, unsigne
 	unsigned n = to - from;
 
 	for (; !node->level && from < to; from++)
-		n -= range_is_hole(node, from);
+		n -= !range_item(node, from);
 	return n;
 }
 
 /* Entries [from, to) of the node at @place live on in a new node. */
-static void take_over(struct change *c, const struct place *place, unsigned from, unsigned to)
+static void take_over(struct change *c, const struct range_place *place, unsigned from, unsigned to)
 {
 	const struct range_node *node = place->node;
 
 	for (unsigned slot = from; slot < to; slot++) {
 		struct piece *piece = &c->pieces[c->pieces_n];
 
-		if (!range_summary_of(node, slot, &piece->sum))
+		piece->what = node->level ? range_child(node, slot) : range_item(node, slot);
+		if (!piece->what)
 			continue;
 		piece->key = node->key[slot];
-		piece->what = node->level ? (void *)range_child(node, slot) : range_item(node, slot);
+		if (node->level)
+			piece->gap = atomic_load_explicit(&node->gap[slot], memory_order_relaxed);
+		else
+			piece->end = node->end[slot];
 		c->pieces_n++;
 	}
 }
@@ -251,22 +251,42 @@ static void take_over(struct change *c, const struct place *place, unsigned from
 /* The window cuts no range: not that before slot @at, which begins below @edge. */
 static void assert_uncut(const struct range_node *leaf, unsigned at, uint64_t edge)
 {
-	quire_assert(!at || range_is_hole(leaf, at - 1) || leaf->end[at - 1] <= edge);
+	quire_assert(!at || !range_item(leaf, at - 1) || leaf->end[at - 1] <= edge);
 	(void)leaf, (void)at, (void)edge;
+}
+
+/*
+ * Too few entries for a node: a neighbour joins the span, one of the same parent rather than one of another,
+ * and none that is not held.
+ */
+static void widen(struct change *c, unsigned level, const struct range_place *left,
+		  const struct range_place *right, struct range_place *before, struct range_place *after)
+{
+	struct span *span = &c->span[level];
+	bool same_parent = right->parent && right->slot + 1 < right->parent->n;
+
+	if ((left->parent && left->slot) || (span->lo > c->hold->lo && !same_parent)) {
+		*before = range_place_of(c->tree, level, span->lo - 1);
+		span->lo = before->lo;
+	} else {
+		*after = range_place_of(c->tree, level, span->hi);
+		span->hi = after->hi;
+	}
 }
 
 /*
  * Gather this level's pieces. @below is what the level below replaced; the span becomes that of this level.
  * Returns whether it is a single node, whose place is then in @single.
  */
-static bool gather(struct change *c, unsigned level, struct span below, struct place *single)
+static bool gather(struct change *c, unsigned level, struct span below, struct range_place *single)
 {
-	struct place left = place_of(c->tree, level, below.lo),
-		     right = place_of(c->tree, level, below.hi - 1);
-	unsigned kept_left = entries_before(left.node, below.lo), lost = entries_before(right.node, below.hi);
+	struct range_place left = range_place_of(c->tree, level, below.lo),
+			   right = range_place_of(c->tree, level, below.hi - 1);
+	unsigned kept_left = range_entries_before(left.node, below.lo),
+		 lost = range_entries_before(right.node, below.hi);
 	unsigned total = entries_in(left.node, 0, kept_left) + c->made_n +
 			 entries_in(right.node, lost, right.node->n);
-	struct place before = { 0 }, after = { 0 };
+	struct range_place before = { 0 }, after = { 0 };
 	struct span *span = &c->span[level];
 
 	if (!level) {
@@ -274,17 +294,9 @@ static bool gather(struct change *c, unsigned level, struct span below, struct p
 		assert_uncut(right.node, lost, below.hi);
 	}
 	*span = (struct span){ left.lo, right.hi };
-	if (total < RANGE_FILL_MIN && (span->lo || span->hi != RANGE_TREE_END)) {
-		bool same_parent = right.parent && right.slot + 1 < right.parent->n;
-
-		if ((left.parent && left.slot) || (span->lo && !same_parent)) {
-			before = place_of(c->tree, level, span->lo - 1);
-			span->lo = before.lo;
-		} else {
-			after = place_of(c->tree, level, span->hi);
-			span->hi = after.hi;
-		}
-	}
+	if (total < RANGE_FILL_MIN && (span->lo || span->hi != RANGE_TREE_END))
+		widen(c, level, &left, &right, &before, &after);
+	quire_assert(is_held(c->hold, span));
 
 	c->pieces_n = 0;
 	if (before.node)
@@ -295,132 +307,22 @@ static bool gather(struct change *c, unsigned level, struct span below, struct p
 	take_over(c, &right, lost, right.node->n);
 	if (after.node)
 		take_over(c, &after, 0, after.node->n);
-	if (!level)
-		c->added = c->pieces_n;
 	*single = left;
 	return left.node == right.node && !before.node && !after.node;
 }
 
-/* A node of pieces [from, from + n). */
-static struct range_node *build_node(struct change *c, unsigned level, const struct piece *from, unsigned n)
+static struct range_node *build_inner(struct change *c, unsigned level, const struct piece *from, unsigned n)
 {
-	struct range_node *node = stock_take(c->stock, level, n);
+	struct range_node *node = stock_take(&c->hold->stock, level, n);
 
 	for (unsigned slot = 0; slot < n; slot++) {
 		node->key[slot] = from[slot].key;
-		if (level) {
-			/* Nobody reaches the node before it is published. */
-			atomic_store_explicit(&node->child[slot], from[slot].what, memory_order_relaxed);
-			set_summary(node, slot, from[slot].sum);
-		} else {
-			node->end[slot] = from[slot].sum.last;
-			atomic_store_explicit(&node->item[slot], from[slot].what, memory_order_relaxed);
-		}
+		/* Nobody reaches the node before it is published. */
+		atomic_store_explicit(&node->child[slot], from[slot].what, memory_order_relaxed);
+		atomic_store_explicit(&node->gap[slot], from[slot].gap, memory_order_relaxed);
 	}
 	return node;
 }
-
-/* Make nodes of all pieces, as even as can be; the first one begins where the span does. */
-static void build(struct change *c, unsigned level)
-{
-	unsigned n = c->pieces_n, nodes = (n + RANGE_FANOUT - 1) / RANGE_FANOUT, from = 0;
-
-	quire_assert(nodes < MADE_MAX);
-	c->made_n = nodes;
-	for (unsigned i = 0; i < nodes; i++) {
-		unsigned share = n / nodes + (i < n % nodes);
-		struct range_node *node = build_node(c, level, &c->pieces[from], share);
-
-		c->made[i] = (struct piece){
-			.key = i ? c->pieces[from].key : c->span[level].lo,
-			.sum = range_summarise(node),
-			.what = node,
-		};
-		from += share;
-	}
-}
-
-/* ---- taking the old away ----------------------------------------------------------------------------- */
-
-static void node_free(struct quire_cpu *cpu, struct quire_rcu *head)
-{
-	object_free(cpu, container_of(head, struct range_node, rcu), sizeof(struct range_node));
-}
-
-static void node_retire(struct quire_cpu *cpu, struct range_node *node)
-{
-	node->rcu.done = node_free;
-	quire_port_rcu_call(cpu, &node->rcu);
-}
-
-/* @node lies in its level's span: it goes, and of what is below it, all that lies in that level's span. */
-static void retire(struct change *c, struct range_node *node, uint64_t lo, uint64_t hi)
-{
-	for (unsigned slot = 0; node->level && slot < node->n; slot++) {
-		uint64_t child_lo = slot ? node->key[slot] : lo;
-		uint64_t child_hi = slot + 1 < node->n ? node->key[slot + 1] : hi;
-		const struct span *span = &c->span[node->level - 1];
-
-		if (child_lo < span->hi && child_hi > span->lo)
-			retire(c, range_child(node, slot), child_lo, child_hi);
-	}
-	if (!node->level)
-		c->removed += node->live;
-	node_retire(c->cpu, node);
-}
-
-/* The span is everything: what was made at @level becomes the tree, and all that was at and above it goes. */
-static void publish_root(struct change *c, unsigned level, struct range_node *root)
-{
-	struct range_node *old = range_root(c->tree);
-
-	atomic_store_explicit(&c->tree->root, root, memory_order_release);
-	if (!old)
-		return;
-	for (unsigned above = level + 1; above <= old->level; above++)
-		c->span[above] = c->span[level];
-	retire(c, old, 0, RANGE_TREE_END);
-}
-
-static void publish_child(struct change *c, unsigned level, const struct place *place)
-{
-	atomic_store_explicit(&place->parent->child[place->slot], c->made[0].what, memory_order_release);
-	retire(c, place->node, place->lo, place->hi);
-	mend_summaries(c->tree, level, place->lo);
-}
-
-/* The span of @level is everything: the root that takes it all. */
-static struct range_node *new_root(struct change *c, unsigned level)
-{
-	build(c, level);
-	if (c->made_n > 1)
-		return build_node(c, level + 1, c->made, c->made_n);
-	return c->made_n ? c->made[0].what : NULL;
-}
-
-static void change_tree(struct change *c, struct span window)
-{
-	struct place place = { 0 };
-
-	for (unsigned level = 0;; level++) {
-		struct span *span = &c->span[level];
-
-		quire_assert(level < RANGE_LEVELS_MAX);
-		bool single = gather(c, level, window, &place);
-		if (!span->lo && span->hi == RANGE_TREE_END) {
-			publish_root(c, level, new_root(c, level));
-			return;
-		}
-		build(c, level);
-		if (single && c->made_n == 1) {
-			publish_child(c, level, &place);
-			return;
-		}
-		window = *span;
-	}
-}
-
-/* ---- a change of one leaf ---------------------------------------------------------------------------- */
 
 static void set_range(struct range_node *leaf, unsigned at, uint64_t start, uint64_t end, void *item)
 {
@@ -429,6 +331,189 @@ static void set_range(struct range_node *leaf, unsigned at, uint64_t start, uint
 	/* Nobody reaches the leaf before it is published. */
 	atomic_store_explicit(&leaf->item[at], item, memory_order_relaxed);
 }
+
+/* No leaf is without an entry: searches would have to ask. */
+static struct range_node *be_empty(struct range_node *leaf)
+{
+	set_range(leaf, 0, 0, 1, NULL);
+	leaf->live = 0;
+	return leaf;
+}
+
+static struct range_node *build_leaf(struct change *c, const struct piece *from, unsigned n)
+{
+	if (!n)
+		return be_empty(stock_take(&c->hold->stock, 0, 1));
+	struct range_node *leaf = stock_take(&c->hold->stock, 0, n);
+
+	for (unsigned slot = 0; slot < n; slot++)
+		set_range(leaf, slot, from[slot].key, from[slot].end, from[slot].what);
+	return leaf;
+}
+
+/* A leaf begins in the middle of the gap before its first range: so both sides of it are in the leaf. */
+static uint64_t leaf_begin(const struct piece *first)
+{
+	uint64_t before = first[-1].end;
+
+	return before + (first->key - before + 1) / 2;
+}
+
+/* Make the node of pieces [at, at + n); @after is where the first range behind them begins. */
+static struct piece build_node(struct change *c, unsigned level, unsigned at, unsigned n, uint64_t after)
+{
+	const struct piece *from = &c->pieces[at];
+	struct piece made = { .key = at ? from->key : c->span[level].lo };
+
+	if (level) {
+		struct range_node *node = build_inner(c, level, from, n);
+
+		made.what = node;
+		made.gap = range_inner_gap(node);
+	} else {
+		struct range_node *leaf = build_leaf(c, from, n);
+
+		made.what = stock_take_head(&c->hold->stock, leaf);
+		made.gap = range_leaf_gap(leaf, after);
+		if (at)
+			made.key = leaf_begin(from);
+		c->leaves++;
+	}
+	return made;
+}
+
+/* Make nodes of all pieces, as even as can be; the first one begins where the span does. */
+static void build(struct change *c, unsigned level)
+{
+	unsigned n = c->pieces_n, nodes = n ? (n + RANGE_FANOUT - 1) / RANGE_FANOUT : 1, from = 0;
+	uint64_t behind = level ? 0 : range_first_from(c->tree, c->span[0].hi);
+
+	quire_assert(nodes < MADE_MAX);
+	c->made_n = nodes;
+	for (unsigned i = 0; i < nodes; i++) {
+		unsigned share = n / nodes + (i < n % nodes);
+
+		c->made[i] = build_node(c, level, from, share,
+					i + 1 < nodes ? c->pieces[from + share].key : behind);
+		from += share;
+	}
+}
+
+/* ---- taking the old away ----------------------------------------------------------------------------- */
+
+static void node_free(struct quire_cpu *cpu, struct quire_rcu *rcu)
+{
+	object_free(cpu, container_of(rcu, struct range_node, rcu), sizeof(struct range_node));
+}
+
+static void node_retire(struct quire_cpu *cpu, struct range_node *node)
+{
+	node->rcu.done = node_free;
+	quire_port_rcu_call(cpu, &node->rcu);
+}
+
+static void leaf_retire(struct change *c, struct range_head *head)
+{
+	c->leaves--;
+	node_retire(c->cpu, range_leaf(head));
+	range_head_retire(c->cpu, head);
+}
+
+/*
+ * @node lies in its level's span: it goes, and of what is below it, all that lies in that level's span. What
+ * does not was taken over; somebody may have raised its gap in the old node since.
+ */
+static void retire(struct change *c, struct range_node *node, uint64_t lo, uint64_t hi)
+{
+	const struct span *span = &c->span[node->level - 1];
+
+	for (unsigned slot = 0; slot < node->n; slot++) {
+		uint64_t child_lo = slot ? node->key[slot] : lo;
+		uint64_t child_hi = slot + 1 < node->n ? node->key[slot + 1] : hi;
+
+		if (child_lo >= span->hi || child_hi <= span->lo)
+			range_gap_raise(c->tree, node->level - 1, child_lo,
+					atomic_load_explicit(&node->gap[slot], memory_order_relaxed));
+		else if (node->level == 1)
+			leaf_retire(c, range_child(node, slot));
+		else
+			retire(c, range_child(node, slot), child_lo, child_hi);
+	}
+	node_retire(c->cpu, node);
+}
+
+/*
+ * The new nodes are there: the old ones go. A gap behind the last new leaf may have grown while it was made.
+ * The fence: rangegap.c, (a).
+ */
+static void replaced(struct change *c, struct range_node *old, uint64_t lo, uint64_t hi)
+{
+	struct range range;
+
+	quire_port_fence();
+	retire(c, old, lo, hi);
+	if (c->span[0].hi != RANGE_TREE_END && range_tree_prev(c->tree, c->span[0].hi, &range))
+		range_gap_raise(c->tree, 0, range.start, range_first_from(c->tree, range.end) - range.end);
+	/* Relaxed: a number to compare with a limit. */
+	atomic_fetch_add_explicit(&c->tree->leaves, c->leaves, memory_order_relaxed);
+}
+
+/* The span is everything: what was made at @level becomes the tree, and all that was at and above it goes. */
+static void publish_root(struct change *c, unsigned level)
+{
+	struct range_node *old = range_root(c->tree);
+
+	build(c, level);
+	struct range_node *root = level && c->made_n == 1 ? c->made[0].what
+							  : build_inner(c, level + 1, c->made, c->made_n);
+	atomic_store_explicit(&c->tree->root, root, memory_order_release);
+	for (unsigned above = level + 1; above <= old->level; above++)
+		c->span[above] = c->span[level];
+	replaced(c, old, 0, RANGE_TREE_END);
+}
+
+static void publish_child(struct change *c, const struct range_place *place)
+{
+	atomic_store_explicit(&place->parent->child[place->slot], c->made[0].what, memory_order_release);
+	range_gap_raise(c->tree, place->node->level, place->lo, c->made[0].gap);
+	replaced(c, place->node, place->lo, place->hi);
+}
+
+/* Any change, level by level. */
+static __attribute__((noinline)) void change_levels(struct quire_cpu *cpu, struct range_hold *hold,
+						    struct span window, const struct range *with, unsigned n)
+{
+	struct change c; /* its arrays are large, and hold only what is counted: not to be zeroed */
+	struct range_place place = { 0 };
+
+	quire_assert(!hold->one);
+	c.cpu = cpu;
+	c.tree = hold->tree;
+	c.hold = hold;
+	c.made_n = n;
+	c.pieces_n = 0;
+	c.leaves = 0;
+	for (unsigned i = 0; i < n; i++)
+		c.made[i] = (struct piece){ .key = with[i].start, .end = with[i].end, .what = with[i].item };
+	for (unsigned level = 0;; level++) {
+		struct span *span = &c.span[level];
+
+		quire_assert(level < RANGE_LEVELS_MAX);
+		bool single = gather(&c, level, window, &place);
+		if (!span->lo && span->hi == RANGE_TREE_END) {
+			publish_root(&c, level);
+			return;
+		}
+		build(&c, level);
+		if (level && single && c.made_n == 1) {
+			publish_child(&c, &place);
+			return;
+		}
+		window = *span;
+	}
+}
+
+/* ---- a change of one leaf ---------------------------------------------------------------------------- */
 
 /* Ranges [from, to) of @old from slot @at on, without holes. Returns the slot after them. */
 static unsigned copy_ranges(struct range_node *leaf, unsigned at, const struct range_node *old, unsigned from,
@@ -450,20 +535,21 @@ static unsigned put_ranges(struct range_node *leaf, unsigned at, const struct ra
 	return at;
 }
 
-static unsigned fewest(const struct place *place)
+/* May a leaf be left with so few ranges? Only the only one may be empty. */
+static bool may_hold(const struct range_place *place, unsigned live)
 {
-	return place->parent ? RANGE_FILL_MIN : 1;
+	return live || (!place->lo && place->hi == RANGE_TREE_END);
 }
 
 /*
  * The window holds one range, or the hole of one, that goes or comes. False, with nothing done, when it is
- * not so, or too few ranges would be left.
+ * not so, or none would be left.
  */
-static bool change_slot(struct range_tree *tree, const struct place *place, struct span window,
-			const struct range *with, unsigned n)
+static bool change_slot(const struct range_place *place, struct span window, const struct range *with,
+			unsigned n)
 {
 	struct range_node *leaf = place->node;
-	unsigned slot = entries_before(leaf, window.lo), next = slot + 1;
+	unsigned slot = range_entries_before(leaf, window.lo), next = slot + 1;
 
 	if (n > 1 || slot == leaf->n || leaf->end[slot] > window.hi || window.hi > place->hi ||
 	    (next < leaf->n && leaf->key[next] < window.hi))
@@ -471,107 +557,143 @@ static bool change_slot(struct range_tree *tree, const struct place *place, stru
 	if (n && (leaf->key[slot] != with->start || leaf->end[slot] != with->end))
 		return false;
 	unsigned before = range_item(leaf, slot) ? 1 : 0, live = leaf->live + n - before;
-	if (live < fewest(place))
+	if (!may_hold(place, live))
 		return false;
 
 	assert_uncut(leaf, slot, window.lo);
 	leaf->live = live;
-	tree->count = tree->count + n - before;
 	atomic_store_explicit(&leaf->item[slot], n ? with->item : NULL, memory_order_release);
-	if (place->parent)
-		mend_summaries(tree, 0, place->lo);
 	return true;
 }
 
+/* A node for the leaf's copy, set aside by range_hold_reserve(). */
+static struct range_node *spare_take(struct range_hold *hold)
+{
+	if (!hold->one)
+		return stock_take(&hold->stock, 0, 0);
+	struct range_node *node = hold->one->spare;
+
+	quire_assert(node);
+	hold->one->spare = NULL;
+	return node_begin(node, 0, 0);
+}
+
 /* False, with nothing done, when the change is none of one leaf. Out of line: most need it not. */
-static __attribute__((noinline)) bool change_leaf(struct quire_cpu *cpu, struct range_tree *tree,
-						  struct range_stock *stock, const struct place *place,
-						  struct span window, const struct range *with, unsigned n)
+static __attribute__((noinline)) bool change_leaf(struct quire_cpu *cpu, struct range_hold *hold,
+						  const struct range_place *place, struct span window,
+						  const struct range *with, unsigned n)
 {
 	struct range_node *old = place->node;
-	unsigned before = entries_before(old, window.lo), lost = before;
+	unsigned before = range_entries_before(old, window.lo), lost = before;
 
 	while (lost < old->n && old->key[lost] < window.hi)
 		lost++;
 	unsigned count = entries_in(old, 0, before) + n + entries_in(old, lost, old->n);
 
-	if (window.hi > place->hi || count > RANGE_FANOUT || count < fewest(place))
+	if (window.hi > place->hi || count > RANGE_FANOUT || !may_hold(place, count))
 		return false;
 	assert_uncut(old, before, window.lo);
 	assert_uncut(old, lost, window.hi);
 
-	struct range_node *leaf = stock_take(stock, 0, count);
+	struct range_node *leaf = spare_take(hold);
 	unsigned at = copy_ranges(leaf, 0, old, 0, before);
 	at = put_ranges(leaf, at, with, n);
 	copy_ranges(leaf, at, old, lost, old->n);
-	tree->count = tree->count + count - old->live;
-	atomic_store_explicit(place->parent ? &place->parent->child[place->slot] : &tree->root, leaf,
-			      memory_order_release);
-	if (place->parent)
-		mend_summaries(tree, 0, place->lo);
+	leaf->n = leaf->live = count;
+	if (!count) {
+		leaf->n = 1;
+		be_empty(leaf);
+	}
+	atomic_store_explicit(&place->head->leaf, leaf, memory_order_release);
 	node_retire(cpu, old);
 	return true;
 }
 
 /* ---- entry points ------------------------------------------------------------------------------------ */
 
-void range_tree_init(struct range_tree *tree)
+int range_tree_init(struct quire_cpu *cpu, struct range_tree *tree)
 {
-	atomic_store_explicit(&tree->root, NULL, memory_order_relaxed);
-	tree->count = 0;
+	struct range_stock stock = { 0 };
+
+	if (stock_fill(cpu, &stock, 2, 1))
+		return -QUIRE_ENOMEM;
+	struct range_node *root = stock_take(&stock, 1, 1);
+	struct range_head *head = stock_take_head(&stock, be_empty(stock_take(&stock, 0, 1)));
+
+	rwlock_write_done(cpu, &head->lock);
+	root->key[0] = 0;
+	atomic_store_explicit(&root->child[0], head, memory_order_relaxed);
+	atomic_store_explicit(&root->gap[0], UINT64_MAX, memory_order_relaxed);
+	atomic_store_explicit(&tree->root, root, memory_order_release);
+	atomic_store_explicit(&tree->leaves, 1, memory_order_relaxed);
+	return 0;
 }
 
-/* Any change of a tree that is not empty, level by level. */
-static __attribute__((noinline)) void change_levels(struct quire_cpu *cpu, struct range_tree *tree,
-						    struct range_stock *stock, struct span window,
-						    const struct range *with, unsigned n)
+static void destroy(struct quire_cpu *cpu, struct range_node *node)
 {
-	struct change c; /* its arrays are large, and hold only what is counted: not to be zeroed */
+	for (unsigned slot = 0; slot < node->n; slot++) {
+		if (node->level > 1) {
+			destroy(cpu, range_child(node, slot));
+			continue;
+		}
+		struct range_head *head = range_child(node, slot);
 
-	c.cpu = cpu;
-	c.tree = tree;
-	c.stock = stock;
-	c.made_n = n;
-	c.pieces_n = 0;
-	c.added = c.removed = 0;
-	for (unsigned i = 0; i < n; i++) {
-		c.made[i] = (struct piece){
-			.key = with[i].start,
-			.sum = { with[i].start, with[i].end, 0 },
-			.what = with[i].item,
-		};
+		node_retire(cpu, range_leaf(head));
+		range_head_retire(cpu, head);
 	}
-	change_tree(&c, window);
-	tree->count += c.added - c.removed;
+	node_retire(cpu, node);
 }
 
-static void first_leaf(struct range_tree *tree, struct range_stock *stock, const struct range *with,
-		       unsigned n)
+void range_tree_destroy(struct quire_cpu *cpu, struct range_hold *hold)
 {
-	struct range_node *leaf = stock_take(stock, 0, n);
-
-	put_ranges(leaf, 0, with, n);
-	tree->count = n;
-	atomic_store_explicit(&tree->root, leaf, memory_order_release);
+	range_stock_drain(cpu, &hold->stock);
+	destroy(cpu, range_root(hold->tree));
 }
 
-void range_tree_replace(struct quire_cpu *cpu, struct range_tree *tree, struct range_stock *stock,
-			uint64_t start, uint64_t end, const struct range *with, unsigned n)
+uint64_t range_tree_count_max(struct range_tree *tree)
+{
+	return (uint64_t)atomic_load_explicit(&tree->leaves, memory_order_relaxed) * RANGE_FANOUT;
+}
+
+static struct range_place place_of_one(const struct range_hold *hold)
+{
+	return (struct range_place){
+		.node = range_leaf(hold->one), .head = hold->one, .lo = hold->lo, .hi = hold->hi
+	};
+}
+
+/* What the searches for gaps must hear of: what is behind each range that has a new neighbour. */
+static void mend_gaps(struct range_tree *tree, struct span window)
+{
+	struct range range;
+
+	quire_port_fence(); /* rangegap.c, (a) */
+	for (uint64_t at = window.hi; range_tree_prev(tree, at, &range); at = range.start) {
+		uint64_t gap = range_first_from(tree, range.end) - range.end;
+
+		if (gap)
+			range_gap_raise(tree, 0, range.start, gap);
+		if (range.start < window.lo)
+			break;
+	}
+}
+
+void range_tree_replace(struct quire_cpu *cpu, struct range_hold *hold, uint64_t start, uint64_t end,
+			const struct range *with, unsigned n)
 {
 	struct span window = { start, end };
+	struct range_tree *tree = hold->tree;
 
-	quire_assert(start < end && n <= WITH_MAX);
+	quire_assert(start < end && n <= WITH_MAX && is_held(hold, &window));
 	for (unsigned i = 0; i < n; i++) {
 		quire_assert(with[i].start < with[i].end && with[i].end <= end && with[i].item);
 		quire_assert(with[i].start >= (i ? with[i - 1].end : start));
 	}
-	if (!range_root(tree)) {
-		if (n)
-			first_leaf(tree, stock, with, n);
-		return;
-	}
-	struct place place = place_of(tree, 0, start);
-	if (!change_slot(tree, &place, window, with, n) &&
-	    !change_leaf(cpu, tree, stock, &place, window, with, n))
-		change_levels(cpu, tree, stock, window, with, n);
+	quire_port_rcu_lock(cpu); /* nodes above what is held may go */
+	struct range_place place = hold->one ? place_of_one(hold) : range_place_of(tree, 0, start);
+	if (!change_slot(&place, window, with, n) && !change_leaf(cpu, hold, &place, window, with, n))
+		change_levels(cpu, hold, window, with, n);
+	if (hold->lo || hold->hi != RANGE_TREE_END || !range_is_one_leaf(range_root(tree)))
+		mend_gaps(tree, window);
+	quire_port_rcu_unlock(cpu);
 }

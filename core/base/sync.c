@@ -63,6 +63,12 @@ static bool enter_write(struct rwlock *lock)
 	return false;
 }
 
+void rwlock_init_write(struct rwlock *lock)
+{
+	rwlock_init(lock);
+	rwlock_try_write(lock);
+}
+
 bool rwlock_try_read(struct rwlock *lock)
 {
 	bool entered = enter_read(lock);
@@ -177,4 +183,31 @@ void rwlock_write_done(struct quire_cpu *cpu, struct rwlock *lock)
 bool rwlock_is_write_held(struct rwlock *lock)
 {
 	return atomic_load_explicit(&lock->word, memory_order_relaxed) & WRITER;
+}
+
+static bool try_reference(_Atomic uint32_t *refs)
+{
+	uint32_t count = atomic_load_explicit(refs, memory_order_relaxed);
+
+	while (count) {
+		if (atomic_compare_exchange_weak_explicit(refs, &count, count + 1, memory_order_relaxed,
+							  memory_order_relaxed))
+			return true;
+	}
+	return false;
+}
+
+enum rwlock_found rwlock_found(struct quire_cpu **cpu, struct rwlock *lock, bool write,
+			       _Atomic uint32_t *refs)
+{
+	if (write ? rwlock_try_write(lock) : rwlock_try_read(lock))
+		return RWLOCK_TAKEN;
+	if (!try_reference(refs))
+		return RWLOCK_GONE;
+	quire_port_rcu_unlock(*cpu);
+	if (write)
+		rwlock_write(cpu, lock);
+	else
+		rwlock_read(cpu, lock);
+	return RWLOCK_WAITED;
 }

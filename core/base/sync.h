@@ -25,12 +25,25 @@ static inline void rwlock_init(struct rwlock *lock)
 	atomic_store_explicit(&lock->turn, 0, memory_order_relaxed);
 }
 
+/* Nobody knows it yet, and its maker holds it for writing. */
+void rwlock_init_write(struct rwlock *lock);
+
 void rwlock_read(struct quire_cpu **cpu, struct rwlock *lock);
 bool rwlock_try_read(struct rwlock *lock);
 void rwlock_read_done(struct quire_cpu *cpu, struct rwlock *lock);
 void rwlock_write(struct quire_cpu **cpu, struct rwlock *lock);
 bool rwlock_try_write(struct rwlock *lock);
 void rwlock_write_done(struct quire_cpu *cpu, struct rwlock *lock);
+
+/*
+ * A lock in memory that a read-side section keeps, found in one. TAKEN: it was free, and the section goes on.
+ * WAITED: it was not; the section has ended, and the caller has the reference on the lock's memory, one more in
+ * *refs, with which he waited. GONE: *refs was 0, so nobody may wait for it. SLEEPS.
+ */
+enum rwlock_found { RWLOCK_TAKEN, RWLOCK_WAITED, RWLOCK_GONE };
+enum rwlock_found rwlock_found(struct quire_cpu **cpu, struct rwlock *lock, bool write,
+			       _Atomic uint32_t *refs);
+
 bool rwlock_is_write_held(struct rwlock *lock); /* by anybody: for assertions */
 
 #endif

@@ -158,6 +158,8 @@ void quire_destroy(struct quire_cpu **here)
 		if (!other)
 			continue;
 		cpu_destroy_parts(cpu, other);
+		uint64_t objects = atomic_load_explicit(&other->objects, memory_order_relaxed);
+		atomic_fetch_add_explicit(&cpu->objects, objects, memory_order_relaxed);
 		object_free(cpu, other, sizeof(*other));
 	}
 	spaces_cpu_destroy(cpu, cpu);
@@ -166,7 +168,7 @@ void quire_destroy(struct quire_cpu **here)
 	tables_destroy(cpu);
 	phys_cpu_destroy(cpu);
 	phys_destroy(cpu);
-	quire_assert(atomic_load_explicit(&quire->objects, memory_order_relaxed) == 0);
+	quire_assert(atomic_load_explicit(&cpu->objects, memory_order_relaxed) == 0);
 	struct quire_cpu last = { .machine = cpu->machine };
 	quire_port_free(&last, cpu, sizeof(*cpu));
 	quire_port_free(&last, quire, sizeof(*quire));
@@ -199,8 +201,7 @@ void quire_stats_read(struct quire *quire, struct quire_stats *out)
 	out->frames_peak = frames.peak;
 	out->frames_tables = frames.kind[FOLIO_TABLE];
 	out->frames_cached = frames.kind[FOLIO_FILE];
-	out->committed_pages = commit_now(quire);
-	out->objects = atomic_load_explicit(&quire->objects, memory_order_relaxed);
+	out->objects = object_count(quire);
 	fault_counts_sum(quire, out);
 	struct tlb_counts tlb;
 	tlb_counts(quire, &tlb);

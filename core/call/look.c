@@ -18,7 +18,7 @@ static void describe(const struct quire_mm *mm, const struct vma *vma, struct qu
 		.shared = (vma->flags & VMA_MAY_SHARE) != 0,
 		.growsdown = (vma->flags & VMA_GROWSDOWN) != 0,
 		.locked = (vma->flags & VMA_LOCKED) != 0,
-		.heap = vma->rmap.start < mm->brk && vma->rmap.end > mm->layout.brk_start,
+		.heap = vma->rmap.start < mm_brk(mm) && vma->rmap.end > mm->layout.brk_start,
 		.offset = vma->rmap.file ? vma->rmap.pgoff << QUIRE_PAGE_SHIFT : 0,
 		.file = vma->rmap.file,
 		.flags = vma->flags,
@@ -27,12 +27,13 @@ static void describe(const struct quire_mm *mm, const struct vma *vma, struct qu
 
 int quire_map_next(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, struct quire_map_info *out)
 {
-	rwlock_read(cpu, &mm->lock);
-	struct vma *vma = vma_next(mm, addr);
-	if (vma)
-		describe(mm, vma, out);
-	rwlock_read_done(*cpu, &mm->lock);
-	return vma ? 0 : -QUIRE_ENOENT;
+	struct range_hold hold;
+	struct vma *vma = mm_hold_next(cpu, mm, addr, UINT64_MAX, &hold);
+	if (!vma)
+		return -QUIRE_ENOENT;
+	describe(mm, vma, out);
+	mm_hold_done(*cpu, mm, &hold);
+	return 0;
 }
 
 int quire_present(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, quire_vaddr length,
@@ -57,21 +58,22 @@ int quire_present(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr,
 void quire_mm_stats(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_mm_stats *out)
 {
 	struct as_counts counts;
-	rwlock_read(cpu, &mm->lock);
+	struct range_hold hold;
+	mm_hold(cpu, mm, RANGE_ALL, &hold);
 	as_counts(*cpu, &mm->as, &counts);
 	*out = (struct quire_mm_stats){
 		.rss_anon = counts.rss[RSS_ANON],
 		.rss_file = counts.rss[RSS_FILE],
 		.rss_shmem = counts.rss[RSS_SHMEM],
 		.tables = counts.tables,
-		.mapped = mm->mapped,
-		.locked = mm->locked,
-		.data = mm->data,
-		.stack = mm->stack,
-		.exec = mm->exec,
-		.maps = mm->vmas.count,
+		.mapped = mm_total(mm, MM_MAPPED),
+		.locked = mm_total(mm, MM_LOCKED),
+		.data = mm_total(mm, MM_DATA),
+		.stack = mm_total(mm, MM_STACK),
+		.exec = mm_total(mm, MM_EXEC),
+		.maps = mm_total(mm, MM_MAPS),
 	};
-	rwlock_read_done(*cpu, &mm->lock);
+	mm_hold_done(*cpu, mm, &hold);
 }
 
 /* What one VMA adds to the counts; NULL, or what is wrong with it. */
@@ -112,7 +114,8 @@ static const char *check_space(struct quire_cpu *cpu, struct quire_mm *mm)
 {
 	struct quire_mm_stats sums = { 0 };
 	const char *wrong;
-	if (!range_tree_check(&mm->vmas, &wrong))
+	uint64_t maps;
+	if (!range_tree_check(&mm->vmas, false, &wrong, &maps))
 		return wrong;
 	struct range range = { 0, 0, NULL };
 	while (range_tree_next(&mm->vmas, range.end, &range)) {
@@ -120,7 +123,8 @@ static const char *check_space(struct quire_cpu *cpu, struct quire_mm *mm)
 		if (wrong)
 			return wrong;
 	}
-	if (sums.mapped != mm->mapped || sums.locked != mm->locked || sums.maps != mm->vmas.count)
+	if (sums.mapped != mm_total(mm, MM_MAPPED) || sums.locked != mm_total(mm, MM_LOCKED) ||
+	    sums.maps != maps || maps != mm_total(mm, MM_MAPS))
 		return "the counts differ from the VMAs' sum";
 	wrong = check_entries(cpu, mm);
 	if (!wrong && !as_check(cpu, &mm->as, &wrong))
@@ -130,8 +134,9 @@ static const char *check_space(struct quire_cpu *cpu, struct quire_mm *mm)
 
 int quire_mm_check(struct quire_cpu **cpu, struct quire_mm *mm, const char **what)
 {
-	rwlock_read(cpu, &mm->lock);
+	struct range_hold hold;
+	mm_hold(cpu, mm, RANGE_ALL, &hold);
 	*what = check_space(*cpu, mm);
-	rwlock_read_done(*cpu, &mm->lock);
+	mm_hold_done(*cpu, mm, &hold);
 	return *what ? -QUIRE_EIO : 0;
 }

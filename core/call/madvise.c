@@ -83,9 +83,9 @@ static int change_flags(const struct advice *advice, quire_vaddr start, quire_va
 {
 	struct door door;
 	int err = 0, hole = 0;
-	door_close(&door, advice->cpu, advice->mm);
+	door_close(&door, advice->cpu, advice->mm, start, end);
 	while (start < end && !err) {
-		struct vma *vma = vma_meets(advice->mm, start, end);
+		struct vma *vma = door_meets(&door, start, end);
 		if (!vma || vma->rmap.start > start)
 			hole = -QUIRE_ENOMEM;
 		if (!vma)
@@ -123,7 +123,7 @@ static int discard_part(const struct advice *advice, struct vma *vma, quire_vadd
 	if ((vma->flags & refuse) || (advice->kind == QUIRE_MADV_FREE && !vma_is_anonymous(vma)))
 		return -QUIRE_EINVAL;
 	struct gather gather;
-	gather_begin(advice->cpu, &gather, &advice->mm->as, start, end);
+	gather_begin_alone(advice->cpu, &gather, &advice->mm->as, start, end);
 	if (advice->kind == QUIRE_MADV_FREE)
 		free_lazily(*advice->cpu, vma, start, end, &gather);
 	else
@@ -132,13 +132,14 @@ static int discard_part(const struct advice *advice, struct vma *vma, quire_vadd
 	return 0;
 }
 
-/* Entries go, mappings stay: reading the space is enough. */
+/* Entries go, mappings stay: holding the range to look at it is enough. */
 static int discard(const struct advice *advice, quire_vaddr start, quire_vaddr end)
 {
 	int err = 0, hole = 0;
-	rwlock_read(advice->cpu, &advice->mm->lock);
+	struct range_hold hold;
+	mm_hold(advice->cpu, advice->mm, start, end, &hold);
 	while (start < end && !err) {
-		struct vma *vma = vma_meets(advice->mm, start, end);
+		struct vma *vma = range_hold_meets(*advice->cpu, &hold, start, end);
 		if (!vma || vma->rmap.start > start)
 			hole = -QUIRE_ENOMEM;
 		if (!vma)
@@ -147,7 +148,7 @@ static int discard(const struct advice *advice, quire_vaddr start, quire_vaddr e
 		err = discard_part(advice, vma, from, to);
 		start = to;
 	}
-	rwlock_read_done(*advice->cpu, &advice->mm->lock);
+	mm_hold_done(*advice->cpu, advice->mm, &hold);
 	return err ? err : hole;
 }
 
@@ -161,16 +162,16 @@ struct part {
 
 static bool next_part(const struct advice *advice, quire_vaddr start, quire_vaddr end, struct part *out)
 {
-	rwlock_read(advice->cpu, &advice->mm->lock);
-	struct vma *vma = vma_meets(advice->mm, start, end);
-	if (vma) {
-		*out = (struct part){ max_u64(start, vma->rmap.start), min_u64(end, vma->rmap.end),
-				      vma->flags, NULL, 0 };
-		out->file = vma->rmap.file ? quire_file_get(vma->rmap.file) : NULL;
-		out->first = rmap_index(&vma->rmap, out->start);
-	}
-	rwlock_read_done(*advice->cpu, &advice->mm->lock);
-	return vma != NULL;
+	struct range_hold hold;
+	struct vma *vma = mm_hold_next(advice->cpu, advice->mm, start, end, &hold);
+	if (!vma)
+		return false;
+	*out = (struct part){ max_u64(start, vma->rmap.start), min_u64(end, vma->rmap.end), vma->flags, NULL,
+			      0 };
+	out->file = vma->rmap.file ? quire_file_get(vma->rmap.file) : NULL;
+	out->first = rmap_index(&vma->rmap, out->start);
+	mm_hold_done(*advice->cpu, advice->mm, &hold);
+	return true;
 }
 
 static int remove_part(const struct advice *advice, const struct part *part)

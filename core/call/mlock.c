@@ -20,7 +20,7 @@ static int lock_part(struct door *door, struct vma *vma, quire_vaddr start, quir
 		pages = -pages;
 	else if (old & VMA_LOCKED)
 		pages = 0;
-	door->mm->locked += (uint64_t)pages;
+	mm_add(*door->cpu, door->mm, MM_LOCKED, pages);
 	door_set_flags(door, vma, flags);
 	return 0;
 }
@@ -29,7 +29,7 @@ static int lock_part(struct door *door, struct vma *vma, quire_vaddr start, quir
 static int lock_range(struct door *door, quire_vaddr start, quire_vaddr end, uint32_t bits)
 {
 	while (start < end) {
-		struct vma *vma = vma_find(door->mm, start);
+		struct vma *vma = door_find(door, start);
 		if (!vma)
 			return -QUIRE_ENOMEM;
 		quire_vaddr part_end = min_u64(end, vma->rmap.end);
@@ -41,33 +41,35 @@ static int lock_range(struct door *door, quire_vaddr start, quire_vaddr end, uin
 	return 0;
 }
 
-static uint64_t locked_in(struct quire_mm *mm, quire_vaddr start, quire_vaddr end)
+static uint64_t locked_in(struct door *door, quire_vaddr start, quire_vaddr end)
 {
 	uint64_t pages = 0;
-	for (struct vma *vma = vma_meets(mm, start, end); vma; vma = vma_meets(mm, vma->rmap.end, end)) {
+	for (struct vma *vma = door_meets(door, start, end); vma; vma = door_after(door, vma, end)) {
 		if (vma->flags & VMA_LOCKED)
 			pages += page_of(min_u64(end, vma->rmap.end) - max_u64(start, vma->rmap.start));
-		if (vma->rmap.end >= end)
-			break;
 	}
 	return pages;
 }
+
+/* To lock memory the space is held whole, and from then on always (mm.h). */
 
 static int change_locks(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end,
 			uint32_t bits)
 {
 	struct door door;
 	int err;
-	door_close(&door, cpu, mm);
-	uint64_t locked = mm->locked + mm->lock_debt + page_of(end - start);
+	door_close_whole(&door, cpu, mm);
+	uint64_t locked = mm_total(mm, MM_LOCKED) + mm->lock_debt + page_of(end - start);
 	bool lock = bits & VMA_LOCKED;
 	if (lock && !mm_can_lock(mm))
 		err = -QUIRE_EPERM;
 	else if (lock && !mm->limits.may_lock_any && locked > page_of(mm->limits.memlock) &&
-		 locked - locked_in(mm, start, end < start ? UINT64_MAX : end) > page_of(mm->limits.memlock))
+		 locked - locked_in(&door, start, end < start ? UINT64_MAX : end) >
+			 page_of(mm->limits.memlock))
 		err = -QUIRE_ENOMEM;
 	else
 		err = end < start ? -QUIRE_EINVAL : lock_range(&door, start, end, bits);
+	mm_judge(mm);
 	door_open(&door);
 	return err;
 }
@@ -116,7 +118,7 @@ static int lock_all(struct door *door, uint32_t flags)
 	if (!mm_can_lock(mm))
 		return -QUIRE_EPERM;
 	if ((flags & QUIRE_MCL_CURRENT) && !mm->limits.may_lock_any &&
-	    mm->mapped > page_of(mm->limits.memlock))
+	    mm_total(mm, MM_MAPPED) > page_of(mm->limits.memlock))
 		return -QUIRE_ENOMEM;
 	mm->default_flags = (mm->default_flags & ~VMA_LOCK_MASK) | (flags & QUIRE_MCL_FUTURE ? bits : 0);
 	if (flags & QUIRE_MCL_CURRENT)
@@ -130,8 +132,9 @@ int quire_mlockall(struct quire_cpu **cpu, struct quire_mm *mm, uint32_t flags)
 	    flags == QUIRE_MCL_ONFAULT)
 		return -QUIRE_EINVAL;
 	struct door door;
-	door_close(&door, cpu, mm);
+	door_close_whole(&door, cpu, mm);
 	int err = lock_all(&door, flags);
+	mm_judge(mm);
 	door_open(&door);
 	if (!err && (flags & QUIRE_MCL_CURRENT))
 		populate_all(cpu, mm, 0, mm_end(mm));
@@ -141,9 +144,10 @@ int quire_mlockall(struct quire_cpu **cpu, struct quire_mm *mm, uint32_t flags)
 int quire_munlockall(struct quire_cpu **cpu, struct quire_mm *mm)
 {
 	struct door door;
-	door_close(&door, cpu, mm);
+	door_close_whole(&door, cpu, mm);
 	mm->default_flags &= ~VMA_LOCK_MASK;
 	lock_everything(&door, 0);
+	mm_judge(mm);
 	door_open(&door);
 	return 0;
 }

@@ -2,11 +2,11 @@
  * mmap.c - make a mapping; take one away.
  *
  *	arguments	in Linux's order, for which error wins is visible
- *	address		search, or the caller's
+ *	address		search, or the caller's; then the range is held
  *	limits		map count, address space, data, locked memory, commit
  *	replace		cut what is there, clear it, retire it (MAP_FIXED)
  *	merge or link	a neighbour grows, or a VMA is made
- *	populate	after the space is open again
+ *	populate	after the range is open again
  *
  * Rules: BASE-1, VMA-3 (what can fail comes before what is there is cleared).
  */
@@ -30,8 +30,7 @@
 struct request {
 	struct vma_new fresh; /* what the new mapping is */
 	uint32_t access;
-	bool fixed;		/* where the caller says, whatever is there; else where nothing is */
-	struct vma_pair around; /* it, unless it is fixed */
+	bool fixed; /* where the caller says, whatever is there; else where nothing is */
 	bool populate;
 	struct quire_file *shared; /* memory that only this mapping names, to be committed for; or NULL */
 };
@@ -87,13 +86,18 @@ static int check_anonymous(const struct quire_mmap *map, struct vma_new *fresh)
 	return 0;
 }
 
-/* An address for it, checked against what is there. */
-static int64_t place(struct quire_mm *mm, const struct quire_mmap *map, quire_vaddr length,
-		     struct vma_pair *around)
+static bool is_fixed(const struct quire_mmap *map)
+{
+	return map->flags & (QUIRE_MAP_FIXED | QUIRE_MAP_FIXED_NOREPLACE);
+}
+
+/* An address for it, with nothing held. */
+static int64_t place(struct quire_cpu *cpu, struct quire_mm *mm, const struct quire_mmap *map,
+		     quire_vaddr length)
 {
 	unsigned how = search_kind(map->file);
 	quire_vaddr hint = map->addr;
-	if (map->flags & (QUIRE_MAP_FIXED | QUIRE_MAP_FIXED_NOREPLACE)) {
+	if (is_fixed(map)) {
 		how |= SEARCH_FIXED;
 	} else {
 		hint = align_down(hint, QUIRE_PAGE_SIZE);
@@ -102,35 +106,33 @@ static int64_t place(struct quire_mm *mm, const struct quire_mmap *map, quire_va
 		if (map->flags & QUIRE_MAP_32BIT)
 			how |= SEARCH_LOW;
 	}
-	int64_t addr = search_unmapped(mm, hint, length, map->file ? map->offset : 0, how, around);
-	if (addr < 0)
-		return addr;
-	if ((uint64_t)addr < mm->quire->config.mmap_min_addr)
-		return -QUIRE_EPERM;
-	if ((map->flags & QUIRE_MAP_FIXED_NOREPLACE) &&
-	    vma_meets(mm, (uint64_t)addr, (uint64_t)addr + length))
-		return -QUIRE_EEXIST;
-	return addr;
+	int64_t addr = search_unmapped(cpu, mm, hint, length, map->file ? map->offset : 0, how);
+	return addr < 0 || (uint64_t)addr >= mm->quire->config.mmap_min_addr ? addr : -QUIRE_EPERM;
 }
 
-/* Everything that the arguments decide, under the lock. 0 and *request, or an error. */
-static int understand(struct quire_mm *mm, const struct quire_mmap *map, struct request *request)
+/* Where it goes. What decides before the address does, decides here. */
+static int64_t choose(struct quire_cpu *cpu, struct quire_mm *mm, const struct quire_mmap *map,
+		      quire_vaddr length)
 {
-	quire_vaddr length = align_up(map->length, QUIRE_PAGE_SIZE);
 	if (!length)
 		return -QUIRE_ENOMEM;
 	uint64_t pgoff = page_of(map->offset);
 	if (pgoff + page_of(length) < pgoff)
 		return -QUIRE_EOVERFLOW;
-	if (mm->vmas.count > mm->quire->config.max_map_count)
+	if (mm_maps(mm) > mm->quire->config.max_map_count)
 		return -QUIRE_ENOMEM;
-	int64_t addr = place(mm, map, length, &request->around);
-	if (addr < 0)
-		return (int)addr;
+	return place(cpu, mm, map, length);
+}
+
+/* What else the arguments decide, with the range held. 0 and *request, or an error. */
+static int understand(struct quire_mm *mm, const struct quire_mmap *map, quire_vaddr start,
+		      quire_vaddr length, struct request *request)
+{
+	uint64_t pgoff = page_of(map->offset);
 	struct vma_new *fresh = &request->fresh;
 	*fresh = (struct vma_new){
-		.start = (uint64_t)addr,
-		.end = (uint64_t)addr + length,
+		.start = start,
+		.end = start + length,
 		.pgoff = pgoff,
 		.flags = flags_of(mm, map),
 		.file = map->file,
@@ -143,8 +145,10 @@ static int understand(struct quire_mm *mm, const struct quire_mmap *map, struct 
 	if (map->file && (length > INT64_MAX || pgoff > page_of(INT64_MAX - length)))
 		return -QUIRE_EOVERFLOW; /* no file is that long */
 	int err = map->file ? check_file(map, &fresh->flags) : check_anonymous(map, fresh);
+	bool commit = (map->flags & QUIRE_MAP_ANONYMOUS) && !(fresh->flags & VMA_NORESERVE);
+	request->shared = commit ? map->file : NULL;
 	request->access = map->access;
-	request->fixed = map->flags & (QUIRE_MAP_FIXED | QUIRE_MAP_FIXED_NOREPLACE);
+	request->fixed = is_fixed(map);
 	request->populate = (fresh->flags & VMA_LOCKED) ||
 			    (map->flags & (QUIRE_MAP_POPULATE | QUIRE_MAP_NONBLOCK)) == QUIRE_MAP_POPULATE;
 	return err;
@@ -154,9 +158,7 @@ static int understand(struct quire_mm *mm, const struct quire_mmap *map, struct 
 static struct vma *join_or_link(struct door *door, const struct request *request)
 {
 	const struct vma_new *fresh = &request->fresh;
-	struct vma_pair around = request->fixed ? vma_around(door->mm, fresh->start, fresh->start)
-						: request->around;
-	struct vma *vma = door_merge_new(door, fresh, around);
+	struct vma *vma = door_merge_new(door, fresh, door_around(door, fresh->start, fresh->start));
 	if (vma)
 		return vma;
 	vma = vma_create(*door->cpu, door->mm, fresh->start, fresh->end, fresh->flags, fresh->pgoff,
@@ -191,7 +193,7 @@ static int map_region(struct door *door, struct request *request)
 	int err = request->fixed ? unmap_cut(door, fresh->start, fresh->end, &there) : 0;
 	if (err)
 		return err;
-	unmap_sum(there, fresh->start, fresh->end, &old);
+	unmap_sum(door, there, fresh->start, fresh->end, &old);
 	/* Asked even when nothing is added, modulo 2^64: a process past its limit cannot even replace. */
 	if (!mm_may_expand(mm, fresh->flags, pages - old.pages))
 		return -QUIRE_ENOMEM;
@@ -199,46 +201,73 @@ static int map_region(struct door *door, struct request *request)
 		charge = pages;
 		fresh->flags |= VMA_ACCOUNT;
 	}
-	if (charge > old.accounted && commit_charge(mm->quire, charge - old.accounted))
+	if (charge > old.accounted && commit_charge(*door->cpu, charge - old.accounted))
 		return -QUIRE_ENOMEM;
 	unmap_cut_out(door, there, fresh->start, fresh->end); /* gives old.accounted back */
-	if (request->shared && shared_memory_commit(request->shared))
+	if (request->shared && shared_memory_commit(*door->cpu, request->shared))
 		return -QUIRE_ENOMEM;
 	uint64_t reclaim = min_u64(charge, old.accounted);
-	if (reclaim && commit_charge(mm->quire, reclaim)) {
-		commit_uncharge(mm->quire, charge - reclaim);
+	if (reclaim && commit_charge(*door->cpu, reclaim)) {
+		commit_uncharge(*door->cpu, charge - reclaim);
 		return -QUIRE_ENOMEM;
 	}
 	struct vma *vma = join_or_link(door, request);
 	if (!vma) {
-		commit_uncharge(mm->quire, charge);
+		commit_uncharge(*door->cpu, charge);
 		return -QUIRE_ENOMEM;
 	}
-	mm_account(mm, fresh->flags, (int64_t)pages);
+	mm_account(*door->cpu, mm, fresh->flags, (int64_t)pages);
 	if (fresh->flags & VMA_LOCKED) {
 		if (vma->flags & VMA_SPECIAL)
 			door_set_flags(door, vma, vma->flags & ~VMA_LOCK_MASK);
 		else
-			mm->locked += pages;
+			mm_add(*door->cpu, mm, MM_LOCKED, (int64_t)pages);
+		mm_judge(mm);
 	}
 	return 0;
 }
 
-static int64_t map_locked(struct quire_cpu **cpu, struct quire_mm *mm, const struct quire_mmap *map,
-			  bool *populate)
+/*
+ * The range is held. -EAGAIN, and *again: it was free when it was found, and is not any more, or addresses
+ * end before it.
+ */
+static int64_t map_held(struct door *door, const struct quire_mmap *map, quire_vaddr start,
+			quire_vaddr length, bool *populate, bool *again)
 {
-	struct door door;
 	struct request request;
-	door_close(&door, cpu, mm);
-	int64_t result = understand(mm, map, &request);
-	if (!result) {
-		bool commit = (map->flags & QUIRE_MAP_ANONYMOUS) && !(request.fresh.flags & VMA_NORESERVE);
-		request.shared = commit ? map->file : NULL;
-		result = map_region(&door, &request);
-		*populate = request.populate;
+	bool taken = !(map->flags & QUIRE_MAP_FIXED) && door_meets(door, start, start + length);
+	if (taken && (map->flags & QUIRE_MAP_FIXED_NOREPLACE))
+		return -QUIRE_EEXIST;
+	*again = taken || start + length > door->mm->layout.end;
+	if (*again)
+		return -QUIRE_EAGAIN;
+	int err = understand(door->mm, map, start, length, &request);
+	if (!err)
+		err = map_region(door, &request);
+	*populate = request.populate;
+	return err ? err : (int64_t)start;
+}
+
+static int64_t map_somewhere(struct quire_cpu **cpu, struct quire_mm *mm, const struct quire_mmap *map,
+			     bool *populate)
+{
+	quire_vaddr length = align_up(map->length, QUIRE_PAGE_SIZE);
+	for (;;) {
+		struct door door;
+		bool again = false;
+		int64_t start = choose(*cpu, mm, map, length);
+		if (start < 0)
+			return start;
+		/* What is locked counts against a limit. */
+		if (map->flags & QUIRE_MAP_LOCKED)
+			door_close_whole(&door, cpu, mm);
+		else
+			door_close(&door, cpu, mm, (uint64_t)start, (uint64_t)start + length);
+		int64_t result = map_held(&door, map, (uint64_t)start, length, populate, &again);
+		door_open(&door);
+		if (!again)
+			return result;
 	}
-	door_open(&door);
-	return result ? result : (int64_t)request.fresh.start;
 }
 
 int64_t quire_mmap(struct quire_cpu **cpu, struct quire_mm *mm, const struct quire_mmap *map)
@@ -263,7 +292,7 @@ int64_t quire_mmap(struct quire_cpu **cpu, struct quire_mm *mm, const struct qui
 		with_file.offset = 0;
 	}
 	bool populate_it = false;
-	int64_t addr = map_locked(cpu, mm, map, &populate_it);
+	int64_t addr = map_somewhere(cpu, mm, map, &populate_it);
 	if (addr >= 0 && populate_it)
 		populate_all(cpu, mm, (uint64_t)addr,
 			     (uint64_t)addr + align_up(map->length, QUIRE_PAGE_SIZE));
@@ -275,7 +304,9 @@ int64_t quire_mmap(struct quire_cpu **cpu, struct quire_mm *mm, const struct qui
 int quire_munmap(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, quire_vaddr length)
 {
 	struct door door;
-	door_close(&door, cpu, mm);
+	if (!unmap_may_name(mm, addr, length))
+		return -QUIRE_EINVAL;
+	door_close(&door, cpu, mm, addr, addr + align_up(length, QUIRE_PAGE_SIZE));
 	int err = unmap_named(&door, addr, length);
 	door_open(&door);
 	return err;

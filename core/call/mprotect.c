@@ -18,8 +18,8 @@
  * A private mapping that becomes writable must be committed for; one that stops being so keeps its commit,
  * since copies may exist, unless it never had any.
  */
-static int recommit(struct quire_mm *mm, const struct vma *vma, uint64_t pages, uint32_t *flags,
-		    uint64_t *charged)
+static int recommit(struct quire_cpu *cpu, struct quire_mm *mm, const struct vma *vma, uint64_t pages,
+		    uint32_t *flags, uint64_t *charged)
 {
 	uint32_t old = vma->flags;
 	*charged = 0;
@@ -27,7 +27,7 @@ static int recommit(struct quire_mm *mm, const struct vma *vma, uint64_t pages, 
 		if (!mm_may_expand(mm, *flags, pages) && mm_may_expand(mm, old, pages))
 			return -QUIRE_ENOMEM;
 		if (!(old & (VMA_ACCOUNT | VMA_WRITE | VMA_SHARED | VMA_NORESERVE))) {
-			if (commit_charge(mm->quire, pages))
+			if (commit_charge(cpu, pages))
 				return -QUIRE_ENOMEM;
 			*charged = pages;
 			*flags |= VMA_ACCOUNT;
@@ -60,7 +60,7 @@ static void note_copies(struct door *door, struct vma *vma, quire_vaddr start, q
 	if (vma->flags & VMA_LOCK_ON_FAULT)
 		return;
 	/* without memory the copies will fail too, and nobody is told */
-	(void)vma_prepare_anon(door->cpu, vma);
+	(void)vma_prepare_anon(door->cpu, vma, door_around(door, vma->rmap.start, vma->rmap.end));
 	if (later->count && (later->count == COPY_RANGES || later->ranges[last].end == start)) {
 		later->ranges[last].end = end;
 		return;
@@ -78,22 +78,22 @@ static int protect_part(struct door *door, struct vma *vma, quire_vaddr start, q
 	if (flags == old)
 		return 0;
 	door_shut(door, vma);
-	int err = recommit(mm, vma, pages, &flags, &charged);
+	int err = recommit(*door->cpu, mm, vma, pages, &flags, &charged);
 	if (err)
 		return err;
 	err = door_modify(door, vma, start, end, flags, &vma);
 	if (err) {
-		commit_uncharge(mm->quire, charged);
+		commit_uncharge(*door->cpu, charged);
 		return err;
 	}
 	door_set_flags(door, vma, flags);
 	protect_range(door->cpu, vma, start, end);
 	if ((old & VMA_ACCOUNT) && !(flags & VMA_ACCOUNT))
-		commit_uncharge(mm->quire, pages);
+		commit_uncharge(*door->cpu, pages);
 	if ((old & (VMA_WRITE | VMA_SHARED | VMA_LOCKED)) == VMA_LOCKED && (flags & VMA_WRITE))
 		note_copies(door, vma, start, end, later);
-	mm_account(mm, old, -(int64_t)pages);
-	mm_account(mm, flags, (int64_t)pages);
+	mm_account(*door->cpu, mm, old, -(int64_t)pages);
+	mm_account(*door->cpu, mm, flags, (int64_t)pages);
 	return 0;
 }
 
@@ -112,7 +112,7 @@ static int protect_parts(struct door *door, struct vma *vma, quire_vaddr start, 
 		if (err)
 			return err;
 		at = part_end;
-		vma = vma_find(door->mm, at);
+		vma = at < end ? door_find(door, at) : NULL;
 	}
 	return 0;
 }
@@ -120,7 +120,7 @@ static int protect_parts(struct door *door, struct vma *vma, quire_vaddr start, 
 static int protect_locked(struct door *door, quire_vaddr start, quire_vaddr end, uint32_t prot,
 			  uint32_t grows, struct copy_later *later)
 {
-	struct vma *vma = vma_meets(door->mm, start, end);
+	struct vma *vma = door_meets(door, start, end);
 	if (!vma)
 		return -QUIRE_ENOMEM;
 	if (grows & QUIRE_PROT_GROWSDOWN) {
@@ -151,7 +151,10 @@ int quire_mprotect(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr
 		return -QUIRE_EINVAL;
 	struct copy_later later = { 0 };
 	struct door door;
-	door_close(&door, cpu, mm);
+	if (grows) /* down to where the mapping begins */
+		door_close_whole(&door, cpu, mm);
+	else
+		door_close(&door, cpu, mm, addr, end);
 	int err = protect_locked(&door, addr, end, prot & VMA_ACCESS, grows, &later);
 	door_open(&door);
 	for (unsigned i = 0; i < later.count; i++)

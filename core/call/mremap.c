@@ -6,6 +6,9 @@
  *	smaller				unmap the end
  *	larger				grow in place; or move, with MREMAP_MAYMOVE
  *
+ * The source's range is held, and the destination's; where that is for us to choose, it is chosen first and held
+ * then, and if it is taken by that time, again.
+ *
  * A move makes the destination's VMA first, then takes the entries over with the reverse map's walks held
  * off, so that a truncate finds each page at its old or its new address; then the source goes, or stays empty
  * (DONTUNMAP).
@@ -27,6 +30,9 @@ struct remap {
 	uint32_t flags;
 	struct vma *vma;      /* at addr; looked up again after whatever may change it */
 	quire_vaddr populate; /* where to populate what was added to a locked mapping; 0 nothing */
+	bool has_target;      /* new_length from here on is held beside the source */
+	quire_vaddr target;
+	bool again; /* nothing happened, but the target should be held */
 };
 
 static bool names_target(const struct remap *remap)
@@ -55,9 +61,9 @@ static int check_arguments(const struct remap *remap)
 }
 
 /* A move may cut two mappings in three each; refuse before anything is lost. */
-static bool has_map_room(const struct quire_mm *mm)
+static bool has_map_room(struct quire_mm *mm)
 {
-	return mm->vmas.count + 2 < mm->quire->config.max_map_count - 3;
+	return mm_maps(mm) + 2 < mm->quire->config.max_map_count - 3;
 }
 
 /* What only growing or moving needs of the source. */
@@ -90,9 +96,10 @@ static int check_source(struct remap *remap)
 
 static void count_new(struct remap *remap, uint32_t flags, quire_vaddr bytes)
 {
-	mm_account(remap->mm, flags, (int64_t)page_of(bytes));
+	struct quire_cpu *cpu = *remap->door->cpu;
+	mm_account(cpu, remap->mm, flags, (int64_t)page_of(bytes));
 	if (flags & VMA_LOCKED)
-		remap->mm->locked += page_of(bytes);
+		mm_add(cpu, remap->mm, MM_LOCKED, (int64_t)page_of(bytes));
 }
 
 /*
@@ -105,7 +112,7 @@ static int move_pages(struct remap *remap, struct vma *from)
 	struct quire_cpu **cpu = remap->door->cpu;
 	quire_vaddr moved = 0, back = 0;
 	struct gather gather;
-	gather_begin(cpu, &gather, as, remap->addr, remap->addr + remap->old_length);
+	gather_begin_alone(cpu, &gather, as, remap->addr, remap->addr + remap->old_length);
 	rmap_node_lock(cpu, &from->rmap);
 	int err = table_move(*cpu, as, remap->addr, remap->new_addr, remap->old_length, &gather, &moved);
 	rmap_node_unlock(cpu, &from->rmap);
@@ -114,7 +121,7 @@ static int move_pages(struct remap *remap, struct vma *from)
 		/*
 		 * The tables that these entries came from are still there, or make room that was just freed.
 		 */
-		gather_begin(cpu, &gather, as, remap->new_addr, remap->new_addr + moved);
+		gather_begin_alone(cpu, &gather, as, remap->new_addr, remap->new_addr + moved);
 		rmap_node_lock(cpu, &from->rmap);
 		table_move(*cpu, as, remap->new_addr, remap->addr, moved, &gather, &back);
 		rmap_node_unlock(cpu, &from->rmap);
@@ -142,7 +149,7 @@ static struct vma *make_target(struct remap *remap)
 	if (vma_is_anonymous(vma) && !vma_anon(vma))
 		fresh.pgoff = page_of(fresh.start); /* nothing was touched yet: it may as well merge there */
 	struct vma *target = door_merge_new(remap->door, &fresh,
-					    vma_around(remap->mm, fresh.start, fresh.start));
+					    door_around(remap->door, fresh.start, fresh.start));
 	if (target)
 		return target;
 	target = vma_duplicate(*remap->door->cpu, vma);
@@ -164,8 +171,7 @@ static struct vma *make_target(struct remap *remap)
  */
 static void drop_source(struct remap *remap, quire_vaddr addr, quire_vaddr length, bool keep_commit)
 {
-	struct quire_mm *mm = remap->mm;
-	struct vma *vma = vma_find(mm, addr);
+	struct vma *vma = door_find(remap->door, addr);
 	bool accounted = !keep_commit && (vma->flags & VMA_ACCOUNT);
 	if (!length) /* a shared mapping was doubled */
 		return;
@@ -173,7 +179,7 @@ static void drop_source(struct remap *remap, quire_vaddr addr, quire_vaddr lengt
 	/* no memory to cut: the source stays, empty, and its commit is counted twice, as on Linux */
 	if (err) {
 		if (accounted)
-			commit_restore(mm->quire, page_of(length));
+			commit_restore(*remap->door->cpu, page_of(length));
 		return;
 	}
 	if (accounted)
@@ -188,9 +194,9 @@ static void drop_source(struct remap *remap, quire_vaddr addr, quire_vaddr lengt
  */
 static void empty_source(struct remap *remap, struct vma *target)
 {
-	struct vma *vma = vma_find(remap->mm, remap->addr);
+	struct vma *vma = door_find(remap->door, remap->addr);
 	if (vma->flags & VMA_LOCKED) {
-		remap->mm->locked -= vma_pages(vma);
+		mm_add(*remap->door->cpu, remap->mm, MM_LOCKED, -(int64_t)vma_pages(vma));
 		remap->mm->lock_debt += vma_pages(vma);
 	}
 	door_set_flags(remap->door, vma, vma->flags & ~VMA_LOCK_MASK);
@@ -205,26 +211,26 @@ static int64_t move(struct remap *remap)
 	struct vma *vma = remap->vma;
 	uint32_t flags = vma->flags;
 	bool keep = remap->flags & QUIRE_MREMAP_DONTUNMAP;
-	if (mm->vmas.count >= mm->quire->config.max_map_count - 3)
+	if (mm_maps(mm) >= mm->quire->config.max_map_count - 3)
 		return -QUIRE_ENOMEM;
 	door_shut(remap->door, vma);
 	uint64_t charge = 0;
 	if (flags & VMA_ACCOUNT)
 		charge = page_of(keep ? remap->new_length : remap->new_length - remap->old_length);
-	if (commit_charge(mm->quire, charge))
+	if (commit_charge(*remap->door->cpu, charge))
 		return -QUIRE_ENOMEM;
 	struct vma *target = make_target(remap);
 	if (!target) {
-		commit_uncharge(mm->quire, charge);
+		commit_uncharge(*remap->door->cpu, charge);
 		return -QUIRE_ENOMEM;
 	}
-	vma = vma_find(mm, remap->addr); /* it may have been taken into the target */
+	vma = door_find(remap->door, remap->addr); /* it may have been taken into the target */
 	int err = move_pages(remap, vma);
 	count_new(remap, flags, remap->new_length);
 	if (err) { /* everything is back at the source: the target goes, and what was charged for it */
 		drop_source(remap, remap->new_addr, remap->new_length, true);
 		if (flags & VMA_ACCOUNT)
-			commit_restore(mm->quire, page_of(remap->new_length) - charge);
+			commit_restore(*remap->door->cpu, page_of(remap->new_length) - charge);
 		return err;
 	}
 	if (keep)
@@ -234,7 +240,12 @@ static int64_t move(struct remap *remap)
 	return (int64_t)remap->new_addr;
 }
 
-/* Choose the address of a move. */
+static bool has_target_mappings(const struct remap *remap)
+{
+	return door_meets(remap->door, remap->new_addr, remap->new_addr + remap->new_length) != NULL;
+}
+
+/* Choose the address of a move. -EAGAIN: remap->target is to be held, then it may go there. */
 static int place(struct remap *remap)
 {
 	struct quire_file *file = remap->vma->rmap.file;
@@ -242,15 +253,22 @@ static int place(struct remap *remap)
 	uint64_t offset = file ? rmap_index(&remap->vma->rmap, remap->addr) << QUIRE_PAGE_SHIFT : 0;
 	if (remap->flags & QUIRE_MREMAP_FIXED)
 		how |= SEARCH_FIXED;
-	struct vma_pair around; /* will have changed by the time of the move */
-	int64_t addr = search_unmapped(remap->mm, names_target(remap) ? remap->new_addr : 0,
-				       remap->new_length, offset, how, &around);
+	int64_t addr = search_unmapped(*remap->door->cpu, remap->mm,
+				       names_target(remap) ? remap->new_addr : 0, remap->new_length, offset,
+				       how);
 	if (addr < 0)
 		return (int)addr;
 	if ((uint64_t)addr < remap->mm->quire->config.mmap_min_addr)
 		return -QUIRE_EPERM;
 	remap->new_addr = (uint64_t)addr;
-	return 0;
+	/* A gap that was found is of use if it is held, and still one. */
+	if (how & SEARCH_FIXED ||
+	    (remap->has_target && remap->new_addr == remap->target && !has_target_mappings(remap)))
+		return 0;
+	remap->has_target = true;
+	remap->target = remap->new_addr;
+	remap->again = true;
+	return -QUIRE_EAGAIN;
 }
 
 /* To a named address: clear it, shrink, move. */
@@ -261,7 +279,7 @@ static int64_t move_to(struct remap *remap)
 		err = unmap_range(remap->door, remap->new_addr, remap->new_addr + remap->new_length);
 		if (err)
 			return err;
-		remap->vma = vma_find(remap->mm, remap->addr);
+		remap->vma = door_find(remap->door, remap->addr);
 		if (!remap->vma)
 			return -QUIRE_EFAULT;
 	}
@@ -271,7 +289,7 @@ static int64_t move_to(struct remap *remap)
 		if (err)
 			return err;
 		remap->old_length = remap->new_length;
-		remap->vma = vma_find(remap->mm, remap->addr);
+		remap->vma = door_find(remap->door, remap->addr);
 	}
 	if ((remap->flags & QUIRE_MREMAP_DONTUNMAP) &&
 	    !mm_may_expand(remap->mm, remap->vma->flags, page_of(remap->old_length)))
@@ -285,7 +303,7 @@ static bool may_grow_in_place(const struct remap *remap)
 {
 	quire_vaddr end = remap->addr + remap->old_length, more = remap->new_length - remap->old_length;
 	return remap->vma->rmap.end == end && end + more > end && end + more <= remap->mm->layout.end &&
-	       !vma_meets(remap->mm, end, end + more);
+	       !door_meets(remap->door, end, end + more);
 }
 
 static int64_t grow_in_place(struct remap *remap)
@@ -303,11 +321,11 @@ static int64_t grow_in_place(struct remap *remap)
 		.opened = vma->opened,
 		.extends = vma,
 	};
-	if (commit_charge(remap->mm->quire, charge))
+	if (commit_charge(*remap->door->cpu, charge))
 		return -QUIRE_ENOMEM;
 	door_shut(remap->door, vma);
-	if (!door_merge_new(remap->door, &fresh, vma_around(remap->mm, fresh.start, fresh.start))) {
-		commit_uncharge(remap->mm->quire, charge);
+	if (!door_merge_new(remap->door, &fresh, door_around(remap->door, fresh.start, fresh.start))) {
+		commit_uncharge(*remap->door->cpu, charge);
 		return -QUIRE_ENOMEM;
 	}
 	count_new(remap, flags, more);
@@ -334,7 +352,7 @@ static int64_t grow(struct remap *remap)
 
 static int64_t resize(struct remap *remap)
 {
-	remap->vma = vma_find(remap->mm, remap->addr);
+	remap->vma = door_find(remap->door, remap->addr);
 	int err = check_source(remap);
 	if (err)
 		return err;
@@ -363,7 +381,7 @@ static int64_t move_all(struct remap *remap)
 	int64_t first = -QUIRE_EFAULT;
 	bool seen = false;
 	quire_vaddr last_end = start;
-	struct vma *vma = vma_meets(remap->mm, start, end);
+	struct vma *vma = door_meets(remap->door, start, end);
 	while (vma) {
 		quire_vaddr vma_end = vma->rmap.end;
 		if (!seen && start < vma->rmap.start)
@@ -383,16 +401,50 @@ static int64_t move_all(struct remap *remap)
 			first = result;
 		seen = true;
 		target = (uint64_t)result + remap->new_length;
-		vma = vma_end < end ? vma_meets(remap->mm, vma_end, end) : NULL;
+		vma = vma_end < end ? door_meets(remap->door, vma_end, end) : NULL;
 	}
 	return first;
+}
+
+/* Hold the source as far as it is to reach, and the target. */
+static void close_ranges(struct remap *remap, struct quire_cpu **cpu, bool whole)
+{
+	quire_vaddr start = remap->addr, length = max_u64(remap->old_length, remap->new_length);
+	quire_vaddr room = start < QUIRE_USER_END ? QUIRE_USER_END - start : 1;
+	quire_vaddr end = start + min_u64(length, room);
+	if (whole)
+		door_close_whole(remap->door, cpu, remap->mm);
+	else if (remap->has_target)
+		door_close_both(remap->door, cpu, remap->mm, start, end, remap->target,
+				remap->target + remap->new_length);
+	else
+		door_close(remap->door, cpu, remap->mm, start, end);
+}
+
+/* Every mapping of the source moves; of one alone is known how many there will be more. */
+static bool moves_all(const struct remap *remap)
+{
+	return (remap->flags & QUIRE_MREMAP_FIXED) && remap->old_length == remap->new_length;
+}
+
+static bool moves_several(const struct remap *remap)
+{
+	struct vma *vma = moves_all(remap) ? door_find(remap->door, remap->addr) : NULL;
+	return vma && vma->rmap.end - remap->addr < remap->old_length;
+}
+
+static int64_t remap_held(struct remap *remap)
+{
+	if (names_target(remap) && !has_map_room(remap->mm))
+		return -QUIRE_ENOMEM;
+	return moves_all(remap) ? move_all(remap) : resize(remap);
 }
 
 int64_t quire_mremap(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, quire_vaddr old_length,
 		     quire_vaddr new_length, uint32_t flags, quire_vaddr new_addr)
 {
 	struct door door;
-	struct remap remap = {
+	const struct remap asked = {
 		.door = &door,
 		.mm = mm,
 		.addr = addr,
@@ -401,19 +453,27 @@ int64_t quire_mremap(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr ad
 		.new_addr = new_addr,
 		.flags = flags,
 	};
-	quire_vaddr had = remap.old_length, wanted = remap.new_length;
-	int64_t result = check_arguments(&remap);
+	int64_t result = check_arguments(&asked);
 	if (result)
 		return result;
-	door_close(&door, cpu, mm);
-	if (names_target(&remap) && !has_map_room(mm))
-		result = -QUIRE_ENOMEM;
-	else if ((flags & QUIRE_MREMAP_FIXED) && had == wanted)
-		result = move_all(&remap);
-	else
-		result = resize(&remap);
-	door_open(&door);
+	struct remap remap = { .has_target = flags & QUIRE_MREMAP_FIXED, .target = new_addr };
+	for (bool whole = false, again = true; again;) {
+		bool has_target = remap.has_target;
+		quire_vaddr target = remap.target;
+		remap = asked;
+		remap.has_target = has_target;
+		remap.target = target;
+		close_ranges(&remap, cpu, whole);
+		again = !whole && moves_several(&remap);
+		if (again) {
+			whole = true;
+		} else {
+			result = remap_held(&remap);
+			again = remap.again;
+		}
+		door_open(&door);
+	}
 	if (result >= 0 && remap.populate)
-		populate_all(cpu, mm, remap.populate + had, remap.populate + wanted);
+		populate_all(cpu, mm, remap.populate + asked.old_length, remap.populate + asked.new_length);
 	return result;
 }

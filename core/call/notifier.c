@@ -1,34 +1,39 @@
 /*
  * notifier.c - secondary MMUs: registration, and what is behind an address.
  *
- * Order:   mm->lock for writing > notifiers_lock for writing. Calls that hold mm->lock keep notifiers_lock
- *          read-locked while they take locks of the reverse map; walks of the reverse map take it for reading
- *          inside those locks. A writer that waited for it without mm->lock would hold the walk off, the walk
- *          the call, and the call the writer.
+ * Order:   the whole mm, to change it > notifiers_lock for writing. Calls that hold a part of it keep
+ *          notifiers_lock read-locked while they take locks of the reverse map; walks of the reverse map take
+ *          it for reading inside those locks. A writer that waited for it without the mm would hold the walk
+ *          off, the walk the call, and the call the writer. And calls that hold a part and see no secondary
+ *          MMU do without notifiers_lock.
  * Rules:   BASE-7. The protocol is drawn in <quire/notifier.h>.
  */
 #include "../base/bits.h"
 #include "../base/safeguard.h"
 #include "../space/access.h"
+#include "../space/door.h"
 #include "../table/as.h"
 
 #include <quire/notifier.h>
 
 int quire_notifier_register(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_notifier *notifier)
 {
-	rwlock_write(cpu, &mm->lock);
+	struct door door;
+	door_close_whole(&door, cpu, mm);
 	as_notifier_add(cpu, &mm->as, notifier);
-	rwlock_write_done(*cpu, &mm->lock);
+	door_open(&door);
+	as_notifiers_settle(cpu);
 	return 0;
 }
 
 void quire_notifier_remove(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_notifier *notifier)
 {
+	struct door door;
 	if (QUIRE_SAFEGUARD(notifier_close))
-		rwlock_write(cpu, &mm->lock);
+		door_close_whole(&door, cpu, mm);
 	as_notifier_remove(cpu, &mm->as, notifier);
 	if (QUIRE_SAFEGUARD(notifier_close))
-		rwlock_write_done(*cpu, &mm->lock);
+		door_open(&door);
 }
 
 int quire_translate(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, unsigned access,

@@ -23,48 +23,60 @@ static void set_layout(struct quire_mm *mm, const struct quire_layout *layout)
 	whole.mmap_base = align_down(min_u64(whole.mmap_base, whole.end), QUIRE_PAGE_SIZE);
 	whole.mmap_bottom = align_up(min_u64(whole.mmap_bottom, whole.end), QUIRE_PAGE_SIZE);
 	mm_lay_out(mm, &whole);
-	mm->brk = layout->brk_start;
+	mm_set_brk(mm, layout->brk_start);
 }
 
 int quire_exec(struct quire_cpu **cpu, struct quire_mm *mm, const struct quire_layout *layout)
 {
 	struct door door;
-	door_close(&door, cpu, mm);
+	door_close_whole(&door, cpu, mm);
+	int err = door_reserve(&door, 0);
+	if (err) {
+		door_open(&door);
+		return err;
+	}
 	unmap_all(&door);
+	door_empty(&door);
 	as_notifiers_release(cpu, &mm->as); /* what they knew is another program's space now */
 	mm->default_flags = 0;
 	mm->lock_debt = 0;
 	set_layout(mm, layout);
+	mm_judge(mm);
 	door_open(&door);
 	return 0;
 }
 
 void quire_mm_set_layout(struct quire_cpu **cpu, struct quire_mm *mm, const struct quire_layout *layout)
 {
-	rwlock_write(cpu, &mm->lock);
+	struct door door;
+	door_close_whole(&door, cpu, mm);
 	set_layout(mm, layout);
-	rwlock_write_done(*cpu, &mm->lock);
+	door_open(&door);
 }
 
 void quire_mm_get_layout(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_layout *layout)
 {
-	rwlock_read(cpu, &mm->lock);
+	struct range_hold hold;
+	mm_hold(cpu, mm, 0, 1, &hold); /* any part will do */
 	*layout = mm->layout;
-	rwlock_read_done(*cpu, &mm->lock);
+	mm_hold_done(*cpu, mm, &hold);
 }
 
 void quire_mm_set_limits(struct quire_cpu **cpu, struct quire_mm *mm, const struct quire_limits *limits)
 {
-	rwlock_write(cpu, &mm->lock);
+	struct door door;
+	door_close_whole(&door, cpu, mm);
 	mm->limits = *limits;
-	rwlock_write_done(*cpu, &mm->lock);
+	mm_judge(mm);
+	door_open(&door);
 }
 
 void quire_mm_get_limits(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_limits *limits)
 {
-	rwlock_read(cpu, &mm->lock);
+	struct range_hold hold;
+	mm_hold(cpu, mm, 0, 1, &hold);
 	*limits = mm->limits;
-	rwlock_read_done(*cpu, &mm->lock);
+	mm_hold_done(*cpu, mm, &hold);
 }
 
 /* Pages of the other process that are faulted in before any of them is copied. */

@@ -18,21 +18,19 @@ struct sync_part {
 static bool next_part(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end,
 		      uint32_t flags, struct sync_part *out)
 {
-	*out = (struct sync_part){ .end = end };
-	rwlock_read(cpu, &mm->lock);
-	struct vma *vma = vma_meets(mm, start, end);
-	if (vma) {
-		out->end = min_u64(end, vma->rmap.end);
-		out->hole = vma->rmap.start > start;
-		out->busy = (flags & QUIRE_MS_INVALIDATE) && (vma->flags & VMA_LOCKED);
-		if ((flags & QUIRE_MS_SYNC) && vma->rmap.file && (vma->flags & VMA_SHARED)) {
-			out->file = quire_file_get(vma->rmap.file);
-			out->first = rmap_index(&vma->rmap, max_u64(start, vma->rmap.start));
-			out->last = rmap_index(&vma->rmap, out->end) - 1;
-		}
+	struct range_hold hold;
+	struct vma *vma = mm_hold_next(cpu, mm, start, end, &hold);
+	if (!vma)
+		return false;
+	*out = (struct sync_part){ .end = min_u64(end, vma->rmap.end), .hole = vma->rmap.start > start };
+	out->busy = (flags & QUIRE_MS_INVALIDATE) && (vma->flags & VMA_LOCKED);
+	if ((flags & QUIRE_MS_SYNC) && vma->rmap.file && (vma->flags & VMA_SHARED)) {
+		out->file = quire_file_get(vma->rmap.file);
+		out->first = rmap_index(&vma->rmap, max_u64(start, vma->rmap.start));
+		out->last = rmap_index(&vma->rmap, out->end) - 1;
 	}
-	rwlock_read_done(*cpu, &mm->lock);
-	return vma != NULL;
+	mm_hold_done(*cpu, mm, &hold);
+	return true;
 }
 
 int quire_msync(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr, quire_vaddr length,
@@ -98,14 +96,15 @@ int quire_mincore(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr,
 	if (addr > space_end || length > space_end - addr)
 		return -QUIRE_ENOMEM;
 	int err = 0;
-	rwlock_read(cpu, &mm->lock);
+	struct range_hold hold;
+	mm_hold(cpu, mm, addr, addr + max_u64(bytes, 1), &hold);
 	for (quire_vaddr va = addr; va < addr + bytes && !err; va += QUIRE_PAGE_SIZE) {
-		struct vma *vma = vma_find(mm, va);
+		struct vma *vma = range_hold_find(*cpu, &hold, va);
 		if (!vma)
 			err = -QUIRE_ENOMEM;
 		else
 			*vec++ = may_ask(vma) ? is_resident(*cpu, vma, va) : 1;
 	}
-	rwlock_read_done(*cpu, &mm->lock);
+	mm_hold_done(*cpu, mm, &hold);
 	return err;
 }

@@ -146,13 +146,14 @@ struct populate_part {
 static bool next_part(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end,
 		      struct populate_part *out)
 {
-	rwlock_read(cpu, &mm->lock);
-	struct vma *vma = vma_meets(mm, start, end);
-	if (vma)
-		*out = (struct populate_part){ max_u64(start, vma->rmap.start), min_u64(end, vma->rmap.end),
-					       vma->flags };
-	rwlock_read_done(*cpu, &mm->lock);
-	return vma != NULL;
+	struct range_hold hold;
+	struct vma *vma = mm_hold_next(cpu, mm, start, end, &hold);
+	if (!vma)
+		return false;
+	*out = (struct populate_part){ max_u64(start, vma->rmap.start), min_u64(end, vma->rmap.end),
+				       vma->flags };
+	mm_hold_done(*cpu, mm, &hold);
+	return true;
 }
 
 static int populate_part(struct quire_cpu **cpu, struct quire_mm *mm, const struct populate_part *part)

@@ -4,9 +4,9 @@
  * Every change of the tree is one range_tree_replace(), so that a search sees the space before it or after
  * it. What a change allocates is taken before the first visible step; from there on nothing fails.
  *
- * Order:   mm->lock for writing (door_close) > the reverse map's locks. Nothing here holds a table lock.
+ * Order:   what is held (door_close) > the reverse map's locks. Nothing here holds a table lock.
  * Errors:  -ENOMEM with nothing changed.
- * Rules:   VMA-3, BASE-8 (a file's last reference is dropped after the lock is).
+ * Rules:   VMA-3, VMA-6, BASE-8 (a file's last reference is dropped after the lock is).
  */
 #include "door.h"
 
@@ -14,11 +14,116 @@
 #include "../base/safeguard.h"
 #include "gate.h"
 
-void door_close(struct door *door, struct quire_cpu **cpu, struct quire_mm *mm)
+/* A single cut in the middle of a mapping makes two more of it. */
+#define MORE 2
+
+static void door_begin(struct door *door, struct quire_cpu **cpu, struct quire_mm *mm)
 {
-	*door = (struct door){ .cpu = cpu, .mm = mm };
+	door->cpu = cpu;
+	door->mm = mm;
+	door->closed = NULL;
+	door->other.tree = NULL;
 	list_init(&door->retired);
-	rwlock_write(cpu, &mm->lock);
+	if (mm->quire->config.without_vma_locks)
+		rwlock_write(cpu, &mm->lock);
+}
+
+static bool is_exact(struct quire_mm *mm)
+{
+	return atomic_load_explicit(&mm->is_exact, memory_order_relaxed);
+}
+
+static void hold_whole(struct door *door)
+{
+	range_hold_write(door->cpu, &door->mm->vmas, RANGE_ALL, RANGE_MORE_ANY, 0, &door->hold);
+}
+
+static quire_vaddr edge_below(quire_vaddr start)
+{
+	return start ? start - 1 : 0;
+}
+
+/* What was exact when it was looked at, or not, stays so while anything is held. */
+void door_close(struct door *door, struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start,
+		quire_vaddr end)
+{
+	door_begin(door, cpu, mm);
+	if (!is_exact(mm)) {
+		range_hold_write(cpu, &mm->vmas, edge_below(start), end + 1, MORE, 0, &door->hold);
+		if (!is_exact(mm))
+			return;
+		range_hold_done(*cpu, &door->hold);
+	}
+	hold_whole(door);
+}
+
+/* False: nothing is held. The leaves of the one are those of the other, too. */
+static bool hold_both(struct door *door, quire_vaddr low, quire_vaddr low_end, quire_vaddr high,
+		      quire_vaddr high_end)
+{
+	struct range_tree *vmas = &door->mm->vmas;
+	range_hold_write(door->cpu, vmas, edge_below(low), low_end + 1, 2 * MORE, 0, &door->hold);
+	quire_vaddr floor = door->hold.hi;
+	if (edge_below(high) >= floor && range_hold_write(door->cpu, vmas, edge_below(high), high_end + 1,
+							  2 * MORE, floor, &door->other)) {
+		if (!is_exact(door->mm))
+			return true;
+		range_hold_done(*door->cpu, &door->other);
+	}
+	range_hold_done(*door->cpu, &door->hold);
+	door->other.tree = NULL;
+	return false;
+}
+
+void door_close_both(struct door *door, struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start,
+		     quire_vaddr end, quire_vaddr other_start, quire_vaddr other_end)
+{
+	bool ordered = start <= other_start;
+	quire_vaddr low = min_u64(start, other_start), high = max_u64(start, other_start);
+	quire_vaddr low_end = ordered ? end : other_end, high_end = ordered ? other_end : end;
+	door_begin(door, cpu, mm);
+	if (!is_exact(mm)) {
+		if (hold_both(door, low, low_end, high, high_end))
+			return;
+		range_hold_write(cpu, &mm->vmas, edge_below(low), max_u64(low_end, high_end) + 1, 2 * MORE, 0,
+				 &door->hold);
+		if (!is_exact(mm))
+			return;
+		range_hold_done(*cpu, &door->hold);
+	}
+	hold_whole(door);
+}
+
+void door_close_whole(struct door *door, struct quire_cpu **cpu, struct quire_mm *mm)
+{
+	door_begin(door, cpu, mm);
+	hold_whole(door);
+}
+
+static struct range_hold *hold_of(struct door *door, quire_vaddr addr)
+{
+	return door->other.tree && addr >= door->other.lo ? &door->other : &door->hold;
+}
+
+struct vma *door_find(struct door *door, quire_vaddr addr)
+{
+	return range_hold_find(*door->cpu, hold_of(door, addr), addr);
+}
+
+struct vma *door_meets(struct door *door, quire_vaddr start, quire_vaddr end)
+{
+	return range_hold_meets(*door->cpu, hold_of(door, start), start, end);
+}
+
+struct vma *door_after(struct door *door, const struct vma *vma, quire_vaddr end)
+{
+	return vma->rmap.end < end ? door_meets(door, vma->rmap.end, end) : NULL;
+}
+
+struct vma_pair door_around(struct door *door, quire_vaddr start, quire_vaddr end)
+{
+	struct range_pair pair = range_hold_around(*door->cpu, hold_of(door, start), start, end);
+	return (struct vma_pair){ pair.prev, pair.next };
 }
 
 /* It is closed, and opens with the door. */
@@ -30,7 +135,7 @@ static void will_open(struct door *door, struct vma *vma)
 
 void door_shut(struct door *door, struct vma *vma)
 {
-	if (vma_is_closed(vma)) /* by us: nobody else has mm->lock */
+	if (vma_is_closed(vma)) /* by us: nobody else holds it */
 		return;
 	vma_close(door->cpu, vma);
 	will_open(door, vma);
@@ -53,18 +158,33 @@ void vma_destroy(struct quire_cpu **cpu, struct vma *vma)
 		vma_free_after_grace(*cpu, &vma->rcu);
 }
 
+static void door_done(struct door *door)
+{
+	if (door->mm->quire->config.without_vma_locks)
+		rwlock_write_done(*door->cpu, &door->mm->lock);
+	list_for_each_safe(at, after, &door->retired) {
+		struct vma *vma = container_of(at, struct vma, rmap.chains);
+		list_remove(at);
+		vma_destroy(door->cpu, vma);
+	}
+}
+
 void door_open(struct door *door)
 {
 	for (struct vma *vma = door->closed; vma; vma = vma->next_closed) {
 		if (!vma->gone)
 			vma_open(vma);
 	}
-	rwlock_write_done(*door->cpu, &door->mm->lock);
-	list_for_each_safe(at, after, &door->retired) {
-		struct vma *vma = container_of(at, struct vma, rmap.chains);
-		list_remove(at);
-		vma_destroy(door->cpu, vma);
-	}
+	if (door->other.tree)
+		range_hold_done(*door->cpu, &door->other);
+	range_hold_done(*door->cpu, &door->hold);
+	door_done(door);
+}
+
+void door_end(struct door *door)
+{
+	range_tree_destroy(*door->cpu, &door->hold);
+	door_done(door);
 }
 
 struct vma *vma_create(struct quire_cpu *cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end,
@@ -99,9 +219,9 @@ struct vma *vma_duplicate(struct quire_cpu *cpu, const struct vma *vma)
 	return copy;
 }
 
-int door_reserve(struct door *door, unsigned changes)
+int door_reserve(struct door *door, quire_vaddr start)
 {
-	return range_stock_fill(*door->cpu, &door->mm->stock, &door->mm->vmas, changes);
+	return range_hold_reserve(*door->cpu, hold_of(door, start));
 }
 
 static struct range range_of(struct vma *vma)
@@ -112,19 +232,20 @@ static struct range range_of(struct vma *vma)
 static void replace(struct door *door, quire_vaddr start, quire_vaddr end, struct vma *first,
 		    struct vma *second)
 {
-	struct range ranges[2];
+	struct range ranges[2] = { 0 };
 	unsigned n = 0;
 	if (first)
 		ranges[n++] = range_of(first);
 	if (second)
 		ranges[n++] = range_of(second);
-	range_tree_replace(*door->cpu, &door->mm->vmas, &door->mm->stock, start, end, ranges, n);
+	range_tree_replace(*door->cpu, hold_of(door, start), start, end, ranges, n);
 }
 
 /* What faults rely on is fixed now. */
 static void be_linked(struct door *door, struct vma *vma)
 {
 	vma->base = vma->rmap.pgoff - page_of(vma->rmap.start);
+	mm_add(*door->cpu, door->mm, MM_MAPS, 1);
 	will_open(door, vma);
 	if (!QUIRE_SAFEGUARD(newborn))
 		vma_open(vma);
@@ -132,7 +253,7 @@ static void be_linked(struct door *door, struct vma *vma)
 
 int door_link(struct door *door, struct vma *vma, struct vma *from)
 {
-	int err = door_reserve(door, 1);
+	int err = door_reserve(door, vma->rmap.start);
 	if (err)
 		return err;
 	rmap_node_attach(door->cpu, &vma->rmap);
@@ -152,7 +273,7 @@ int door_link(struct door *door, struct vma *vma, struct vma *from)
 static int split(struct door *door, struct vma *vma, struct vma *fresh, quire_vaddr addr)
 {
 	quire_vaddr start = vma->rmap.start, end = vma->rmap.end;
-	int err = door_reserve(door, 1);
+	int err = door_reserve(door, start);
 	if (err)
 		return err;
 	rmap_node_attach(door->cpu, &fresh->rmap);
@@ -207,6 +328,7 @@ static void retire(struct door *door, struct vma *vma)
 {
 	quire_assert(vma_is_closed(vma));
 	vma->gone = true;
+	mm_add(*door->cpu, door->mm, MM_MAPS, -1);
 	anon_unlink(door->cpu, &vma->rmap);
 	rmap_node_detach(door->cpu, &vma->rmap);
 	list_add(&door->retired, &vma->rmap.chains);
@@ -215,29 +337,32 @@ static void retire(struct door *door, struct vma *vma)
 /* One change of the tree: a change for each VMA would have to reserve nodes for each. */
 void door_unlink_range(struct door *door, struct vma *first, quire_vaddr start, quire_vaddr end)
 {
-	for (struct vma *vma = first; vma; vma = vma_after(vma, end))
+	for (struct vma *vma = first; vma; vma = door_after(door, vma, end))
 		retire(door, vma);
 	replace(door, start, end, NULL, NULL);
 }
 
-void door_unlink_all(struct door *door)
+void door_retire_all(struct door *door)
 {
 	for (struct vma *vma = vma_next(door->mm, 0); vma; vma = vma_next(door->mm, vma->rmap.end))
 		retire(door, vma);
-	/* What leaves nothing needs no nodes. The old ones faults from other processes may still search. */
+}
+
+void door_empty(struct door *door)
+{
 	replace(door, 0, UINT64_MAX, NULL, NULL);
 }
 
 void door_set_flags(struct door *door, struct vma *vma, uint32_t flags)
 {
-	quire_assert(rwlock_is_write_held(&door->mm->lock) && vma_is_closed(vma));
+	quire_assert(vma_is_closed(vma));
 	(void)door;
 	vma->flags = flags;
 }
 
 int door_resize(struct door *door, struct vma *vma, quire_vaddr start, quire_vaddr end, uint64_t pgoff)
 {
-	int err = door_reserve(door, 1);
+	int err = door_reserve(door, start);
 	if (err)
 		return err;
 	quire_vaddr from = min_u64(start, vma->rmap.start), to = max_u64(end, vma->rmap.end);
@@ -337,7 +462,7 @@ static struct vma *grow_neighbours(struct door *door, const struct vma_new *fres
 	struct vma *from = before && after && vma_anon(after) ? after : fresh->copied_from;
 	quire_vaddr start = before ? before->rmap.start : fresh->start;
 	quire_vaddr end = after ? after->rmap.end : fresh->end;
-	if (door_reserve(door, 1) || inherit(door, target, from))
+	if (door_reserve(door, start) || inherit(door, target, from))
 		return NULL;
 	rmap_node_move(door->cpu, &target->rmap, start, end, before ? before->rmap.pgoff : fresh->pgoff);
 	replace(door, start, end, target, NULL);
@@ -356,7 +481,7 @@ struct vma *door_merge_new(struct door *door, const struct vma_new *fresh, struc
 
 struct vma *door_extend(struct door *door, const struct vma_new *fresh)
 {
-	struct vma_pair around = { vma_prev(door->mm, fresh->start), NULL };
+	struct vma_pair around = { door_around(door, fresh->start, fresh->start).before, NULL };
 	struct vma_pair fit = fitting(door, around, NULL, fresh);
 	return fit.before ? grow_neighbours(door, fresh, fit.before, NULL) : NULL;
 }
@@ -375,7 +500,7 @@ static int merge_into(struct door *door, struct vma *vma, struct vma_new *part, 
 	bool whole = part->start == vma->rmap.start && part->end == vma->rmap.end;
 	quire_vaddr from = min_u64(target->rmap.start, vma->rmap.start);
 	quire_vaddr to = max_u64(after ? after->rmap.end : vma->rmap.end, vma->rmap.end);
-	int err = door_reserve(door, 1);
+	int err = door_reserve(door, from);
 	if (!err)
 		err = inherit(door, target, before && after && vma_anon(after) ? after : vma);
 	if (err)
@@ -409,7 +534,7 @@ int door_modify(struct door *door, struct vma *vma, quire_vaddr start, quire_vad
 				NULL,  NULL };
 	bool left = start == vma->rmap.start, right = end == vma->rmap.end;
 	bool may_merge = !(flags & VMA_SPECIAL);
-	struct vma_pair around = vma_around(door->mm, start, end);
+	struct vma_pair around = door_around(door, start, end);
 	if (!may_merge || !left)
 		around.before = NULL;
 	if (!may_merge || !right)
@@ -422,14 +547,13 @@ int door_modify(struct door *door, struct vma *vma, quire_vaddr start, quire_vad
 	}
 
 	int err = 0;
-	if ((!left || !right) && door->mm->vmas.count >= door->mm->quire->config.max_map_count)
+	uint64_t most = door->mm->quire->config.max_map_count;
+	if ((!left || !right) && mm_maps(door->mm) >= most)
 		return -QUIRE_ENOMEM;
 	if (!left)
 		err = door_split_below(door, vma, start);
 	if (!err && !right)
-		err = door->mm->vmas.count >= door->mm->quire->config.max_map_count
-			      ? -QUIRE_ENOMEM
-			      : door_split(door, vma, end);
+		err = mm_maps(door->mm) >= most ? -QUIRE_ENOMEM : door_split(door, vma, end);
 	*out = vma;
 	return err;
 }

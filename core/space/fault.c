@@ -48,22 +48,34 @@ static bool prepared_fits(const struct fault *fault)
 	return fault->file == fault->vma->rmap.file && fault->index == vma_index(fault->vma, fault->va);
 }
 
-/* Under RCU, or with mm->lock: fault->vma, and what it is. STEP_DONE: found. */
+/* Nothing is mapped there, surely. The stack above, if it is one, need not be held: who grows it looks again. */
+static enum fault_step look_above(struct fault *fault)
+{
+	struct vma_view above = { .flags = 0 };
+	bool open = true;
+	if (fault->flags & FAULT_REMOTE)
+		return STEP_SEGV_MAP;
+	quire_port_rcu_lock(*fault->cpu);
+	struct vma *vma = vma_next(fault->mm, fault->va);
+	if (vma)
+		open = vma_look(vma, &above);
+	quire_port_rcu_unlock(*fault->cpu);
+	if (!open)
+		return STEP_LOCK;
+	return above.flags & VMA_GROWSDOWN ? STEP_GROW : STEP_SEGV_MAP;
+}
+
+/* Under RCU, or holding the address: fault->vma, and what it is. STEP_DONE: found. */
 static enum fault_step look_up(struct fault *fault)
 {
-	struct vma *vma = vma_find(fault->mm, fault->va);
-	bool found = vma != NULL;
-	if (!found && fault->gear == GEAR_LOCKED)
-		vma = vma_next(fault->mm, fault->va);
+	struct vma *vma = gear_find(fault);
+	if (!vma && fault->gear == GEAR_LOCKED)
+		return look_above(fault);
 	if (!vma)
-		return fault->gear == GEAR_LOCKED || !QUIRE_SAFEGUARD(absent_lock) ? STEP_SEGV_MAP
-										   : STEP_LOCK;
+		return QUIRE_SAFEGUARD(absent_lock) ? STEP_LOCK : STEP_SEGV_MAP;
 	fault->vma = vma;
 	if (!vma_look(vma, &fault->is))
 		return STEP_LOCK;
-	if (!found)
-		return (fault->is.flags & VMA_GROWSDOWN) && !(fault->flags & FAULT_REMOTE) ? STEP_GROW
-											   : STEP_SEGV_MAP;
 	/* The tree may have been a change behind. */
 	return fault->va >= fault->is.start && fault->va < fault->is.end ? STEP_DONE : STEP_LOCK;
 }

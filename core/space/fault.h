@@ -1,32 +1,33 @@
 /*
  * fault.h - one fault's state, carried from one try to the next.
  *
- * A try runs in one of three gears: under RCU; shifting up, before it sleeps, to using the VMA; or with
- * mm->lock. It waits for nothing but locks of the reverse map and notifiers. What else it
+ * A try runs in one of three gears: under RCU; shifting up, before it sleeps, to using the VMA; or holding its
+ * address in the tree. It waits for nothing but locks of the reverse map and notifiers. What else it
  * misses it names (enum fault_step), lets go of everything, prepares it holding nothing, and tries again from
  * the tree with it in hand (BASE-8):
  *
  *	try ---> done
  *	 |  \--> failed: signal, or out of memory
  *	 |
- *	 +--> finds the VMA closed, or none ----------------------------> try, with mm->lock
+ *	 +--> finds the VMA closed, or none ----------------------------> try, holding the address
  *	 +--> needs a page of the file: read it, lock it, keep it ------> try
  *	 +--> needs the store's leave to write the page: ask, keep it --> try
  *	 +--> needs more stack: close the space, grow it ---------------> try
  *
  * The first gear takes nothing, and writes nothing that others of its space read but the page tables; gate.h
- * draws it. Waiting for a closed VMA is waiting for mm->lock, which its closer holds; so is being sure that
+ * draws it. Waiting for a closed VMA is waiting for its range, which its closer holds; so is being sure that
  * there is none, and not a replacement under way, of which no program may see the middle (VMA-7).
  *
  * The page is carried locked, so the next try cannot miss it again unless the mapping itself has changed:
  * every restart but those is progress. And they are bounded: after QUIRE_FAULT_RESTARTS of them a try holds
- * mm->lock for writing, so that nothing of this space changes under it, and what comes from the file's side
- * waits for the page's lock, which we have. Taking mm->lock under a folio lock is in order, for nobody who
- * holds mm->lock waits for a folio lock (docs/locking.md).
+ * the whole space, so that nothing of it changes meanwhile, and what comes from the file's side waits for the
+ * page's lock, which we have. Holding a space under a folio lock is in order, for nobody who holds one waits
+ * for a folio lock (docs/locking.md).
  */
 #ifndef QUIRE_SPACE_FAULT_H
 #define QUIRE_SPACE_FAULT_H
 
+#include "door.h"
 #include "gate.h"
 
 enum { /* fault->flags */
@@ -42,7 +43,7 @@ enum { /* fault->flags */
 enum fault_step {
 	STEP_DONE,
 	STEP_AGAIN,    /* the translation, or the VMA, changed under us: try again at once */
-	STEP_LOCK,     /* again, with mm->lock: the VMA is closed, or there is none */
+	STEP_LOCK,     /* again, holding the address: the VMA is closed, or there is none */
 	STEP_READ,     /* fault->file, fault->index: get the page, locked */
 	STEP_WRITABLE, /* the same, and the store's leave to write it */
 	STEP_GROW,     /* the stack, down to fault->va */
@@ -53,9 +54,9 @@ enum fault_step {
 };
 
 enum fault_gear {
-	GEAR_RCU,    /* in a read-side section, no more: what is installed is checked against the gate */
-	GEAR_HELD,   /* using the VMA */
-	GEAR_LOCKED, /* mm->lock held, for reading; for writing after QUIRE_FAULT_RESTARTS */
+	GEAR_RCU,  /* in a read-side section, no more: what is installed is checked against the gate */
+	GEAR_HELD, /* using the VMA */
+	GEAR_LOCKED, /* the address held to look at it; the whole space to change it, after QUIRE_FAULT_RESTARTS */
 };
 
 struct fault {
@@ -75,6 +76,10 @@ struct fault {
 	unsigned restarts;
 	bool around;  /* the neighbours were mapped */
 	bool refused; /* the store did not give what was asked of it last */
+	union {	      /* in the last gear */
+		struct range_hold hold;
+		struct door door;
+	};
 };
 
 /* A try's parts. fault->vma is found, in gear, and its protection checked. */
@@ -115,6 +120,9 @@ static inline enum fault_step fault_open_failed(int err)
  */
 void gear_in(struct fault *fault);
 void gear_out(struct fault *fault);
+
+/* In gear: the VMA that contains fault->va, or NULL. */
+struct vma *gear_find(struct fault *fault);
 
 /* Up from the first gear, before the try sleeps. False, in gear as before: the VMA has changed. */
 bool fault_hold(struct fault *fault);

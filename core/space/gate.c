@@ -54,7 +54,6 @@ static bool has_users(struct vma *vma)
 
 void vma_close(struct quire_cpu **cpu, struct vma *vma)
 {
-	quire_assert(rwlock_is_write_held(&vma->mm->lock));
 	/* Relaxed: what faults installed before is found under their tables' locks. */
 	atomic_fetch_or_explicit(&vma->gate, CLOSED, memory_order_relaxed);
 	if (QUIRE_SAFEGUARD(close_fence))

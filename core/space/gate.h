@@ -33,8 +33,8 @@
  * period has passed (CVE-2025-38554 is where it could be).
  *
  * Order:   vma_enter() in a read-side section; users may sleep, and wait for locks of the reverse map and for
- *          notifiers, whose holders never wait for a VMA (BASE-8). vma_close() sleeps, with mm->lock held for
- *          writing and nothing else.
+ *          notifiers, whose holders never wait for a VMA (BASE-8). vma_close() sleeps, with the VMA's
+ *          range held for writing and nothing locked inside.
  * Rules:   VMA-2 to VMA-5.
  */
 #ifndef QUIRE_SPACE_GATE_H
@@ -56,7 +56,7 @@ struct vma_view {
 	uint32_t flags;
 };
 
-/* False: it is closed. In a read-side section, or with mm->lock held. */
+/* False: it is closed. In a read-side section, or with its range held. */
 static inline bool vma_look(struct vma *vma, struct vma_view *view)
 {
 	/* Acquire pairs with the release in vma_open(). */

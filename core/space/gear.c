@@ -1,5 +1,5 @@
 /*
- * gear.c - what a fault holds while it tries: a read-side section, its VMA, or the address space's lock.
+ * gear.c - what a fault holds while it tries: a read-side section, its VMA, or its part of the space.
  *
  * Rules: VMA-2, VMA-5, BASE-8.
  */
@@ -12,30 +12,42 @@ static bool is_alone(const struct fault *fault)
 	return fault->restarts >= QUIRE_FAULT_RESTARTS;
 }
 
+static bool is_exclusive(const struct fault *fault)
+{
+	return fault->gear == GEAR_LOCKED && is_alone(fault);
+}
+
 void gear_in(struct fault *fault)
 {
-	struct rwlock *lock = &fault->mm->lock;
+	struct quire_mm *mm = fault->mm;
 	if (is_alone(fault) || fault->mm->quire->config.without_vma_locks)
 		fault->gear = GEAR_LOCKED;
 	if (fault->gear == GEAR_RCU)
 		quire_port_rcu_lock(*fault->cpu);
 	else if (is_alone(fault)) /* others' faults and calls have undone us often enough: now they wait */
-		rwlock_write(fault->cpu, lock);
+		door_close_whole(&fault->door, fault->cpu, mm);
 	else
-		rwlock_read(fault->cpu, lock);
+		mm_hold(fault->cpu, mm, fault->va, fault->va + 1, &fault->hold);
 }
 
 void gear_out(struct fault *fault)
 {
-	struct rwlock *lock = &fault->mm->lock;
 	if (fault->gear == GEAR_RCU)
 		quire_port_rcu_unlock(*fault->cpu);
 	else if (fault->gear == GEAR_HELD)
 		vma_leave(*fault->cpu, fault->vma);
 	else if (is_alone(fault))
-		rwlock_write_done(*fault->cpu, lock);
+		door_open(&fault->door);
 	else
-		rwlock_read_done(*fault->cpu, lock);
+		mm_hold_done(*fault->cpu, fault->mm, &fault->hold);
+}
+
+struct vma *gear_find(struct fault *fault)
+{
+	if (fault->gear == GEAR_RCU)
+		return vma_find(fault->mm, fault->va);
+	return is_alone(fault) ? door_find(&fault->door, fault->va)
+			       : range_hold_find(*fault->cpu, &fault->hold, fault->va);
 }
 
 /* What was found out under RCU still holds, as the VMA is entered only unchanged. */
@@ -50,6 +62,12 @@ bool fault_hold(struct fault *fault)
 	return true;
 }
 
+static int prepare_anon_alone(struct fault *fault)
+{
+	struct vma *vma = fault->vma;
+	return vma_prepare_anon(fault->cpu, vma, door_around(&fault->door, vma->rmap.start, vma->rmap.end));
+}
+
 /*
  * The anon_vma is looked at before the gate is, the last time: a VMA that merges into another loses its own
  * without anybody's coming to its tables. The other has the same one then.
@@ -61,8 +79,8 @@ enum fault_step fault_prepare_anon(struct fault *fault)
 		return STEP_DONE;
 	if (!fault_hold(fault))
 		return STEP_AGAIN;
-	int err = fault->gear == GEAR_HELD ? vma_prepare_anon_in_use(fault->cpu, fault->vma)
-					   : vma_prepare_anon(fault->cpu, fault->vma);
+	int err = is_exclusive(fault) ? prepare_anon_alone(fault)
+				      : vma_prepare_anon_in_use(fault->cpu, fault->vma);
 	fault->anon = vma_anon(fault->vma);
 	if (err)
 		return err == -QUIRE_EAGAIN ? STEP_LOCK : STEP_NO_MEMORY;

@@ -5,15 +5,22 @@
  */
 #include "grow.h"
 
+#include "gate.h"
 #include "lineage.h"
 
 /* Not closer than the gap to a mapping below that could be hit by running over. */
-static bool keeps_gap(struct quire_mm *mm, const struct vma *vma, quire_vaddr va)
+static bool keeps_gap(struct quire_cpu *cpu, struct quire_mm *mm, const struct vma *vma, quire_vaddr va)
 {
-	struct vma *below = vma_prev(mm, vma->rmap.start);
-	if (!below || (below->flags & VMA_GROWSDOWN) || !vma_is_accessible(below))
+	struct vma_view below = { .flags = 0 };
+	struct range range;
+	quire_port_rcu_lock(cpu); /* it need not be held */
+	bool found = range_tree_prev(&mm->vmas, vma->rmap.start, &range);
+	if (found)
+		vma_look(range.item, &below);
+	quire_port_rcu_unlock(cpu);
+	if (!found || (below.flags & VMA_GROWSDOWN) || !(below.flags & VMA_ACCESS))
 		return true;
-	return va >= below->rmap.end && va - below->rmap.end >= QUIRE_STACK_GAP * QUIRE_PAGE_SIZE;
+	return va >= range.end && va - range.end >= QUIRE_STACK_GAP * QUIRE_PAGE_SIZE;
 }
 
 static int grow(struct door *door, struct vma *vma, quire_vaddr va)
@@ -23,34 +30,40 @@ static int grow(struct door *door, struct vma *vma, quire_vaddr va)
 	uint64_t charge = vma->flags & VMA_ACCOUNT ? pages : 0;
 	if (va < mm->quire->config.mmap_min_addr)
 		return -QUIRE_EPERM;
-	if (!keeps_gap(mm, vma, va))
+	if (!keeps_gap(*door->cpu, mm, vma, va))
 		return -QUIRE_ENOMEM;
 	door_shut(door, vma);
 	/* Linux gives a growing stack its anon_vma at this point, which later merges depend on. */
-	int err = vma_prepare_anon(door->cpu, vma);
+	int err = vma_prepare_anon(door->cpu, vma, door_around(door, vma->rmap.start, vma->rmap.end));
 	if (err)
 		return err;
 	if (pages > vma->rmap.pgoff || !mm_may_expand(mm, vma->flags, pages) ||
 	    vma->rmap.end - va > mm->limits.stack || !mm_may_lock(mm, vma->flags, pages * QUIRE_PAGE_SIZE) ||
-	    commit_charge(mm->quire, charge))
+	    commit_charge(*door->cpu, charge))
 		return -QUIRE_ENOMEM;
 	err = door_resize(door, vma, va, vma->rmap.end, vma->rmap.pgoff - pages);
 	if (err) {
-		commit_uncharge(mm->quire, charge);
+		commit_uncharge(*door->cpu, charge);
 		return err;
 	}
-	mm_account(mm, vma->flags, (int64_t)pages);
+	mm_account(*door->cpu, mm, vma->flags, (int64_t)pages);
 	if (vma->flags & VMA_LOCKED)
-		mm->locked += pages;
+		mm_add(*door->cpu, mm, MM_LOCKED, (int64_t)pages);
 	return 0;
 }
 
 int grow_stack(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr va)
 {
 	struct door door;
-	door_close(&door, cpu, mm);
+	struct range above;
+	quire_port_rcu_lock(*cpu);
+	bool found = range_tree_next(&mm->vmas, va, &above);
+	quire_port_rcu_unlock(*cpu);
+	if (!found)
+		return -QUIRE_EFAULT;
 	int err = -QUIRE_EFAULT;
-	struct vma *vma = vma_next(mm, va);
+	door_close(&door, cpu, mm, va, above.end);
+	struct vma *vma = door_meets(&door, va, above.end);
 	if (vma && vma->rmap.start <= va)
 		err = 0;
 	else if (vma && (vma->flags & VMA_GROWSDOWN))

@@ -5,7 +5,7 @@
  * flushes before it opens it again: no CPU writes through an old translation to a page that the child now
  * shares.
  *
- * Order:   the parent's mm->lock > the child's. The child is not known to anybody yet.
+ * Order:   the parent's hold > the child's. The child is not known to anybody yet.
  * Rules:   BASE-1, BASE-4.
  */
 #include "life.h"
@@ -35,15 +35,18 @@ int mm_create(struct quire_cpu **cpu, struct quire *quire, struct quire_mm **out
 		return -QUIRE_ENOMEM;
 	mm->quire = quire;
 	atomic_store_explicit(&mm->refs, 1, memory_order_relaxed);
-	range_tree_init(&mm->vmas);
 	lay_out_whole(mm);
 	int err = as_create(*cpu, &mm->as);
-	if (err) {
-		object_free(*cpu, mm, sizeof(*mm));
-		return err;
+	if (!err) {
+		err = range_tree_init(*cpu, &mm->vmas);
+		if (!err) {
+			*out = mm;
+			return 0;
+		}
+		as_destroy(cpu, &mm->as);
 	}
-	*out = mm;
-	return 0;
+	object_free(*cpu, mm, sizeof(*mm));
+	return err;
 }
 
 int quire_mm_create(struct quire_cpu **cpu, struct quire_mm **out)
@@ -63,12 +66,12 @@ void quire_mm_put(struct quire_cpu **cpu, struct quire_mm *mm)
 	if (atomic_fetch_sub_explicit(&mm->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	struct door door;
-	door_close(&door, cpu, mm);
+	door_close_whole(&door, cpu, mm);
 	as_notifiers_release(cpu, &mm->as);
 	unmap_all(&door);
-	range_stock_drain(*cpu, &mm->stock);
-	door_open(&door);
-	quire_assert(mm->mapped == 0 && mm->locked == 0 && mm->data == 0 && mm->stack == 0 && mm->exec == 0);
+	door_end(&door);
+	for (unsigned which = 0; which < MM_SUMS; which++)
+		quire_assert(mm_total(mm, which) == 0);
 	as_destroy(cpu, &mm->as);
 	object_free(*cpu, mm, sizeof(*mm));
 }
@@ -78,12 +81,12 @@ static int copy_vma(struct door *child, struct vma *vma, struct vma **out)
 {
 	uint32_t flags = vma->flags & ~VMA_LOCK_MASK;
 	uint64_t charge = flags & VMA_ACCOUNT ? vma_pages(vma) : 0;
-	if (commit_charge(child->mm->quire, charge))
+	if (commit_charge(*child->cpu, charge))
 		return -QUIRE_ENOMEM;
 	struct vma *copy = vma_create(*child->cpu, child->mm, vma->rmap.start, vma->rmap.end, flags,
 				      vma->rmap.pgoff, vma->rmap.file);
 	if (!copy) {
-		commit_uncharge(child->mm->quire, charge);
+		commit_uncharge(*child->cpu, charge);
 		return -QUIRE_ENOMEM;
 	}
 	copy->access = vma->access;
@@ -91,10 +94,10 @@ static int copy_vma(struct door *child, struct vma *vma, struct vma **out)
 	int err = door_link(child, copy, NULL);
 	if (err) {
 		list_add(&child->retired, &copy->rmap.chains);
-		commit_uncharge(child->mm->quire, charge);
+		commit_uncharge(*child->cpu, charge);
 		return err;
 	}
-	mm_account(child->mm, flags, (int64_t)vma_pages(copy));
+	mm_account(*child->cpu, child->mm, flags, (int64_t)vma_pages(copy));
 	*out = copy;
 	return 0;
 }
@@ -123,7 +126,7 @@ static int fork_vmas(struct door *parent, struct door *child)
 		if (!(vma->flags & VMA_DONT_FORK) && QUIRE_SAFEGUARD(fork_close))
 			door_shut(parent, vma);
 	}
-	gather_begin(child->cpu, &gather, &mm->as, 0, QUIRE_USER_END);
+	gather_begin_alone(child->cpu, &gather, &mm->as, 0, QUIRE_USER_END);
 	for (struct vma *vma = vma_next(mm, 0); vma && !err; vma = vma_next(mm, vma->rmap.end))
 		err = fork_vma(child, vma, &gather);
 	gather_end(child->cpu, &gather);
@@ -137,11 +140,12 @@ int mm_fork(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_mm **out)
 	if (err)
 		return err;
 	struct door parent, child;
-	door_close(&parent, cpu, mm);
-	door_close(&child, cpu, copy);
+	door_close_whole(&parent, cpu, mm);
+	door_close_whole(&child, cpu, copy);
 	mm_lay_out(copy, &mm->layout);
 	copy->limits = mm->limits;
-	copy->brk = mm->brk;
+	mm_set_brk(copy, mm_brk(mm));
+	mm_judge(copy);
 	err = fork_vmas(&parent, &child);
 	door_open(&child);
 	door_open(&parent);

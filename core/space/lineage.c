@@ -28,12 +28,11 @@ static struct anon_vma *lendable(const struct vma *vma)
 	return anon && anon_is_single(&vma->rmap) ? anon : NULL;
 }
 
-int vma_prepare_anon(struct quire_cpu **cpu, struct vma *vma)
+int vma_prepare_anon(struct quire_cpu **cpu, struct vma *vma, struct vma_pair around)
 {
 	struct anon_vma *reuse = NULL;
 	if (vma_anon(vma))
 		return 0;
-	struct vma_pair around = vma_around(vma->mm, vma->rmap.start, vma->rmap.end);
 	if (around.after && may_join(vma, around.after))
 		reuse = lendable(around.after);
 	if (!reuse && around.before && may_join(around.before, vma))

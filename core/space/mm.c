@@ -1,16 +1,16 @@
 /*
  * mm.c - searches, accounting and limits of an address space.
  *
- * Order:   the caller holds mm->lock, or searches under RCU; nothing here takes a lock.
+ * Order:   a hold is outside all other locks of the core; searches are under RCU.
  * Rules:   BASE-1 (limits and overcommit policy are Linux's), BASE-4 (accounting is exact).
  */
 #include "mm.h"
 
 #include "../base/assert.h"
 
-/* Commit accounting is one word for the instance; fault counters one line or two a CPU. */
+/* Where the sum of what is committed decides, it is one word for the instance; else each CPU counts its own. */
 struct spaces {
-	_Alignas(64) _Atomic uint64_t committed; /* pages */
+	_Alignas(64) _Atomic uint64_t committed; /* pages: QUIRE_OVERCOMMIT_NEVER */
 	/* the page that reads of untouched anonymous memory find; never written, and read by their faults */
 	_Alignas(64) struct folio *zero;
 };
@@ -39,10 +39,38 @@ struct vma_pair vma_around(struct quire_mm *mm, quire_vaddr start, quire_vaddr e
 	return (struct vma_pair){ pair.prev, pair.next };
 }
 
-struct vma *vma_meets(struct quire_mm *mm, quire_vaddr start, quire_vaddr end)
+void mm_hold(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end,
+	     struct range_hold *hold)
 {
-	struct vma *vma = vma_next(mm, start);
-	return vma && vma->rmap.start < end ? vma : NULL;
+	if (mm->quire->config.without_vma_locks)
+		rwlock_read(cpu, &mm->lock);
+	range_hold_read(cpu, &mm->vmas, start, end, hold);
+}
+
+void mm_hold_done(struct quire_cpu *cpu, struct quire_mm *mm, struct range_hold *hold)
+{
+	range_hold_done(cpu, hold);
+	if (mm->quire->config.without_vma_locks)
+		rwlock_read_done(cpu, &mm->lock);
+}
+
+/* To be sure that there is none all of the range is held; where there is one, it is held as far as that. */
+struct vma *mm_hold_next(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end,
+			 struct range_hold *hold)
+{
+	for (bool last = false; !last;) {
+		struct range range;
+		quire_port_rcu_lock(*cpu);
+		last = !range_tree_next(&mm->vmas, start, &range) || range.start >= end;
+		quire_port_rcu_unlock(*cpu);
+		quire_vaddr to = last ? end : max_u64(range.start, start) + 1;
+		mm_hold(cpu, mm, start, to, hold);
+		struct vma *vma = range_hold_meets(*cpu, hold, start, to);
+		if (vma)
+			return vma;
+		mm_hold_done(*cpu, mm, hold);
+	}
+	return NULL;
 }
 
 /*
@@ -68,15 +96,54 @@ bool flags_are_data(uint32_t flags)
 	return (flags & (VMA_WRITE | VMA_SHARED | VMA_GROWSDOWN)) == VMA_WRITE;
 }
 
-void mm_account(struct quire_mm *mm, uint32_t flags, int64_t pages)
+static struct mm_part *part_of(struct quire_cpu *cpu, struct quire_mm *mm)
 {
-	mm->mapped += (uint64_t)pages;
+	return &mm->part[cpu->id % QUIRE_MM_PARTS];
+}
+
+void mm_add(struct quire_cpu *cpu, struct quire_mm *mm, enum mm_sum which, int64_t n)
+{
+	atomic_fetch_add_explicit(&part_of(cpu, mm)->sum[which], (uint64_t)n, memory_order_relaxed);
+}
+
+uint64_t mm_total(struct quire_mm *mm, enum mm_sum which)
+{
+	uint64_t total = 0;
+	for (unsigned i = 0; i < QUIRE_MM_PARTS; i++)
+		total += atomic_load_explicit(&mm->part[i].sum[which], memory_order_relaxed);
+	return total;
+}
+
+void mm_account(struct quire_cpu *cpu, struct quire_mm *mm, uint32_t flags, int64_t pages)
+{
+	mm_add(cpu, mm, MM_MAPPED, pages);
 	if ((flags & (VMA_EXEC | VMA_WRITE | VMA_GROWSDOWN)) == VMA_EXEC)
-		mm->exec += (uint64_t)pages;
+		mm_add(cpu, mm, MM_EXEC, pages);
 	else if (flags & VMA_GROWSDOWN)
-		mm->stack += (uint64_t)pages;
+		mm_add(cpu, mm, MM_STACK, pages);
 	else if (flags_are_data(flags))
-		mm->data += (uint64_t)pages;
+		mm_add(cpu, mm, MM_DATA, pages);
+}
+
+struct table_spare *mm_spare(struct quire_cpu *cpu, struct quire_mm *mm)
+{
+	return &part_of(cpu, mm)->spare;
+}
+
+/* The exact number is a line for each part, which others write. */
+uint64_t mm_maps(struct quire_mm *mm)
+{
+	uint64_t most = range_tree_count_max(&mm->vmas);
+	return most + 8 < mm->quire->config.max_map_count ? most : mm_total(mm, MM_MAPS);
+}
+
+void mm_judge(struct quire_mm *mm)
+{
+	const struct quire_limits *limits = &mm->limits;
+	bool locks = (mm->default_flags & VMA_LOCKED) || mm_total(mm, MM_LOCKED) || mm->lock_debt;
+	bool exact = limits->address_space != QUIRE_UNLIMITED || limits->data != QUIRE_UNLIMITED || locks;
+	/* Relaxed: looked at again by whoever holds a part. */
+	atomic_store_explicit(&mm->is_exact, exact, memory_order_relaxed);
 }
 
 /* For the sake of old programs a soft limit of 0 leaves it to the hard one. */
@@ -87,16 +154,18 @@ static uint64_t data_limit(const struct quire_mm *mm)
 
 bool mm_may_expand(struct quire_mm *mm, uint32_t flags, uint64_t pages)
 {
-	if (mm->mapped + pages > page_of(mm->limits.address_space))
+	if (mm->limits.address_space != QUIRE_UNLIMITED &&
+	    mm_total(mm, MM_MAPPED) + pages > page_of(mm->limits.address_space))
 		return false;
-	return !flags_are_data(flags) || mm->data + pages <= page_of(data_limit(mm));
+	return mm->limits.data == QUIRE_UNLIMITED || !flags_are_data(flags) ||
+	       mm_total(mm, MM_DATA) + pages <= page_of(data_limit(mm));
 }
 
 bool mm_may_lock(struct quire_mm *mm, uint32_t flags, uint64_t bytes)
 {
 	if (!(flags & VMA_LOCKED) || mm->limits.may_lock_any)
 		return true;
-	return page_of(bytes) + mm->locked + mm->lock_debt <= page_of(mm->limits.memlock);
+	return page_of(bytes) + mm_total(mm, MM_LOCKED) + mm->lock_debt <= page_of(mm->limits.memlock);
 }
 
 bool mm_can_lock(struct quire_mm *mm)
@@ -117,30 +186,32 @@ static uint64_t commit_limit(struct quire *quire)
 	}
 }
 
-/* GUESS refuses one request that could never be met, NEVER a sum that cannot be. */
-int commit_charge(struct quire *quire, uint64_t pages)
+/* Its own, unless the sum decides. */
+static _Atomic uint64_t *commit_word(struct quire_cpu *cpu)
 {
-	uint64_t before = atomic_fetch_add_explicit(&quire->spaces->committed, pages, memory_order_relaxed);
-	uint64_t asked = quire->config.overcommit == QUIRE_OVERCOMMIT_NEVER ? before + pages : pages;
-	if (asked <= commit_limit(quire))
+	bool strict = cpu->quire->config.overcommit == QUIRE_OVERCOMMIT_NEVER;
+	return strict ? &cpu->quire->spaces->committed : &cpu->faults->committed;
+}
+
+/* GUESS refuses one request that could never be met, NEVER a sum that cannot be. */
+int commit_charge(struct quire_cpu *cpu, uint64_t pages)
+{
+	uint64_t before = atomic_fetch_add_explicit(commit_word(cpu), pages, memory_order_relaxed);
+	uint64_t asked = cpu->quire->config.overcommit == QUIRE_OVERCOMMIT_NEVER ? before + pages : pages;
+	if (asked <= commit_limit(cpu->quire))
 		return 0;
-	commit_uncharge(quire, pages);
+	commit_uncharge(cpu, pages);
 	return -QUIRE_ENOMEM;
 }
 
-void commit_uncharge(struct quire *quire, uint64_t pages)
+void commit_uncharge(struct quire_cpu *cpu, uint64_t pages)
 {
-	atomic_fetch_sub_explicit(&quire->spaces->committed, pages, memory_order_relaxed);
+	atomic_fetch_sub_explicit(commit_word(cpu), pages, memory_order_relaxed);
 }
 
-void commit_restore(struct quire *quire, uint64_t pages)
+void commit_restore(struct quire_cpu *cpu, uint64_t pages)
 {
-	atomic_fetch_add_explicit(&quire->spaces->committed, pages, memory_order_relaxed);
-}
-
-uint64_t commit_now(struct quire *quire)
-{
-	return atomic_load_explicit(&quire->spaces->committed, memory_order_relaxed);
+	atomic_fetch_add_explicit(commit_word(cpu), pages, memory_order_relaxed);
 }
 
 int spaces_create(struct quire_cpu *cpu)
@@ -188,6 +259,7 @@ static uint64_t read_count(_Atomic uint64_t *word)
 
 void fault_counts_sum(struct quire *quire, struct quire_stats *out)
 {
+	out->committed_pages = read_count(&quire->spaces->committed);
 	for (unsigned id = 0; id < QUIRE_MAX_CPUS; id++) {
 		/* Acquire pairs with the release with which the CPU was published. */
 		struct quire_cpu *cpu = atomic_load_explicit(&quire->cpus[id], memory_order_acquire);
@@ -208,5 +280,6 @@ void fault_counts_sum(struct quire *quire, struct quire_stats *out)
 		out->faults_rcu += read_count(&counts->rcu);
 		out->faults_held += read_count(&counts->held);
 		out->faults_locked += read_count(&counts->locked);
+		out->committed_pages += read_count(&counts->committed);
 	}
 }

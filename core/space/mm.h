@@ -1,11 +1,18 @@
 /*
- * mm.h - the address space: its VMAs, its counts, and the one lock that still serialises its changes.
+ * mm.h - the address space: its VMAs and its counts.
  *
- * Locks:  W  mm->lock held for writing to change, for reading to look    C  atomic    P  fixed
+ * Locks:  H  the part of the tree where it is held (base/rangetree.h), for writing to change, for reading to
+ *            look    W  the same, all of the tree to change, any part to look    C  atomic    P  fixed
  *
- * mm->lock is the outermost lock of the core. Faults do without it, but for those that found a VMA closed, or
- * none: a fault that holds it, for reading, waits for nothing under it but the reverse map's locks; whatever
- * else it needs it prepares with nothing held, and starts again (fault.c).
+ * Whoever changes an address range holds the leaves of the tree that are for it and its edges; changes of
+ * other ranges go on beside it, and share no line with it (VMA-6). That hold is the outermost lock of the core.
+ * Faults do without it, but for those that found a VMA closed, or none: a fault that holds its address, for
+ * reading, waits for nothing under it but the reverse map's locks; whatever else it needs it prepares with
+ * nothing held, and starts again (fault.c).
+ *
+ * Counts are kept in parts, by CPU. A limit is judged by their sum; so that two changes at a time cannot pass
+ * it together, a space that has one, other than on the number of mappings, is held whole to be changed
+ * (is_exact).
  */
 #ifndef QUIRE_SPACE_MM_H
 #define QUIRE_SPACE_MM_H
@@ -44,11 +51,11 @@ enum {
 #define VMA_ACCESS (VMA_READ | VMA_WRITE | VMA_EXEC)
 #define VMA_LOCK_MASK (VMA_LOCKED | VMA_LOCK_ON_FAULT)
 
-/* W here means: mm->lock for writing, and the VMA closed (gate.h). To look one of the two, or to use it. */
+/* H here means: held for writing, and the VMA closed (gate.h). To look one of the two, or to use it. */
 struct vma {
 	struct rmap_node rmap; /* bounds, file, anon_vma: see there */
 	struct quire_mm *mm;   /* P */
-	uint32_t flags;	       /* W, VMA_* */
+	uint32_t flags;	       /* H, VMA_* */
 	uint32_t access;       /* P, QUIRE_FILE_*: how the file was opened */
 	uint64_t opened;       /* P: which opening of the file */
 	uint64_t base;	       /* P once it is linked: the page offset of address 0, modulo 2^64 */
@@ -59,28 +66,35 @@ struct vma {
 	struct quire_rcu rcu;			    /* searches under RCU may still see it */
 };
 
+enum mm_sum { MM_MAPPED, MM_LOCKED, MM_DATA, MM_STACK, MM_EXEC, MM_MAPS, MM_SUMS }; /* pages; mappings */
+
+/* What changes of some CPUs write. */
+struct mm_part {
+	_Alignas(64) _Atomic uint64_t sum[MM_SUMS]; /* C, modulo 2^64: only all parts' is a number of pages */
+	struct table_spare spare;		    /* C: a table that an unmap left empty */
+};
+
 struct quire_mm {
 	struct quire_as as;
-	/* What faults read is not beside what changes of other ranges write (VMA-6). */
-	_Alignas(64) struct quire *quire;   /* P */
-	_Atomic quire_vaddr end;	    /* C: layout.end, for whoever has no lock; mm_end() */
-	struct range_tree vmas;		    /* W: struct vma by address, door.c alone changes it */
+	/* What faults and changes read is not beside what changes write (VMA-6). */
+	_Alignas(64) struct quire *quire;		       /* P */
+	_Atomic quire_vaddr end, mmap_base, mmap_bottom, heap; /* C: layout's, for whoever holds nothing */
+	_Atomic bool is_exact;				       /* C: changes hold all of it */
+	uint32_t default_flags;		    /* W: what mlockall(MCL_FUTURE) adds to new mappings */
+	struct range_tree vmas;		    /* H: struct vma by address, door.c alone changes it */
+	struct quire_limits limits;	    /* W */
+	struct quire_layout layout;	    /* W */
+	uint64_t lock_debt;		    /* W, pages that count against RLIMIT_MEMLOCK besides: mremap.c */
 	_Alignas(64) _Atomic uint64_t refs; /* C */
-	struct rwlock lock;
-	_Atomic uint32_t left;			    /* C: moves when a closed VMA's last user has left it */
-	struct range_stock stock;		    /* W: nodes for its next changes */
-	struct table_spare spare;		    /* W: a table that an unmap left empty */
-	struct quire_limits limits;		    /* W */
-	struct quire_layout layout;		    /* W */
-	quire_vaddr brk;			    /* W */
-	uint32_t default_flags;			    /* W: what mlockall(MCL_FUTURE) adds to new mappings */
-	uint64_t mapped, locked, data, stack, exec; /* W, pages */
-	uint64_t lock_debt; /* W, pages that count against RLIMIT_MEMLOCK besides: mremap.c */
+	struct rwlock lock;		    /* outside all holds, where a single lock is asked for */
+	_Atomic uint32_t left;		    /* C: moves when a closed VMA's last user has left it */
+	_Atomic quire_vaddr brk;	    /* C; H where the heap begins, to change it */
+	struct mm_part part[QUIRE_MM_PARTS];
 };
 
 /*
- * The end of addresses, as it is just now: what is refused by it, or let through, may be looked up under the
- * lock.
+ * The end of addresses, as it is just now: what is refused by it, or let through, may be looked up when it is
+ * held.
  */
 static inline quire_vaddr mm_end(struct quire_mm *mm)
 {
@@ -91,8 +105,40 @@ static inline quire_vaddr mm_end(struct quire_mm *mm)
 static inline void mm_lay_out(struct quire_mm *mm, const struct quire_layout *layout)
 {
 	mm->layout = *layout;
-	atomic_store_explicit(&mm->end, layout->end, memory_order_relaxed); /* a value of its own */
+	/* Relaxed: each is a value of its own, and what follows from it is checked again. */
+	atomic_store_explicit(&mm->end, layout->end, memory_order_relaxed);
+	atomic_store_explicit(&mm->mmap_base, layout->mmap_base, memory_order_relaxed);
+	atomic_store_explicit(&mm->mmap_bottom, layout->mmap_bottom, memory_order_relaxed);
+	atomic_store_explicit(&mm->heap, layout->brk_start, memory_order_relaxed);
 }
+
+static inline quire_vaddr mm_heap(struct quire_mm *mm)
+{
+	return atomic_load_explicit(&mm->heap, memory_order_relaxed);
+}
+
+/* Relaxed: only whoever holds the heap's begin counts on it. */
+static inline quire_vaddr mm_brk(const struct quire_mm *mm)
+{
+	return atomic_load_explicit(&((struct quire_mm *)mm)->brk, memory_order_relaxed);
+}
+
+static inline void mm_set_brk(struct quire_mm *mm, quire_vaddr brk)
+{
+	atomic_store_explicit(&mm->brk, brk, memory_order_relaxed);
+}
+
+/*
+ * Hold [start, end) to look at it: its VMAs, and whether it has any, stay. SLEEPS. Outermost, and not with
+ * another of the same mm. What is there: range_hold_find() and the like.
+ */
+void mm_hold(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end,
+	     struct range_hold *hold);
+void mm_hold_done(struct quire_cpu *cpu, struct quire_mm *mm, struct range_hold *hold);
+
+/* The first VMA that meets [start, end), with it and what is before it held; NULL, with nothing held. SLEEPS. */
+struct vma *mm_hold_next(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end,
+			 struct range_hold *hold);
 
 static inline uint64_t vma_pages(const struct vma *vma)
 {
@@ -132,14 +178,7 @@ static inline struct anon_vma *vma_anon(const struct vma *vma)
 	return atomic_load_explicit(&((struct vma *)vma)->rmap.anon, memory_order_acquire);
 }
 
-/* Lowest address that belongs to the VMA with the gap below a stack. */
-static inline quire_vaddr vma_start_with_gap(const struct vma *vma)
-{
-	quire_vaddr gap = vma->flags & VMA_GROWSDOWN ? QUIRE_STACK_GAP * QUIRE_PAGE_SIZE : 0;
-	return vma->rmap.start > gap ? vma->rmap.start - gap : 0;
-}
-
-/* Searches; the caller holds mm->lock either way, or is under RCU. NULL when there is none. */
+/* Searches; the caller holds all of it, or is under RCU. NULL when there is none. */
 struct vma *vma_find(struct quire_mm *mm, quire_vaddr addr); /* that contains @addr */
 struct vma *vma_next(struct quire_mm *mm, quire_vaddr addr); /* the first that ends above @addr */
 struct vma *vma_prev(struct quire_mm *mm, quire_vaddr addr); /* the last that starts below @addr */
@@ -150,22 +189,26 @@ struct vma_pair {
 };
 struct vma_pair vma_around(struct quire_mm *mm, quire_vaddr start, quire_vaddr end);
 
-/* the first that meets [start, end) */
-struct vma *vma_meets(struct quire_mm *mm, quire_vaddr start, quire_vaddr end);
-
-/* The next one after @vma that begins below @end. */
-static inline struct vma *vma_after(const struct vma *vma, quire_vaddr end)
-{
-	return vma->rmap.end < end ? vma_meets(vma->mm, vma->rmap.end, end) : NULL;
-}
-
 /* The bits of an entry that a VMA's protection asks for; writable only where a private page may be. */
 quire_entry vma_entry_bits(uint32_t flags, const struct quire_file *file);
 
-/* VmSize and its kinds. @pages may be negative. W. */
-void mm_account(struct quire_mm *mm, uint32_t flags, int64_t pages);
+/* Add to a count; @n may be negative. All parts' sum: exact when all is held, or nothing changes. */
+void mm_add(struct quire_cpu *cpu, struct quire_mm *mm, enum mm_sum which, int64_t n);
+uint64_t mm_total(struct quire_mm *mm, enum mm_sum which);
 
-/* Limits. All W. */
+/* VmSize and its kinds. @pages may be negative. */
+void mm_account(struct quire_cpu *cpu, struct quire_mm *mm, uint32_t flags, int64_t pages);
+
+/* The part in which this CPU's changes leave an empty table. */
+struct table_spare *mm_spare(struct quire_cpu *cpu, struct quire_mm *mm);
+
+/* How many mappings there are; or more than there are, and surely below the limit. */
+uint64_t mm_maps(struct quire_mm *mm);
+
+/* W: whether changes must hold all of it, from now on. */
+void mm_judge(struct quire_mm *mm);
+
+/* Limits. What is to be changed is held. */
 bool mm_may_expand(struct quire_mm *mm, uint32_t flags, uint64_t pages); /* RLIMIT_AS, RLIMIT_DATA */
 /* RLIMIT_MEMLOCK, for more VMA_LOCKED memory */
 bool mm_may_lock(struct quire_mm *mm, uint32_t flags, uint64_t bytes);
@@ -173,9 +216,9 @@ bool mm_can_lock(struct quire_mm *mm); /* at all */
 bool flags_are_data(uint32_t flags);
 
 /* Commit @pages, or -ENOMEM; give them back. */
-int commit_charge(struct quire *quire, uint64_t pages);
-void commit_uncharge(struct quire *quire, uint64_t pages);
-void commit_restore(struct quire *quire, uint64_t pages); /* what was given back too early: cannot fail */
+int commit_charge(struct quire_cpu *cpu, uint64_t pages);
+void commit_uncharge(struct quire_cpu *cpu, uint64_t pages);
+void commit_restore(struct quire_cpu *cpu, uint64_t pages); /* what was given back too early: cannot fail */
 
 /* Instance set-up. */
 int spaces_create(struct quire_cpu *cpu);
@@ -183,10 +226,14 @@ void spaces_destroy(struct quire_cpu *cpu);
 int spaces_cpu_create(struct quire_cpu *boot, struct quire_cpu *cpu);
 void spaces_cpu_destroy(struct quire_cpu *boot, struct quire_cpu *cpu);
 
-/* Fault statistics, one word each, relaxed: see quire_stats. Per CPU, so that faults share no line. */
+/*
+ * What a CPU counts for itself, relaxed, so that they share no line: faults (see quire_stats), and pages
+ * committed, modulo 2^64.
+ */
 struct fault_counts {
 	_Atomic uint64_t faults, anon, zero, file, around, read, cow, reuse, spurious, failed, restarts;
 	_Atomic uint64_t rcu, held, locked; /* those that succeeded, by gear */
+	_Atomic uint64_t committed;
 };
 void fault_counts_sum(struct quire *quire, struct quire_stats *out);
 
@@ -195,7 +242,6 @@ static inline void count(_Atomic uint64_t *word)
 	atomic_fetch_add_explicit(word, 1, memory_order_relaxed);
 }
 
-uint64_t commit_now(struct quire *quire);
 quire_pfn zero_page(struct quire *quire);
 
 #endif

@@ -5,7 +5,7 @@
  * store need not hear of it. What is already writable and may stay so is left writable, or every mprotect
  * would cost a fault a page.
  *
- * Order:   the door is closed > table locks.
+ * Order:   the range is held > table locks.
  * Rules:   BASE-1, BASE-3, PIN-8 (dirty bits survive: the door's business).
  */
 #include "protect.h"
@@ -30,7 +30,7 @@ void protect_range(struct quire_cpu **cpu, struct vma *vma, quire_vaddr start, q
 	bool writable = (vma->flags & VMA_WRITE) && entry_is_live(vma_bits);
 	struct gather gather;
 	struct cursor cursor;
-	gather_begin(cpu, &gather, &vma->mm->as, start, end);
+	gather_begin_alone(cpu, &gather, &vma->mm->as, start, end);
 	cursor_begin(&cursor, *cpu, &vma->mm->as, start, end, CURSOR_MM, &gather);
 	while (cursor_next(&cursor)) {
 		quire_entry bits = vma_bits;

@@ -11,86 +11,88 @@
  */
 #include "search.h"
 
+#include "gate.h"
+
 #define NOWHERE UINT64_MAX
 #define LOW_START 0x40000000ul /* where Linux puts MAP_32BIT */
 #define LOW_END 0x80000000ul
 
-static quire_vaddr space_end(const struct quire_mm *mm)
+static quire_vaddr load(_Atomic quire_vaddr *word)
 {
-	return mm->layout.end;
+	return atomic_load_explicit(word, memory_order_relaxed);
 }
 
-/* Is [at, at + length) free, with the gap below a stack? @around is what is on both sides of @at. */
-static bool is_clear(quire_vaddr at, quire_vaddr length, const struct vma_pair *around)
+quire_vaddr space_below(const struct range *range)
 {
-	return !around->after || vma_start_with_gap(around->after) >= at + length;
+	struct vma_view view;
+	vma_look(range->item, &view);
+	quire_vaddr gap = view.flags & VMA_GROWSDOWN ? QUIRE_STACK_GAP * QUIRE_PAGE_SIZE : 0;
+	return range->start > gap ? range->start - gap : 0;
+}
+
+/* Is [at, at + length) free, with the gap below a stack? *above is what is above it, if there is something. */
+static bool is_clear(struct quire_mm *mm, quire_vaddr at, quire_vaddr length, struct range *above)
+{
+	return !range_tree_next(&mm->vmas, at, above) || space_below(above) >= at + length;
 }
 
 /* The highest address of a gap of @length in [low, high) that keeps clear of stacks. */
-static quire_vaddr highest(struct quire_mm *mm, quire_vaddr low, quire_vaddr high, quire_vaddr length,
-			   struct vma_pair *around)
+static quire_vaddr highest(struct quire_mm *mm, quire_vaddr low, quire_vaddr high, quire_vaddr length)
 {
 	low = max_u64(low, mm->quire->config.mmap_min_addr);
 	while (low < high && high - low >= length) {
-		struct range_pair pair;
-		quire_vaddr at = range_tree_gap_down(&mm->vmas, low, high, length, &pair);
-		if (at == NOWHERE)
-			return NOWHERE;
-		*around = (struct vma_pair){ pair.prev, pair.next };
-		if (is_clear(at, length, around))
+		struct range above;
+		quire_vaddr at = range_tree_gap_down(&mm->vmas, low, high, length);
+		if (at == NOWHERE || is_clear(mm, at, length, &above))
 			return at;
-		high = vma_start_with_gap(around->after);
+		high = min_u64(high - 1, space_below(&above));
 	}
 	return NOWHERE;
 }
 
-static quire_vaddr lowest(struct quire_mm *mm, quire_vaddr low, quire_vaddr high, quire_vaddr length,
-			  struct vma_pair *around)
+static quire_vaddr lowest(struct quire_mm *mm, quire_vaddr low, quire_vaddr high, quire_vaddr length)
 {
 	low = max_u64(low, mm->quire->config.mmap_min_addr);
 	while (low < high && high - low >= length) {
+		struct range above;
 		quire_vaddr at = range_tree_gap_up(&mm->vmas, low, high, length);
-		if (at == NOWHERE)
-			return NOWHERE;
-		*around = vma_around(mm, at, at);
-		if (is_clear(at, length, around))
+		if (at == NOWHERE || is_clear(mm, at, length, &above))
 			return at;
-		low = around->after->rmap.end;
+		low = above.end;
 	}
 	return NOWHERE;
 }
 
 /* Is [addr, addr + length) free, and below @end? */
-static bool is_free(struct quire_mm *mm, quire_vaddr addr, quire_vaddr length, quire_vaddr end,
-		    struct vma_pair *around)
+static bool is_free(struct quire_mm *mm, quire_vaddr addr, quire_vaddr length, quire_vaddr end)
 {
+	struct range above;
 	if (length > end || addr > end - length || addr < mm->quire->config.mmap_min_addr)
 		return false;
-	*around = vma_around(mm, addr, addr);
-	return is_clear(addr, length, around);
+	return is_clear(mm, addr, length, &above);
 }
 
-static quire_vaddr search(struct quire_mm *mm, quire_vaddr hint, quire_vaddr length, unsigned how,
-			  struct vma_pair *around)
+static quire_vaddr search(struct quire_mm *mm, quire_vaddr hint, quire_vaddr length, unsigned how)
 {
-	if (hint && is_free(mm, hint, length, how & SEARCH_LOW ? LOW_END : space_end(mm), around))
+	quire_vaddr end = mm_end(mm);
+	if (hint && is_free(mm, hint, length, how & SEARCH_LOW ? LOW_END : end))
 		return hint;
 	if (how & SEARCH_LOW)
-		return lowest(mm, LOW_START, LOW_END, length, around);
-	quire_vaddr at = highest(mm, QUIRE_PAGE_SIZE, mm->layout.mmap_base, length, around);
-	return at != NOWHERE ? at : lowest(mm, mm->layout.mmap_bottom, space_end(mm), length, around);
+		return lowest(mm, LOW_START, LOW_END, length);
+	quire_vaddr at = highest(mm, QUIRE_PAGE_SIZE, load(&mm->mmap_base), length);
+	return at != NOWHERE ? at : lowest(mm, load(&mm->mmap_bottom), end, length);
 }
 
 /* Look for more than is needed and take the part that is aligned as the offset is, at its end. */
 static quire_vaddr search_huge(struct quire_mm *mm, quire_vaddr hint, quire_vaddr length, uint64_t offset,
-			       unsigned how, struct vma_pair *around)
+			       unsigned how)
 {
 	quire_vaddr padded = length + QUIRE_HUGE_SIZE;
 	uint64_t first = align_up(offset, QUIRE_HUGE_SIZE); /* the first huge page of the file that fits */
 	if (offset + length <= first || offset + length - first < QUIRE_HUGE_SIZE || padded < length ||
 	    offset + padded < offset)
 		return NOWHERE;
-	quire_vaddr at = search(mm, hint, padded, how, around);
+	quire_vaddr at = search(mm, hint, padded, how);
 	if (at == NOWHERE || (hint && at == hint))
 		return at;
 	quire_vaddr more = (offset - at) & (QUIRE_HUGE_SIZE - 1);
@@ -104,24 +106,30 @@ static bool wants_huge(quire_vaddr hint, quire_vaddr length, unsigned how)
 	return !(how & SEARCH_MEMORY) && !hint && is_aligned(length, QUIRE_HUGE_SIZE);
 }
 
-int64_t search_unmapped(struct quire_mm *mm, quire_vaddr hint, quire_vaddr length, uint64_t offset,
-			unsigned how, struct vma_pair *around)
+static int64_t check_fixed(struct quire_mm *mm, quire_vaddr at, quire_vaddr length)
 {
-	if (length > space_end(mm))
+	/* Linux takes such an address for an error's number, and returns it. */
+	if (at >= -(uint64_t)QUIRE_ERRNO_MAX)
+		return (int64_t)at;
+	if (at > mm_end(mm) - length)
 		return -QUIRE_ENOMEM;
-	if (how & SEARCH_FIXED) {
-		/* Linux takes such an address for an error's number, and returns it. */
-		if (hint >= -(uint64_t)QUIRE_ERRNO_MAX)
-			return (int64_t)hint;
-		if (hint > space_end(mm) - length)
-			return -QUIRE_ENOMEM;
-		return is_aligned(hint, QUIRE_PAGE_SIZE) ? (int64_t)hint : -QUIRE_EINVAL;
-	}
+	return is_aligned(at, QUIRE_PAGE_SIZE) ? (int64_t)at : -QUIRE_EINVAL;
+}
+
+int64_t search_unmapped(struct quire_cpu *cpu, struct quire_mm *mm, quire_vaddr hint, quire_vaddr length,
+			uint64_t offset, unsigned how)
+{
+	if (length > mm_end(mm))
+		return -QUIRE_ENOMEM;
+	if (how & SEARCH_FIXED)
+		return check_fixed(mm, hint, length);
 	quire_vaddr at = NOWHERE;
 	hint = align_down(hint, QUIRE_PAGE_SIZE);
+	quire_port_rcu_lock(cpu);
 	if (wants_huge(hint, length, how))
-		at = search_huge(mm, hint, length, offset, how, around);
+		at = search_huge(mm, hint, length, offset, how);
 	if (at == NOWHERE)
-		at = search(mm, hint, length, how, around);
+		at = search(mm, hint, length, how);
+	quire_port_rcu_unlock(cpu);
 	return at == NOWHERE ? -QUIRE_ENOMEM : (int64_t)at;
 }

@@ -16,11 +16,14 @@ enum {
 /*
  * An address for @length bytes from @offset of a file on (0 when there is none), page aligned, at @hint if
  * that is free; the highest that fits below mmap_base otherwise. Negative errno: -ENOMEM when there is none,
- * -EINVAL for a fixed one that is not page aligned. mm->lock is held. But for a fixed one, *around are the
- * VMAs on both sides of what was found.
+ * -EINVAL for a fixed one that is not page aligned. Nothing need be held, and what was found may be taken when
+ * it is: look again.
  */
-int64_t search_unmapped(struct quire_mm *mm, quire_vaddr hint, quire_vaddr length, uint64_t offset,
-			unsigned how, struct vma_pair *around);
+int64_t search_unmapped(struct quire_cpu *cpu, struct quire_mm *mm, quire_vaddr hint, quire_vaddr length,
+			uint64_t offset, unsigned how);
+
+/* Under RCU: the lowest address that belongs to the mapping found, with the gap below a stack. */
+quire_vaddr space_below(const struct range *vma);
 
 /* How to search for a mapping of @file, or of none. */
 static inline unsigned search_kind(const struct quire_file *file)

@@ -32,9 +32,8 @@ static int punch_hole(struct quire_cpu **cpu, struct quire_file *file, void *dat
 
 static void give_back(struct quire_cpu **cpu, struct quire_file *file, void *data)
 {
-	(void)cpu;
 	if (data)
-		commit_uncharge(file->quire, page_of(quire_file_size(file)));
+		commit_uncharge(*cpu, page_of(quire_file_size(file)));
 }
 
 static const struct quire_store shared_store = {
@@ -49,9 +48,9 @@ int shared_memory_create(struct quire_cpu **cpu, uint64_t bytes, struct quire_fi
 				 QUIRE_FILE_READ | QUIRE_FILE_WRITE | QUIRE_FILE_RAM, bytes, 0, out);
 }
 
-int shared_memory_commit(struct quire_file *file)
+int shared_memory_commit(struct quire_cpu *cpu, struct quire_file *file)
 {
-	int err = commit_charge(file->quire, page_of(quire_file_size(file)));
+	int err = commit_charge(cpu, page_of(quire_file_size(file)));
 	if (!err)
 		file->data = file;
 	return err;

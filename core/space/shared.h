@@ -10,6 +10,6 @@
 int shared_memory_create(struct quire_cpu **cpu, uint64_t bytes, struct quire_file **out);
 
 /* Commit for all of it, until it goes. Before anybody else knows it. -ENOMEM. */
-int shared_memory_commit(struct quire_file *file);
+int shared_memory_commit(struct quire_cpu *cpu, struct quire_file *file);
 
 #endif

@@ -8,7 +8,7 @@
 #include "door.h"
 
 /*
- * Unmap [start, end), page aligned; the door is closed. Cuts the VMAs at the ends, clears and flushes, then
+ * Unmap [start, end), page aligned; the door is closed over it. Cuts the VMAs at the ends, clears and flushes, then
  * retires what lies inside, commit and counts with it. -ENOMEM with nothing unmapped (an end may stay cut, as
  * on Linux).
  */
@@ -18,6 +18,7 @@ int unmap_range(struct door *door, quire_vaddr start, quire_vaddr end);
  * munmap(): the same for [start, start + length) as a caller names it. -EINVAL for a range that makes no
  * sense.
  */
+bool unmap_may_name(struct quire_mm *mm, quire_vaddr start, quire_vaddr length);
 int unmap_named(struct door *door, quire_vaddr start, quire_vaddr length);
 
 /*
@@ -31,9 +32,10 @@ void unmap_cut_out(struct door *door, struct vma *first, quire_vaddr start, quir
 struct unmap_sums {
 	uint64_t pages, accounted;
 };
-void unmap_sum(struct vma *first, quire_vaddr start, quire_vaddr end, struct unmap_sums *out);
+void unmap_sum(struct door *door, struct vma *first, quire_vaddr start, quire_vaddr end,
+	       struct unmap_sums *out);
 
-/* Everything, for exit and exec: cannot fail. The tree is empty afterwards. */
+/* Everything, for exit and exec: cannot fail. What is left to do is door_end(), or door_empty(). */
 void unmap_all(struct door *door);
 
 #endif

@@ -53,12 +53,13 @@ void as_leave(struct quire_cpu *cpu);
  * each is told so and forgotten.
  */
 void as_notifier_add(struct quire_cpu **cpu, struct quire_as *as, struct quire_notifier *notifier);
+void as_notifiers_settle(struct quire_cpu **cpu); /* after it, before the owner translates: nothing held */
 void as_notifier_remove(struct quire_cpu **cpu, struct quire_as *as, struct quire_notifier *notifier);
 void as_notifiers_release(struct quire_cpu **cpu, struct quire_as *as);
 
 /*
  * In a read-side section. If not, none is there before the section ends: whoever adds one waits for a grace
- * period before it may translate.
+ * period before it may translate. Or by whoever keeps them from coming and going.
  */
 bool as_has_notifiers(struct quire_as *as);
 

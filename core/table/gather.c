@@ -62,6 +62,15 @@ void gather_begin(struct quire_cpu **cpu, struct gather *gather, struct quire_as
 	notifiers_start(cpu, as, from, to);
 }
 
+void gather_begin_alone(struct quire_cpu **cpu, struct gather *gather, struct quire_as *as, quire_vaddr from,
+			quire_vaddr to)
+{
+	if (as_has_notifiers(as))
+		gather_begin(cpu, gather, as, from, to);
+	else
+		gather_begin_untold(gather, as, from, to);
+}
+
 void gather_range(struct gather *gather, quire_vaddr start, quire_vaddr end)
 {
 	if (!gather->owes) {

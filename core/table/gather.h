@@ -15,10 +15,9 @@
 
 #include "as.h"
 
-/* The leaf table that was left empty last, and in place, by an address in it; see walk_prune(). */
+/* The leaf table that was left empty last, and in place: an address in it, odd; or 0. See walk_prune(). */
 struct table_spare {
-	bool any;
-	quire_vaddr va;
+	_Atomic quire_vaddr va;
 };
 
 struct gather {
@@ -47,6 +46,13 @@ void gather_begin(struct quire_cpu **cpu, struct gather *gather, struct quire_as
  * as_has_notifiers() has said no.
  */
 void gather_begin_untold(struct gather *gather, struct quire_as *as, quire_vaddr from, quire_vaddr to);
+
+/*
+ * The same, SLEEPS, for whoever keeps secondary MMUs from coming and going until gather_end(): the callers of
+ * as_notifier_add() and _remove() wait for him. Where there is none it writes nothing that others do.
+ */
+void gather_begin_alone(struct quire_cpu **cpu, struct gather *gather, struct quire_as *as, quire_vaddr from,
+			quire_vaddr to);
 
 /* May be called under table locks (it waits for other CPUs' flush, which takes none), or none. */
 void gather_flush(struct quire_cpu *cpu, struct gather *gather);

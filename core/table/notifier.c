@@ -64,9 +64,9 @@ static void nothing(struct quire_cpu *cpu, struct quire_rcu *head)
 
 /*
  * Operations that saw no notifier and did without the lock (gather_begin_untold()) end with their read-side
- * sections. Nothing is translated for the new one before that.
+ * sections. Nothing is translated for a new one before that.
  */
-static void wait_for_untold(struct quire_cpu **cpu)
+void as_notifiers_settle(struct quire_cpu **cpu)
 {
 	struct quire_rcu mark = { .done = nothing };
 
@@ -84,8 +84,6 @@ void as_notifier_add(struct quire_cpu **cpu, struct quire_as *as, struct quire_n
 	notifier->next = first(as);
 	atomic_store_explicit(&as->notifiers, notifier, memory_order_relaxed);
 	rwlock_write_done(*cpu, &as->notifiers_lock);
-	if (!notifier->next)
-		wait_for_untold(cpu);
 }
 
 bool as_has_notifiers(struct quire_as *as)

@@ -196,13 +196,14 @@ static bool in_reach(const struct gather *gather, quire_vaddr first, quire_vaddr
 /* The table of *va becomes the spare one; false: *va is in the one that was it, which may go now. */
 static bool keep(struct table_spare *spare, quire_vaddr *va)
 {
-	struct table_spare before = *spare;
+	/* Relaxed: whatever table it is, it is looked at again under its lock. */
+	quire_vaddr before = atomic_load_explicit(&spare->va, memory_order_relaxed);
 
-	if (before.any && align_down(before.va ^ *va, table_span(0)) == 0)
+	if (before && align_down(before ^ *va, table_span(0)) == 0)
 		return true;
-	*spare = (struct table_spare){ .any = true, .va = *va };
-	*va = before.va;
-	return !before.any;
+	before = atomic_exchange_explicit(&spare->va, *va | 1, memory_order_relaxed);
+	*va = before & ~(quire_vaddr)1;
+	return !before;
 }
 
 void walk_prune(struct quire_cpu *cpu, struct quire_as *as, quire_vaddr va, unsigned level,

@@ -35,6 +35,7 @@
 #define QUIRE_FAULT_RESTARTS 16 /* after so many a fault keeps the whole address space to itself */
 #define QUIRE_RADIX_SHIFT 6	/* log2 of a page-cache node's slots */
 #define QUIRE_RANGE_FANOUT 15	/* ranges in one node of the VMA tree */
+#define QUIRE_MM_PARTS 16	/* lines over which CPUs spread an address space's counts */
 #elif QUIRE_GEOMETRY == QUIRE_GEOMETRY_MINI
 #define QUIRE_PAGE_SHIFT 6
 #define QUIRE_TABLE_SHIFT 3
@@ -50,6 +51,7 @@
 #define QUIRE_FAULT_RESTARTS 2
 #define QUIRE_RADIX_SHIFT 2
 #define QUIRE_RANGE_FANOUT 4
+#define QUIRE_MM_PARTS 4
 #else
 #define QUIRE_PAGE_SHIFT 5
 #define QUIRE_TABLE_SHIFT 2
@@ -65,6 +67,7 @@
 #define QUIRE_FAULT_RESTARTS 2
 #define QUIRE_RADIX_SHIFT 2
 #define QUIRE_RANGE_FANOUT 4
+#define QUIRE_MM_PARTS 4
 #endif
 
 #define QUIRE_PAGE_SIZE (1ul << QUIRE_PAGE_SHIFT)

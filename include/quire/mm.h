@@ -42,7 +42,7 @@ void quire_mm_put(struct quire_cpu **cpu, struct quire_mm *mm);
 /* fork(): a copy of @mm, copy-on-write. -ENOMEM leaves @mm as it was. */
 int quire_fork(struct quire_cpu **cpu, struct quire_mm *mm, struct quire_mm **out);
 
-/* exec(): unmap everything and lay out anew. Nobody else uses the mm. */
+/* exec(): unmap everything and lay out anew. Nobody else uses the mm. -ENOMEM leaves it as it was. */
 int quire_exec(struct quire_cpu **cpu, struct quire_mm *mm, const struct quire_layout *layout);
 
 /* Setting the layout sets the break to its start, too. */

@@ -19,6 +19,11 @@ static uintptr_t at(struct rwlock *lock)
 	return (uintptr_t)&lock->word;
 }
 
+void rwlock_init_write(struct rwlock *lock)
+{
+	lock_exclusive(STEP_WRITE_LOCK, at(lock), HELD_WRITE);
+}
+
 void rwlock_read(struct quire_cpu **cpu, struct rwlock *lock)
 {
 	(void)cpu;
@@ -58,4 +63,20 @@ void rwlock_write_done(struct quire_cpu *cpu, struct rwlock *lock)
 bool rwlock_is_write_held(struct rwlock *lock)
 {
 	return lock_is_held_exclusive(at(lock));
+}
+
+/*
+ * A try would have to be a step, and every giving back one. Who waits stays in the read-side section here, as if
+ * that could last: it keeps the memory as a reference would. So nobody may wait for a grace period with such a
+ * lock held.
+ */
+enum rwlock_found rwlock_found(struct quire_cpu **cpu, struct rwlock *lock, bool write,
+			       _Atomic uint32_t *refs)
+{
+	(void)cpu, (void)refs;
+	if (write)
+		lock_exclusive(STEP_WRITE_LOCK, at(lock), HELD_WRITE);
+	else
+		lock_shared(STEP_READ_LOCK, at(lock));
+	return RWLOCK_TAKEN;
 }

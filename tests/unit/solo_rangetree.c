@@ -18,7 +18,6 @@ struct scene {
 	struct quire quire;
 	struct quire_cpu cpu;
 	struct range_tree tree;
-	struct range_stock stock;
 	uintptr_t item[WORLD];
 	bool begins[WORLD];
 	unsigned count;
@@ -32,32 +31,40 @@ static struct scene *scene(uint64_t seed)
 	solo_reset();
 	s->cpu.quire = &s->quire;
 	s->seed = seed;
-	range_tree_init(&s->tree);
+	assert_int_equal(range_tree_init(&s->cpu, &s->tree), 0);
 	return s;
+}
+
+static struct range_hold hold(struct scene *s, uint64_t start, uint64_t end)
+{
+	struct quire_cpu *cpu = &s->cpu;
+	struct range_hold held;
+
+	unsigned more = !start && end == UINT64_MAX ? RANGE_MORE_ANY : RANGE_MORE_MAX;
+	assert_true(range_hold_write(&cpu, &s->tree, start, end, more, 0, &held));
+	return held;
 }
 
 static void scene_end(struct scene *s)
 {
-	range_stock_drain(&s->cpu, &s->stock);
-	range_tree_replace(&s->cpu, &s->tree, &s->stock, 0, UINT64_MAX, NULL, 0);
+	struct range_hold all = hold(s, RANGE_ALL);
+
+	range_tree_destroy(&s->cpu, &all);
 	solo_run_rcu(&s->cpu);
 	assert_int_equal(solo.objects, 0);
-	assert_int_equal(atomic_load(&s->quire.objects), 0);
+	assert_int_equal(atomic_load(&s->cpu.objects), 0);
 	free(s);
-}
-
-static void fill_stock(struct scene *s, unsigned changes)
-{
-	assert_int_equal(range_stock_fill(&s->cpu, &s->stock, &s->tree, changes), 0);
 }
 
 static void expect_sound(struct scene *s)
 {
 	const char *what = NULL;
+	uint64_t count;
 
-	if (!range_tree_check(&s->tree, &what))
+	if (!range_tree_check(&s->tree, true, &what, &count))
 		fail_msg("seed %lu: %s", (unsigned long)s->seed, what);
-	assert_int_equal(s->tree.count, s->count);
+	assert_int_equal(count, s->count);
+	assert_true(range_tree_count_max(&s->tree) >= count);
 }
 
 /* Where the range that covers model number @at begins and ends. */
@@ -95,10 +102,15 @@ static void model_clear(struct scene *s, unsigned start, unsigned end)
 static void replace(struct scene *s, unsigned start, unsigned end, const struct range *with, unsigned n)
 {
 	struct range scaled[4] = { 0 };
+	struct range_hold held = hold(s, start * SCALE, end * SCALE);
 
 	for (unsigned i = 0; i < n; i++)
 		scaled[i] = (struct range){ with[i].start * SCALE, with[i].end * SCALE, with[i].item };
-	range_tree_replace(&s->cpu, &s->tree, &s->stock, start * SCALE, end * SCALE, scaled, n);
+	assert_int_equal(range_hold_reserve(&s->cpu, &held), 0);
+	solo.fail_after = 0; /* nothing more to be had */
+	range_tree_replace(&s->cpu, &held, start * SCALE, end * SCALE, scaled, n);
+	solo.fail_after = UINT64_MAX;
+	range_hold_done(&s->cpu, &held);
 	model_clear(s, start, end);
 	for (unsigned i = 0; i < n; i++)
 		model_put(s, (unsigned)with[i].start, (unsigned)with[i].end, (uintptr_t)with[i].item);
@@ -124,7 +136,6 @@ static void random_change(struct scene *s, unsigned widest)
 		at = from + 1 + (unsigned)(solo_random(&s->seed) % (most > 3 ? 3 : most));
 		with[n] = (struct range){ from, at, (void *)(uintptr_t)(solo_random(&s->seed) | 1) };
 	}
-	fill_stock(s, 1);
 	replace(s, start, end, with, n);
 }
 
@@ -176,6 +187,15 @@ static void expect_around(struct scene *s)
 	struct range_pair pair = range_tree_around(&s->tree, from, to);
 	assert_ptr_equal(pair.prev, before.item);
 	assert_ptr_equal(pair.next, after.item);
+	struct range_hold held = hold(s, from, to + 1);
+	pair = range_hold_around(&s->cpu, &held, from, to);
+	assert_ptr_equal(pair.prev, before.item && before.start >= held.lo ? before.item : NULL);
+	assert_ptr_equal(pair.next, after.item && after.end <= held.hi ? after.item : NULL);
+	bool meets = range_tree_next(&s->tree, from, &after) && after.start < to + 1;
+	assert_ptr_equal(range_hold_meets(&s->cpu, &held, from, to + 1), meets ? after.item : NULL);
+	bool there = range_tree_find(&s->tree, from, &after);
+	assert_ptr_equal(range_hold_find(&s->cpu, &held, from), there ? after.item : NULL);
+	range_hold_done(&s->cpu, &held);
 }
 
 static void expect_gaps(struct scene *s)
@@ -193,14 +213,7 @@ static void expect_gaps(struct scene *s)
 		if (up == UINT64_MAX)
 			up = down;
 	}
-	struct range_pair pair;
-	assert_int_equal(range_tree_gap_down(&s->tree, low * SCALE, high * SCALE, size * SCALE, &pair), down);
-	if (down != UINT64_MAX) {
-		struct range_pair is = range_tree_around(&s->tree, down, down);
-
-		assert_ptr_equal(pair.prev, is.prev);
-		assert_ptr_equal(pair.next, is.next);
-	}
+	assert_int_equal(range_tree_gap_down(&s->tree, low * SCALE, high * SCALE, size * SCALE), down);
 	assert_int_equal(range_tree_gap_up(&s->tree, low * SCALE, high * SCALE, size * SCALE), up);
 }
 
@@ -250,12 +263,10 @@ static void vma_1_growing_upwards_and_downwards(void **state)
 		for (unsigned i = 0; i < WORLD; i++) {
 			unsigned at = down ? WORLD - 1 - i : i;
 
-			fill_stock(s, 1);
 			replace(s, at, at + 1, &(struct range){ at, at + 1, s }, 1);
 			expect_sound(s);
 		}
 		for (unsigned i = 0; i < WORLD; i++) {
-			fill_stock(s, 1);
 			replace(s, i, i + 1, NULL, 0);
 			expect_sound(s);
 		}
@@ -269,43 +280,36 @@ static void vma_1_one_window_takes_all(void **state)
 
 	(void)state;
 	for (unsigned at = 0; at < WORLD; at += 2) {
-		fill_stock(s, 1);
 		replace(s, at, at + 1, &(struct range){ at, at + 1, s }, 1);
 	}
-	fill_stock(s, 1);
 	replace(s, 1, WORLD - 1, NULL, 0);
 	expect_sound(s);
-	assert_int_equal(s->tree.count, 1);
-	fill_stock(s, 1);
+	assert_int_equal(s->count, 1);
 	replace(s, 0, WORLD, NULL, 0);
 	expect_sound(s);
 	assert_false(range_tree_next(&s->tree, 0, NULL));
 	scene_end(s);
 }
 
-/* Of the stock nothing is taken, and a leaf that has too few left is made anew with its neighbour. */
+/* No node is replaced for it; and a leaf that would be left empty goes. */
 static void vma_1_a_range_goes_and_comes_in_place(void **state)
 {
 	struct scene *s = scene(1);
 
 	(void)state;
-	for (unsigned at = 0; at < WORLD; at += 4) {
-		fill_stock(s, 1);
+	for (unsigned at = 0; at < WORLD; at += 4)
 		replace(s, at, at + 2, &(struct range){ at, at + 2, s }, 1);
-	}
-	for (unsigned at = 0, count; at < WORLD; at += 4) {
-		fill_stock(s, 1);
-		count = s->stock.count;
+	for (unsigned at = 0; at < WORLD; at += 4) {
 		replace(s, at, at + 4, NULL, 0);
 		expect_sound(s);
 		expect_searches(s, at);
 		replace(s, at, at + 2, &(struct range){ at, at + 2, &s->seed }, 1);
 		expect_sound(s);
 		expect_searches(s, at);
-		assert_int_equal(s->stock.count, count);
+		solo_run_rcu(&s->cpu);
 		replace(s, at, at + 2, &(struct range){ at, at + 2, s }, 1);
 		expect_searches(s, at);
-		assert_int_equal(s->stock.count, count);
+		assert_int_equal(solo_run_rcu(&s->cpu), 0);
 		replace(s, at, at + 2, NULL, 0);
 		/* the hole is none where another range lies across it */
 		replace(s, at + 1, at + 3, &(struct range){ at + 1, at + 3, s }, 1);
@@ -315,7 +319,6 @@ static void vma_1_a_range_goes_and_comes_in_place(void **state)
 	}
 	solo_run_rcu(&s->cpu);
 	for (unsigned at = 0; at < WORLD; at += 4) {
-		fill_stock(s, 1);
 		replace(s, at, at + 4, NULL, 0);
 		expect_sound(s);
 		expect_around(s);
@@ -324,63 +327,63 @@ static void vma_1_a_range_goes_and_comes_in_place(void **state)
 	scene_end(s);
 }
 
-/* What was set aside for several changes is enough for them, whatever they are. */
-static void base_6_a_change_needs_no_more_than_was_set_aside(void **state)
+/* One hold after the other is of one leaf, mostly, and holds of ranges far from each other at a time. */
+static void vma_6_changes_far_apart_are_held_apart(void **state)
 {
-	struct scene *s = scene(77);
+	struct scene *s = scene(1);
+	struct quire_cpu *cpu = &s->cpu;
+	unsigned alone = 0, apart = 0;
 
 	(void)state;
-	for (unsigned i = 0; i < steps(4000); i++) {
-		unsigned changes = 1 + (unsigned)(solo_random(&s->seed) % 6);
+	for (unsigned at = 0; at < WORLD; at += 4)
+		replace(s, at, at + 2, &(struct range){ at, at + 2, s }, 1);
+	for (unsigned at = 0; at < WORLD / 2; at++) {
+		struct range_hold low = hold(s, at * SCALE, (at + 1) * SCALE), high;
 
-		range_stock_drain(&s->cpu, &s->stock);
-		fill_stock(s, changes);
-		solo.fail_after = 0; /* nothing more to be had */
-		for (unsigned change = 0; change < changes; change++) {
-			struct range_stock all = s->stock;
-			unsigned at = (unsigned)(solo_random(&s->seed) % (WORLD - 8));
-
-			s->stock = all;
-			if (!s->item[at] && !s->item[at + 1] && !s->item[at + 2] && !s->item[at + 3]) {
-				struct range with[4];
-
-				for (unsigned j = 0; j < 4; j++)
-					with[j] = (struct range){ at + j, at + j + 1, s };
-				replace(s, at, at + 4, with, 4);
-			} else {
-				unsigned from = s->item[at] ? begin_of(s, at) : at;
-				unsigned to = s->item[at + 7] ? end_of(s, at + 7) : at + 8;
-
-				replace(s, from, to, NULL, 0);
-			}
-			expect_sound(s);
+		alone += low.one != NULL;
+		if (range_hold_write(&cpu, &s->tree, (at + WORLD / 2) * SCALE, (at + WORLD / 2 + 1) * SCALE,
+				     2, low.hi, &high)) {
+			assert_true(high.lo >= low.hi);
+			apart++;
+			range_hold_done(&s->cpu, &high);
 		}
-		solo.fail_after = UINT64_MAX;
-		solo_run_rcu(&s->cpu);
+		range_hold_done(&s->cpu, &low);
 	}
+	assert_true(alone > WORLD / 8);
+	assert_true(apart > WORLD / 8);
 	scene_end(s);
 }
 
-static void base_6_a_stock_that_cannot_be_filled_stays_as_it_was(void **state)
+static void base_6_what_cannot_be_reserved_changes_nothing(void **state)
 {
 	struct scene *s = scene(1);
 
 	(void)state;
-	for (unsigned at = 0; at < WORLD; at += 2) {
-		fill_stock(s, 1);
+	for (unsigned at = 0; at < WORLD; at += 2)
 		replace(s, at, at + 1, &(struct range){ at, at + 1, s }, 1);
-	}
 	solo_run_rcu(&s->cpu);
 
 	uint64_t objects = solo.objects;
-	unsigned count = s->stock.count;
-	for (unsigned i = 0; i < 3; i++) {
+	struct range_hold held = hold(s, RANGE_ALL);
+	for (unsigned i = 0; i < 8; i++) {
 		solo.fail_after = i;
-		assert_int_equal(range_stock_fill(&s->cpu, &s->stock, &s->tree, 3), -QUIRE_ENOMEM);
-		assert_int_equal(s->stock.count, count);
+		assert_int_equal(range_hold_reserve(&s->cpu, &held), -QUIRE_ENOMEM);
 		assert_int_equal(solo.objects, objects);
 	}
+	solo.fail_after = UINT64_MAX;
+	range_hold_done(&s->cpu, &held);
 	scene_end(s);
+	for (unsigned i = 0; i < 3; i++) {
+		struct range_tree none;
+
+		s = scene(1);
+		objects = solo.objects;
+		solo.fail_after = i;
+		assert_int_equal(range_tree_init(&s->cpu, &none), -QUIRE_ENOMEM);
+		solo.fail_after = UINT64_MAX;
+		assert_int_equal(solo.objects, objects);
+		scene_end(s);
+	}
 }
 
 /* A search that began before a change goes on in the nodes it has, until the grace period ends. */
@@ -390,14 +393,12 @@ static void vma_1_old_nodes_live_for_a_grace_period(void **state)
 
 	(void)state;
 	for (unsigned at = 0; at < 100; at++) {
-		fill_stock(s, 1);
 		replace(s, at, at + 1, &(struct range){ at, at + 1, s }, 1);
 	}
 	solo_run_rcu(&s->cpu);
 
 	struct range_tree before = s->tree;
 	struct range found;
-	fill_stock(s, 1);
 	replace(s, 0, WORLD, NULL, 0);
 	assert_false(range_tree_find(&s->tree, 50 * SCALE, &found));
 	for (unsigned at = 0; at < 100; at++)
@@ -410,13 +411,14 @@ static void vma_1_the_ends_of_all_numbers(void **state)
 {
 	struct scene *s = scene(1);
 	struct range found, low = { 0, 1, s }, top = { UINT64_MAX - 1, UINT64_MAX, s };
-	struct range_pair pair;
 
 	(void)state;
-	fill_stock(s, 1);
-	range_tree_replace(&s->cpu, &s->tree, &s->stock, low.start, low.end, &low, 1);
-	fill_stock(s, 1);
-	range_tree_replace(&s->cpu, &s->tree, &s->stock, top.start, top.end, &top, 1);
+	struct range_hold held = hold(s, RANGE_ALL);
+	assert_int_equal(range_hold_reserve(&s->cpu, &held), 0);
+	range_tree_replace(&s->cpu, &held, low.start, low.end, &low, 1);
+	assert_int_equal(range_hold_reserve(&s->cpu, &held), 0);
+	range_tree_replace(&s->cpu, &held, top.start, top.end, &top, 1);
+	range_hold_done(&s->cpu, &held);
 	s->count = 2;
 	expect_sound(s);
 	assert_true(range_tree_find(&s->tree, 0, &found));
@@ -426,8 +428,8 @@ static void vma_1_the_ends_of_all_numbers(void **state)
 	assert_true(range_tree_prev(&s->tree, UINT64_MAX, &found));
 	assert_int_equal(found.start, UINT64_MAX - 1);
 	assert_int_equal(range_tree_gap_up(&s->tree, 0, UINT64_MAX, 1), 1);
-	assert_int_equal(range_tree_gap_down(&s->tree, 0, UINT64_MAX, 1, &pair), UINT64_MAX - 2);
-	assert_int_equal(range_tree_gap_down(&s->tree, 0, UINT64_MAX, UINT64_MAX, &pair), UINT64_MAX);
+	assert_int_equal(range_tree_gap_down(&s->tree, 0, UINT64_MAX, 1), UINT64_MAX - 2);
+	assert_int_equal(range_tree_gap_down(&s->tree, 0, UINT64_MAX, UINT64_MAX), UINT64_MAX);
 	scene_end(s);
 }
 
@@ -438,8 +440,8 @@ int main(void)
 		cmocka_unit_test(vma_1_growing_upwards_and_downwards),
 		cmocka_unit_test(vma_1_one_window_takes_all),
 		cmocka_unit_test(vma_1_a_range_goes_and_comes_in_place),
-		cmocka_unit_test(base_6_a_change_needs_no_more_than_was_set_aside),
-		cmocka_unit_test(base_6_a_stock_that_cannot_be_filled_stays_as_it_was),
+		cmocka_unit_test(vma_6_changes_far_apart_are_held_apart),
+		cmocka_unit_test(base_6_what_cannot_be_reserved_changes_nothing),
 		cmocka_unit_test(vma_1_old_nodes_live_for_a_grace_period),
 		cmocka_unit_test(vma_1_the_ends_of_all_numbers),
 	};

@@ -178,22 +178,31 @@ static void *item_of(uint64_t place)
 	return (void *)(place * 2 + 1);
 }
 
-/* One odd place comes or goes: in place, if there is its hole. */
-static void change_one_range(struct quire_cpu *cpu, struct scene *s, struct range_stock *stock,
-			     uint64_t *random)
+/* Make [start, end) hold @with. */
+static void change(struct quire_cpu **cpu, struct scene *s, struct range_hold *hold, uint64_t start,
+		   uint64_t end, const struct range *with, unsigned n)
 {
-	uint64_t place = some(random) % PLACES | 1, start = place * WIDTH;
-	struct range with = { start, start + WIDTH, item_of(place) };
+	expect(s, range_hold_reserve(*cpu, hold) == 0);
+	range_tree_replace(*cpu, hold, start, end, with, n);
+}
 
-	expect(s, range_stock_fill(cpu, stock, &s->ranges, 1) == 0);
-	range_tree_replace(cpu, &s->ranges, stock, start, start + WIDTH, &with,
-			   !range_tree_find(&s->ranges, start, NULL));
+/* One odd place comes or goes: in place, if there is its hole. */
+static void change_one_range(struct quire_cpu **cpu, struct scene *s, uint64_t *random)
+{
+	uint64_t place = some(random) % PLACES | 1, start = place * WIDTH, end = start + WIDTH;
+	struct range with = { start, end, item_of(place) };
+	struct range_hold hold;
+
+	range_hold_write(cpu, &s->ranges, start, end, 1, 0, &hold);
+	change(cpu, s, &hold, start, end, &with, !range_hold_find(*cpu, &hold, start));
+	range_hold_done(*cpu, &hold);
 }
 
 /* A range from @place to the next, or with a piece of it cut off, and its item named by where it starts. */
-static void change_ranges(struct quire_cpu *cpu, struct scene *s, struct range_stock *stock, uint64_t *random)
+static void change_ranges(struct quire_cpu **cpu, struct scene *s, uint64_t *random)
 {
-	uint64_t place = some(random) % (PLACES - 3) & ~1ul, start = place * WIDTH;
+	uint64_t place = some(random) % (PLACES - 3) & ~1ul, start = place * WIDTH, end = start + 4 * WIDTH;
+	struct range_hold hold;
 	struct range with[4];
 	unsigned n = 0;
 
@@ -201,8 +210,32 @@ static void change_ranges(struct quire_cpu *cpu, struct scene *s, struct range_s
 		if (at % 2 == 0 || some(random) % 2)
 			with[n++] = (struct range){ at * WIDTH, at * WIDTH + WIDTH, item_of(at) };
 	}
-	expect(s, range_stock_fill(cpu, stock, &s->ranges, 1) == 0);
-	range_tree_replace(cpu, &s->ranges, stock, start, start + 4 * WIDTH, with, n);
+	range_hold_write(cpu, &s->ranges, start, end, 4, 0, &hold);
+	change(cpu, s, &hold, start, end, with, n);
+	range_hold_done(*cpu, &hold);
+}
+
+/* Every even place is there, whoever else looks or changes. */
+static void look_at_ranges(struct quire_cpu **cpu, struct scene *s, uint64_t *random)
+{
+	uint64_t place = some(random) % (PLACES - 4) & ~1ul;
+	struct range_hold hold;
+
+	range_hold_read(cpu, &s->ranges, place * WIDTH, (place + 4) * WIDTH, &hold);
+	for (uint64_t at = place; at < place + 4; at += 2)
+		expect(s, range_hold_find(*cpu, &hold, at * WIDTH) == item_of(at));
+	range_hold_done(*cpu, &hold);
+}
+
+static void check_ranges(struct quire_cpu **cpu, struct scene *s)
+{
+	struct range_hold all;
+	const char *what;
+	uint64_t count;
+
+	range_hold_read(cpu, &s->ranges, RANGE_ALL, &all);
+	expect(s, range_tree_check(&s->ranges, false, &what, &count));
+	range_hold_done(*cpu, &all);
 }
 
 static void search_ranges(struct scene *s, uint64_t *random)
@@ -219,39 +252,43 @@ static void search_ranges(struct scene *s, uint64_t *random)
 		expect(s, range_tree_next(&s->ranges, place * WIDTH, &found));
 		expect(s, found.start == place * WIDTH || found.start == even * WIDTH + 2 * WIDTH);
 	}
+	uint64_t gap = range_tree_gap_down(&s->ranges, 0, PLACES * WIDTH, 1 + some(random) % WIDTH);
+	expect(s, gap == UINT64_MAX || gap / WIDTH % 2 == 1);
+	gap = range_tree_gap_up(&s->ranges, 0, PLACES * WIDTH, 1 + some(random) % WIDTH);
+	expect(s, gap == UINT64_MAX || gap / WIDTH % 2 == 1);
 }
 
 static void range_begin(struct quire_cpu **cpu, void *argument)
 {
 	struct scene *s = argument;
-	struct range_stock stock = { 0 };
+	struct range_hold all;
 
-	range_tree_init(&s->ranges);
+	expect(s, range_tree_init(*cpu, &s->ranges) == 0);
+	range_hold_write(cpu, &s->ranges, RANGE_ALL, RANGE_MORE_ANY, 0, &all);
 	for (uint64_t place = 0; place < PLACES; place += 2) {
 		struct range with = { place * WIDTH, place * WIDTH + WIDTH, item_of(place) };
 
-		expect(s, range_stock_fill(*cpu, &stock, &s->ranges, 1) == 0);
-		range_tree_replace(*cpu, &s->ranges, &stock, with.start, with.end, &with, 1);
+		change(cpu, s, &all, with.start, with.end, &with, 1);
 	}
-	range_stock_drain(*cpu, &stock);
+	range_hold_done(*cpu, &all);
 }
 
 static void range_job(struct quire_cpu **cpu, void *argument)
 {
 	struct scene *s = argument;
 	uint64_t random = (*cpu)->id;
-	struct range_stock stock = { 0 };
-	const char *what;
 
 	together(*cpu, s);
 	for (unsigned round = 0; round < ROUNDS; round++) {
-		if ((*cpu)->id == 0) {
+		if ((*cpu)->id % 2 == 0) {
 			if (round % 4)
-				change_one_range(*cpu, s, &stock, &random);
+				change_one_range(cpu, s, &random);
 			else
-				change_ranges(*cpu, s, &stock, &random);
+				change_ranges(cpu, s, &random);
 			if (round % 64 == 0)
-				expect(s, range_tree_check(&s->ranges, &what));
+				check_ranges(cpu, s);
+		} else if (round % 8 == 0) {
+			look_at_ranges(cpu, s, &random);
 		} else {
 			quire_port_rcu_lock(*cpu);
 			search_ranges(s, &random);
@@ -259,15 +296,18 @@ static void range_job(struct quire_cpu **cpu, void *argument)
 		}
 		hosted_poll(*cpu);
 	}
-	range_stock_drain(*cpu, &stock);
 }
 
 static void range_end(struct quire_cpu **cpu, void *argument)
 {
 	struct scene *s = argument;
-	struct range_stock stock = { 0 };
+	struct range_hold all;
+	const char *what;
+	uint64_t count;
 
-	range_tree_replace(*cpu, &s->ranges, &stock, 0, UINT64_MAX, NULL, 0);
+	range_hold_write(cpu, &s->ranges, RANGE_ALL, RANGE_MORE_ANY, 0, &all);
+	expect(s, range_tree_check(&s->ranges, true, &what, &count)); /* gaps too: nobody searches any more */
+	range_tree_destroy(*cpu, &all);
 }
 
 static void vma_1_a_search_sees_the_tree_before_or_after_a_change(void **state)

@@ -20,6 +20,8 @@ static void wait_or_blindly(struct quire_cpu **cpu, _Atomic uint32_t *word, uint
 #define rwlock_write sync_write
 #define rwlock_try_write sync_try_write
 #define rwlock_write_done sync_write_done
+#define rwlock_found sync_found
+#define rwlock_init_write sync_init_write
 #define rwlock_is_write_held sync_is_write_held
 #define quire_port_wait wait_or_blindly
 #define quire_port_wake_all wake_all_or_not

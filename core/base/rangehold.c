@@ -1,0 +1,326 @@
+/*
+ * rangehold.c - holding leaves of a range tree: to change their ranges, or to keep them as they are.
+ *
+ * Who wants to change ranges takes the locks of the leaves that are for them, in ascending order. Mostly that
+ * is one leaf, which has room for what comes and keeps something when ranges go. Where it might overflow or
+ * run empty, leaves come and go, and nodes above are copied; of such a node all leaves below are held, so that
+ * nobody else stores anything in it or copies it. How far up that may reach is known beforehand: a node with
+ * room for two more children, and more than enough of them, is not split or joined by one operation. So what
+ * is held is always all that is below one node, and in the end the whole tree.
+ *
+ *	an operation		another			a third, that splits leaf 2
+ *	lock leaf 1		lock leaf 3		lock leaves 1, 2, 3, as the node above is copied
+ *
+ * A leaf's lock stands in its head, which stays when the leaf is copied. It goes when the leaf's bounds
+ * change; whoever waited for it then finds it dead, and looks for the one that is there now:
+ *
+ *	waits for the lock			splits the leaf
+ *	find the head under RCU			(holds the lock)
+ *	free? take it: dead? find again		publish new heads
+ *	reference it, leave RCU			dead = true, unlock, drop the tree's reference
+ *	lock: dead? unlock, drop, find again
+ *
+ * The new heads are born locked by who makes them, so nobody comes to their ranges before he has done.
+ *
+ * Order:   a leaf's lock is outside all other locks (docs/locking.md: mm); of several the lower one first.
+ * Rules:   VMA-1, VMA-6.
+ */
+#include "rangenode.h"
+
+#include "assert.h"
+#include "bits.h"
+#include "list.h"
+#include "safeguard.h"
+
+/* ---- heads ------------------------------------------------------------------------------------------- */
+
+static void head_free(struct quire_cpu *cpu, struct quire_rcu *rcu)
+{
+	struct range_head *head = container_of(rcu, struct range_head, rcu);
+
+	object_free(cpu, head, sizeof(*head));
+}
+
+static void head_put(struct quire_cpu *cpu, struct range_head *head)
+{
+	/* Release: what this holder did; acquire, by the last one: what all others did. */
+	if (atomic_fetch_sub_explicit(&head->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	if (head->spare)
+		object_free(cpu, head->spare, sizeof(*head->spare));
+	head->rcu.done = head_free;
+	quire_port_rcu_call(cpu, &head->rcu);
+}
+
+void range_head_retire(struct quire_cpu *cpu, struct range_head *head)
+{
+	head->dead = true;
+	rwlock_write_done(cpu, &head->lock);
+	head_put(cpu, head);
+}
+
+static void unlock(struct quire_cpu *cpu, struct range_head *head, bool write)
+{
+	if (write)
+		rwlock_write_done(cpu, &head->lock);
+	else
+		rwlock_read_done(cpu, &head->lock);
+}
+
+static bool is_dead(const struct range_head *head)
+{
+	return head->dead && QUIRE_SAFEGUARD(dead_recheck);
+}
+
+/* Hold the leaf that is for @at. */
+static struct range_place lock_leaf(struct quire_cpu **cpu, struct range_tree *tree, uint64_t at, bool write)
+{
+	for (;;) {
+		quire_port_rcu_lock(*cpu);
+		struct range_place place = range_place_of(tree, 0, at);
+		struct range_head *head = place.head;
+		enum rwlock_found how = rwlock_found(cpu, &head->lock, write, &head->refs);
+		bool good = how != RWLOCK_GONE && !is_dead(head);
+
+		if (how != RWLOCK_GONE && !good)
+			unlock(*cpu, head, write);
+		if (how == RWLOCK_WAITED)
+			head_put(*cpu, head); /* alive and locked, it has the tree's reference */
+		else
+			quire_port_rcu_unlock(*cpu);
+		if (good)
+			return place;
+	}
+}
+
+/* ---- what to hold ------------------------------------------------------------------------------------ */
+
+/* A change of ranges in [start, end) leaves the leaf's bounds alone: it has room, and does not run empty. */
+static bool leaf_suffices(const struct range_place *place, uint64_t start, uint64_t end, unsigned more)
+{
+	const struct range_node *leaf = place->node;
+	unsigned slot = range_entries_before(leaf, start), meets = 0;
+
+	if (leaf->live + more > RANGE_FANOUT)
+		return false;
+	if (!place->lo && place->hi == RANGE_TREE_END)
+		return true;
+	slot -= slot && leaf->end[slot - 1] > start;
+	for (; slot < leaf->n && leaf->key[slot] < end; slot++)
+		meets += range_item(leaf, slot) != NULL;
+	return leaf->live > meets;
+}
+
+/* A change of ranges in [start, end) below @node neither splits it nor joins it with another. */
+static bool inner_suffices(const struct range_node *node, uint64_t start, uint64_t end)
+{
+	unsigned meets = range_slot(node, end - 1) - range_slot(node, start);
+
+	return node->n + 2 <= RANGE_FANOUT && node->n >= RANGE_FILL_MIN + meets + 2;
+}
+
+struct cover {
+	uint64_t lo, hi;
+};
+
+/* Under RCU: the numbers below the lowest inner node that no change of [start, end) takes out. */
+static struct cover cover_of(const struct range_tree *tree, uint64_t start, uint64_t end)
+{
+	const struct range_node *node = range_root(tree);
+	struct cover cover = { 0, RANGE_TREE_END }, at = cover;
+
+	while (node->level > 1) {
+		unsigned slot = range_slot(node, start);
+
+		at.lo = slot ? node->key[slot] : at.lo;
+		at.hi = slot + 1 < node->n ? node->key[slot + 1] : at.hi;
+		if (end > at.hi)
+			break;
+		node = range_child(node, slot);
+		if (inner_suffices(node, start, end))
+			cover = at;
+	}
+	return cover;
+}
+
+/* ---- holding ----------------------------------------------------------------------------------------- */
+
+static void unlock_leaves(struct quire_cpu *cpu, const struct range_hold *hold)
+{
+	struct range_place place;
+
+	quire_port_rcu_lock(cpu);
+	for (uint64_t at = hold->lo; at < hold->hi; at = place.hi) {
+		place = range_place_of(hold->tree, 0, at);
+		unlock(cpu, place.head, hold->write);
+	}
+	quire_port_rcu_unlock(cpu);
+}
+
+void range_hold_done(struct quire_cpu *cpu, struct range_hold *hold)
+{
+	range_stock_drain(cpu, &hold->stock);
+	if (!hold->one) {
+		unlock_leaves(cpu, hold);
+		return;
+	}
+	/* Once unlocked, it may be another's to take out. */
+	quire_port_rcu_lock(cpu);
+	unlock(cpu, hold->one, hold->write);
+	quire_port_rcu_unlock(cpu);
+}
+
+/* All leaves of [hold->lo, at least @end); hold->hi is then where the last one ends. */
+static void lock_leaves(struct quire_cpu **cpu, struct range_hold *hold, uint64_t end)
+{
+	struct range_place place;
+
+	for (uint64_t at = hold->lo; at < end; at = place.hi) {
+		place = lock_leaf(cpu, hold->tree, at, hold->write);
+		if (at == hold->lo)
+			hold->lo = place.lo;
+		hold->hi = place.hi;
+	}
+}
+
+void range_hold_read(struct quire_cpu **cpu, struct range_tree *tree, uint64_t start, uint64_t end,
+		     struct range_hold *hold)
+{
+	*hold = (struct range_hold){ .tree = tree, .lo = start };
+	lock_leaves(cpu, hold, end);
+}
+
+/* One leaf, if that suffices. False: nothing is held. */
+static bool hold_one(struct quire_cpu **cpu, uint64_t start, uint64_t end, unsigned more,
+		     struct range_hold *hold)
+{
+	struct range_place place = lock_leaf(cpu, hold->tree, start, true);
+
+	place.node = range_leaf(place.head);
+	if (end <= place.hi && leaf_suffices(&place, start, end, more)) {
+		hold->lo = place.lo;
+		hold->hi = place.hi;
+		hold->one = place.head;
+		return true;
+	}
+	quire_port_rcu_lock(*cpu);
+	unlock(*cpu, place.head, true);
+	quire_port_rcu_unlock(*cpu);
+	return false;
+}
+
+static struct cover look_for_cover(struct quire_cpu *cpu, const struct range_tree *tree, uint64_t start,
+				   uint64_t end)
+{
+	quire_port_rcu_lock(cpu);
+	struct cover cover = cover_of(tree, start, end);
+	quire_port_rcu_unlock(cpu);
+	return cover;
+}
+
+/* All that is below a node which a change of [start, end) does not take out. False: that is not above @floor. */
+static bool hold_several(struct quire_cpu **cpu, uint64_t start, uint64_t end, uint64_t floor,
+			 struct range_hold *hold)
+{
+	for (;;) {
+		struct cover cover = look_for_cover(*cpu, hold->tree, start, end);
+
+		if (cover.lo < floor)
+			return false;
+		hold->lo = cover.lo;
+		lock_leaves(cpu, hold, cover.hi);
+		/* It may have changed before the last leaf was locked. Not from now on. */
+		cover = look_for_cover(*cpu, hold->tree, start, end);
+		if (cover.lo >= hold->lo && cover.hi <= hold->hi)
+			return true;
+		unlock_leaves(*cpu, hold);
+	}
+}
+
+/* The leaf that @start is in; to wait for one that is held below @floor would be to wait for oneself. */
+static bool is_above(struct quire_cpu *cpu, const struct range_tree *tree, uint64_t start, uint64_t floor)
+{
+	quire_port_rcu_lock(cpu);
+	bool above = range_place_of(tree, 0, start).lo >= floor;
+	quire_port_rcu_unlock(cpu);
+	return above;
+}
+
+bool range_hold_write(struct quire_cpu **cpu, struct range_tree *tree, uint64_t start, uint64_t end,
+		      unsigned more, uint64_t floor, struct range_hold *hold)
+{
+	quire_assert(start < end);
+	quire_assert(more <= RANGE_MORE_MAX || (more == RANGE_MORE_ANY && !start && end == RANGE_TREE_END));
+	*hold = (struct range_hold){ .tree = tree, .write = true };
+	if (floor && !is_above(*cpu, tree, start, floor))
+		return false;
+	return hold_one(cpu, start, end, more, hold) || hold_several(cpu, start, end, floor, hold);
+}
+
+/* ---- looking at what is held ------------------------------------------------------------------------- */
+
+void *range_hold_find(struct quire_cpu *cpu, const struct range_hold *hold, uint64_t at)
+{
+	struct range range = { 0, 0, NULL };
+
+	quire_assert(at >= hold->lo && at < hold->hi);
+	if (hold->one) {
+		const struct range_node *leaf = range_leaf(hold->one);
+		unsigned slot = range_slot(leaf, at);
+
+		return leaf->key[slot] <= at && at < leaf->end[slot] ? range_item(leaf, slot) : NULL;
+	}
+	quire_port_rcu_lock(cpu); /* nodes above what is held may go */
+	range_tree_find(hold->tree, at, &range);
+	quire_port_rcu_unlock(cpu);
+	return range.item;
+}
+
+void *range_hold_meets(struct quire_cpu *cpu, const struct range_hold *hold, uint64_t start, uint64_t end)
+{
+	struct range range = { 0, 0, NULL };
+	void *item = NULL;
+
+	quire_assert(start >= hold->lo && end <= hold->hi);
+	if (hold->one) {
+		const struct range_node *leaf = range_leaf(hold->one);
+		unsigned slot = range_slot(leaf, start);
+
+		for (slot += leaf->end[slot] <= start; slot < leaf->n && leaf->key[slot] < end && !item;
+		     slot++)
+			item = range_item(leaf, slot);
+		return item;
+	}
+	quire_port_rcu_lock(cpu);
+	if (range_tree_next(hold->tree, start, &range) && range.start < end)
+		item = range.item;
+	quire_port_rcu_unlock(cpu);
+	return item;
+}
+
+struct range_pair range_hold_around(struct quire_cpu *cpu, const struct range_hold *hold, uint64_t from,
+				    uint64_t to)
+{
+	struct range_pair pair = { NULL, NULL };
+	struct range range;
+
+	if (hold->one) {
+		const struct range_node *leaf = range_leaf(hold->one);
+		unsigned slot = range_slot(leaf, from), before = slot + (leaf->key[slot] < from);
+
+		while (slot < leaf->n && leaf->end[slot] <= to)
+			slot++;
+		while (before && !(pair.prev = range_item(leaf, before - 1)))
+			before--;
+		while (slot < leaf->n && !(pair.next = range_item(leaf, slot)))
+			slot++;
+		return pair;
+	}
+	quire_port_rcu_lock(cpu);
+	if (range_tree_prev(hold->tree, from, &range) && range.start >= hold->lo)
+		pair.prev = range.item;
+	if (range_tree_next(hold->tree, to, &range) && range.end <= hold->hi)
+		pair.next = range.item;
+	quire_port_rcu_unlock(cpu);
+	return pair;
+}
