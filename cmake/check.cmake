@@ -19,6 +19,8 @@ add_library(quire_engine STATIC ${QUIRE_ENGINE_SOURCES})
 target_include_directories(quire_engine PUBLIC ${PROJECT_SOURCE_DIR})
 # What follows an atomic addition is decoded, to see whether its result is used.
 find_library(QUIRE_ZYDIS Zydis REQUIRED)
+# Workers read their own debug information, to call what stands at an address by its name.
+pkg_check_modules(libdw REQUIRED IMPORTED_TARGET libdw)
 target_link_libraries(quire_engine PRIVATE quire_flags_host PUBLIC ${QUIRE_ZYDIS})
 target_compile_options(quire_engine PRIVATE -O2)
 
@@ -74,7 +76,7 @@ function(quire_mpi_checker name definitions core)
 	target_compile_definitions(quire-check-mpi-${name} PRIVATE ${definitions} QUIRE_DEBUG
 		QUIRE_VERSION="${PROJECT_VERSION}" QUIRE_GEOMETRY_NAME="${name}")
 	target_link_libraries(quire-check-mpi-${name} PRIVATE quire_flags_host quire_engine PkgConfig::jansson
-		MPI::MPI_C -no-pie)
+		PkgConfig::libdw MPI::MPI_C -no-pie)
 	target_compile_options(quire-check-mpi-${name} PRIVATE -O2)
 endfunction()
 
@@ -99,7 +101,8 @@ function(quire_checker name geometry)
 			${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/lab)
 		target_compile_definitions(quire-check-${name} PRIVATE ${definitions} QUIRE_DEBUG
 			QUIRE_VERSION="${PROJECT_VERSION}" QUIRE_GEOMETRY_NAME="${name}")
-		target_link_libraries(quire-check-${name} PRIVATE quire_flags_host quire_engine PkgConfig::jansson -no-pie)
+		target_link_libraries(quire-check-${name} PRIVATE quire_flags_host quire_engine PkgConfig::jansson
+			PkgConfig::libdw -no-pie)
 		target_compile_options(quire-check-${name} PRIVATE -O2)
 		if(TARGET MPI::MPI_C)
 			quire_mpi_checker(${name} "${definitions}" ${core})

@@ -33,6 +33,11 @@ set(page ${PROJECT_SOURCE_DIR}/lab/check/witness.html)
 set_source_files_properties(${PROJECT_SOURCE_DIR}/lab/check/html.c PROPERTIES
 	OBJECT_DEPENDS ${page} COMPILE_DEFINITIONS QUIRE_CHECK_PAGE="${page}")
 
+# And that of `quire commute --html`.
+set(page ${PROJECT_SOURCE_DIR}/lab/commute/commute.html)
+set_source_files_properties(${PROJECT_SOURCE_DIR}/lab/commute/html.c PROPERTIES
+	OBJECT_DEPENDS ${page} COMPILE_DEFINITIONS QUIRE_COMMUTE_PAGE="${page}")
+
 if(EXISTS ${PROJECT_SOURCE_DIR}/lab/main.c)
 	add_executable(quire_command lab/main.c)
 	set_target_properties(quire_command PROPERTIES OUTPUT_NAME quire)

@@ -5,7 +5,7 @@ _quire()
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} options i
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		COMPREPLY=($(compgen -W "record replay check boot fuzz --help --version" -- "$current"))
+		COMPREPLY=($(compgen -W "record replay check commute boot fuzz --help --version" -- "$current"))
 		return
 	fi
 	case ${COMP_WORDS[1]} in
@@ -56,6 +56,17 @@ _quire()
 		esac
 		options="--model --without --zoo --bound --random --pct --pos --seed --optimal --seconds --executions --jobs
 			--shard --checkpoint --resume --replay --html --dot --lines --strict --verbose --json --list-safeguards --help"
+		;;
+	commute)
+		# --list has operations, an empty line, placements.
+		local words="/^$/q"
+		case $previous in
+		--placement | -p) words="1,/^$/d" ;;
+		--html | --jobs | -j) return ;;
+		esac
+		options="--only --placement --html --strict --show-litmus --jobs --json --list --help"
+		[[ $current == -* ]] || COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" commute --list 2>/dev/null |
+			sed "$words" | cut -d' ' -f1)" -- "$current"))
 		;;
 	boot)
 		# After --, complete the program to be run.

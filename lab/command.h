@@ -17,6 +17,7 @@ enum {
 int command_record(int argc, char **argv);
 int command_replay(int argc, char **argv);
 int command_check(int argc, char **argv);
+int command_commute(int argc, char **argv);
 int command_boot(int argc, char **argv);
 int command_fuzz(int argc, char **argv);
 int command_fuzz_check(int argc, char **argv); /* with --check */

@@ -20,6 +20,7 @@ static const struct {
 	{ "record", command_record, "record -o TRACE -- COMMAND...", "record a program's memory life" },
 	{ "replay", command_replay, "replay TRACE...", "let a recorded program live on Quire" },
 	{ "check", command_check, "check FILE...", "run races under every interleaving" },
+	{ "commute", command_commute, "commute", "which operations share cache lines, pair by pair" },
 	{ "boot", command_boot, "boot -- PROGRAM...",
 	  "run a static program on a kernel around Quire, in QEMU" },
 	{ "fuzz", command_fuzz, "fuzz", "compare Quire with this computer's kernel, call by call" },

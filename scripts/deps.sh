@@ -29,6 +29,7 @@ check()
 	need libjansson-dev library jansson
 	need libcmocka-dev library cmocka
 	need libzydis-dev header Zydis/Zydis.h
+	need libdw-dev library libdw
 	case $what in
 	test | all)
 		need clang command clang

@@ -4,10 +4,7 @@
  * The tables are pictured after every step; most steps leave them as they are, so each picture is kept once.
  */
 #include "lab/check/check.h"
-
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
+#include "lab/page.h"
 
 /* The page, put here by the assembler; QUIRE_CHECK_PAGE is its path. */
 __asm__(".pushsection .rodata\n"
@@ -16,8 +13,6 @@ __asm__(".pushsection .rodata\n"
 	"check_page_end:\n"
 	".popsection\n");
 extern const char check_page_start[], check_page_end[];
-
-static const char mark[] = "/*DATA*/null";
 
 /* { pictures: each once, at: which of them stands after so many steps } */
 static void add_pictures(json_t *data, json_t *pictures)
@@ -53,40 +48,11 @@ static json_t *page_data(const struct check *check)
 	return data;
 }
 
-/* Nothing in it may end the script that it stands in. */
-static void write_data(FILE *to, const struct check *check)
-{
-	json_t *data = page_data(check);
-	char *text = json_dumps(data, JSON_COMPACT);
-
-	for (const char *c = text; c && *c; c++) {
-		if (*c == '<')
-			fputs("\\u003c", to);
-		else
-			fputc(*c, to);
-	}
-	free(text);
-	json_decref(data);
-}
-
 bool html_write(const char *path, const struct check *check)
 {
-	size_t bytes = (size_t)(check_page_end - check_page_start);
-	const char *at = memmem(check_page_start, bytes, mark, sizeof(mark) - 1);
-	FILE *to = fopen(path, "w");
-	bool wrong;
+	json_t *data = json_is_object(json_object_get(check->result, "witness")) ? page_data(check) : NULL;
+	bool written = page_write(path, check_page_start, check_page_end, data, check->litmus->name);
 
-	if (!to)
-		return false;
-	if (!at || !json_is_object(json_object_get(check->result, "witness"))) {
-		fprintf(to, "<!DOCTYPE html><title>%s</title><p>There is no execution to show.\n",
-			check->litmus->name);
-	} else {
-		fwrite(check_page_start, 1, (size_t)(at - check_page_start), to);
-		write_data(to, check);
-		at += sizeof(mark) - 1;
-		fwrite(at, 1, (size_t)(check_page_end - at), to);
-	}
-	wrong = ferror(to) != 0;
-	return fclose(to) == 0 && !wrong;
+	json_decref(data);
+	return written;
 }

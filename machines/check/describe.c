@@ -384,3 +384,85 @@ const char *machine_describe(struct machine *machine, uintptr_t location)
 		snprintf(out, BUFFER_BYTES, "%#lx", (unsigned long)address);
 	return out;
 }
+
+/* ---- spots ------------------------------------------------------------------------------------------ */
+
+static const char *use_of(const struct folio *folio)
+{
+	return folio->kind == FOLIO_TABLE				? "table"
+	       : folio->kind == FOLIO_TAIL				? "head"
+	       : folio->kind == FOLIO_ANON || folio->kind == FOLIO_FILE ? "owner"
+									: "free";
+}
+
+static void find_physical(const struct machine *machine, uintptr_t address, struct machine_spot *spot)
+{
+	const struct folio *folio;
+
+	spot->number = frame_of(machine, address);
+	folio = &machine->folios[spot->number];
+	spot->offset = address % QUIRE_PAGE_SIZE;
+	spot->bytes = QUIRE_PAGE_SIZE;
+	spot->kind = SPOT_FRAME;
+	if (folio->kind != FOLIO_TABLE)
+		return;
+	spot->kind = SPOT_ENTRY;
+	spot->offset /= WORD;
+	spot->bytes = QUIRE_TABLE_ENTRIES;
+	spot->level = folio->table.level;
+}
+
+static void find_metadata(const struct machine *machine, uintptr_t address, struct machine_spot *spot)
+{
+	uintptr_t offset = address - (uintptr_t)machine->folios;
+
+	if (address < (uintptr_t)machine->folios) {
+		spot->kind = SPOT_ALLOCATOR;
+		spot->offset = address - (uintptr_t)machine->metadata;
+		spot->bytes = sizeof(struct phys);
+		return;
+	}
+	spot->kind = SPOT_FOLIO;
+	spot->number = offset / sizeof(struct folio);
+	spot->offset = offset % sizeof(struct folio);
+	spot->bytes = sizeof(struct folio);
+	spot->use = use_of(&machine->folios[spot->number]);
+}
+
+/* What has a name, and what a CPU has. Until the next call. */
+static const char *whose(const struct machine *machine, uintptr_t start)
+{
+	static char out[NAME_BYTES];
+
+	for (unsigned i = 0; i <= machine->cpus; i++) {
+		const struct quire_cpu *cpu = machine->cpu[i].cpu;
+
+		if (!cpu || (start != (uintptr_t)cpu && start != (uintptr_t)cpu->tlb &&
+			     start != (uintptr_t)cpu->frames && start != (uintptr_t)cpu->faults))
+			continue;
+		snprintf(out, sizeof(out), "P%u", i);
+		return out;
+	}
+	return name_of(start);
+}
+
+struct machine_spot machine_spot(struct machine *machine, uintptr_t address)
+{
+	struct machine_spot spot = { .kind = SPOT_UNKNOWN };
+	uintptr_t start;
+
+	if (is_physical(machine, address)) {
+		find_physical(machine, address, &spot);
+	} else if (address - (uintptr_t)machine->metadata < machine->metadata_bytes) {
+		find_metadata(machine, address, &spot);
+	} else if (heap_find(address, &start, &spot.bytes, &spot.freed)) {
+		const struct heap_sites *sites = heap_sites(start);
+
+		spot.kind = SPOT_OBJECT;
+		spot.offset = address - start;
+		spot.owner = whose(machine, start);
+		spot.code = sites->code;
+		spot.code_count = sites->count;
+	}
+	return spot;
+}

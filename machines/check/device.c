@@ -81,7 +81,7 @@ int devices_create(struct machine *machine)
 	if (machine->config.devices > DEVICES)
 		return -EINVAL;
 	for (unsigned i = 0; i < machine->config.devices; i++) {
-		struct device *device = heap_alloc(sizeof(*device), __builtin_return_address(0));
+		struct device *device = heap_alloc(sizeof(*device), NULL);
 
 		if (!device)
 			return -ENOMEM;

@@ -8,7 +8,7 @@
  *	heap of thread t:  [object][object][freed: poison ...][object] ----> free
  *	                   |__ kept by the freeze __|__ of this execution __|
  *
- * Beside the bytes stands a record of each object: its size, who allocated it (a place in the core, which is
+ * Beside the bytes stands a record of each object: its size, who allocated it (places in the core, which are
  * as good as a type), whether it was freed. Objects have at least a line each.
  *
  * Order:   any context; not a transition.
@@ -22,7 +22,7 @@
 #include <string.h>
 
 enum {
-	HEAP_BYTES = 128 << 10,
+	HEAP_BYTES = 1 << 20,
 	LINE = 64,
 	LINES = HEAP_BYTES / LINE,
 	HEAPS = ENGINE_THREADS + 1,
@@ -40,6 +40,7 @@ struct heap {
 	uint32_t used, frozen; /* lines */
 	bool touched;	       /* a frozen object was freed in this execution */
 	struct object object[LINES];
+	struct heap_sites sites[LINES]; /* for reports on what stands there: in no image */
 };
 
 static struct heap *heaps;
@@ -117,17 +118,17 @@ void heap_image(struct machine *machine, struct image *image)
 	}
 }
 
-void *heap_alloc(size_t bytes, const void *site)
+void *heap_alloc(size_t bytes, const struct heap_sites *sites)
 {
 	struct heap *heap = &heaps[self()];
 	uint32_t lines = (uint32_t)((bytes + LINE - 1) / LINE);
 
-	(void)site;
 	if (!bytes || lines > LINES - heap->used)
 		return NULL;
 	char *object = heap->base + (size_t)heap->used * LINE;
 	memset(&heap->object[heap->used], 0, lines * sizeof(heap->object[0]));
 	heap->object[heap->used].bytes = (uint32_t)bytes;
+	heap->sites[heap->used] = sites ? *sites : (struct heap_sites){ .count = 0 };
 	heap->used += lines;
 	memset(object, 0, (size_t)lines * LINE);
 	memory_forget((uintptr_t)object, (size_t)lines * LINE);
@@ -158,6 +159,14 @@ bool heap_find(uintptr_t address, uintptr_t *start, size_t *bytes, bool *freed)
 	*bytes = heap->object[line].bytes;
 	*freed = heap->object[line].freed;
 	return address - *start < *bytes;
+}
+
+const struct heap_sites *heap_sites(uintptr_t start)
+{
+	uint32_t line = 0;
+	struct heap *heap = heap_at(start, &line);
+
+	return &heap->sites[line];
 }
 
 void heap_free(void *object, size_t bytes)

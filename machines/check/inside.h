@@ -287,10 +287,16 @@ void heap_freeze(struct machine *machine);
 void heap_reset(struct machine *machine);
 void heap_image(struct machine *machine, struct image *image);
 void heap_destroy(struct machine *machine);
-void *heap_alloc(size_t bytes, const void *site);
+/* Where it was allocated: the call of the port's, the call of what called that, and so on. */
+struct heap_sites {
+	unsigned count;
+	const void *code[3];
+};
+void *heap_alloc(size_t bytes, const struct heap_sites *sites); /* NULL: by nobody of the core */
 void heap_free(void *object, size_t bytes);
 /* The object that @address is in: its start, size and state. */
 bool heap_find(uintptr_t address, uintptr_t *start, size_t *bytes, bool *freed);
+const struct heap_sites *heap_sites(uintptr_t start);
 void heap_changed(uintptr_t address);
 
 /* ---- locks.c ---------------------------------------------------------------------------------------- */

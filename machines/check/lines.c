@@ -6,19 +6,24 @@
  * programs, nor what walkers read. One execution is enough: what an operation touches hardly depends on when
  * it runs. What agents touch (grace periods, store buffers) is nobody's.
  *
+ *	touches, by where they begin and by column  -- sorted -->  [line: P0 ..., P1 ...] [line: P1 ...] ...
+ *
  * Rules:   VMA-6.
  */
 #include "memory.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-enum { SLOTS = 1 << 13, LINE = 64 };
+enum { SLOTS = 1 << 15, LINE = 64 };
 
 bool lines_are_noted;
 
 static struct {
-	unsigned columns, count;
-	struct line slot[SLOTS];
+	unsigned columns;
+	size_t count;
+	struct touch slot[SLOTS];
+	struct touch *sorted[SLOTS / 2];
 } lines;
 
 void lines_begin(unsigned columns)
@@ -28,23 +33,21 @@ void lines_begin(unsigned columns)
 	lines_are_noted = true;
 }
 
-static struct line *line_at(uintptr_t address)
+static struct touch *touch_at(uintptr_t address, unsigned column)
 {
-	uintptr_t line = address / LINE;
+	for (size_t at = (address * 16 + column) * 0x9e3779b97f4a7c15u >> 49;; at = (at + 1) % SLOTS) {
+		struct touch *touch = &lines.slot[at];
 
-	for (size_t at = line * 0x9e3779b97f4a7c15u >> 51;; at = (at + 1) % SLOTS)
-		if (!lines.slot[at].address || lines.slot[at].address == line * LINE) {
-			lines.count += !lines.slot[at].address;
-			lines.slot[at].address = line * LINE;
-			return &lines.slot[at];
+		if (!touch->address) {
+			/* No execution comes near to what there is room for. */
+			if (lines.count == SLOTS / 2)
+				return NULL;
+			lines.sorted[lines.count++] = touch;
+			*touch = (struct touch){ .address = address, .column = column };
 		}
-}
-
-static void use(struct line_use *use, uintptr_t address, bool write, const void *code)
-{
-	if (use->used && (use->writes || !write))
-		return;
-	*use = (struct line_use){ .used = true, .writes = write, .address = address, .code = code };
+		if (touch->address == address && touch->column == column)
+			return touch;
+	}
 }
 
 void lines_note(uintptr_t address, size_t bytes, bool write, const void *code)
@@ -53,27 +56,50 @@ void lines_note(uintptr_t address, size_t bytes, bool write, const void *code)
 
 	if (!engine_now || thread >= lines.columns)
 		return;
-	/* No execution comes near to what there is room for. */
-	for (uintptr_t at = address; at < address + bytes && lines.count < SLOTS / 2;
-	     at = (at / LINE + 1) * LINE)
-		use(&line_at(at)->use[thread], at, write, code);
-}
+	for (uintptr_t at = address; at < address + bytes; at = (at / LINE + 1) * LINE) {
+		struct touch *touch = touch_at(at, thread);
 
-static bool is_shared(const struct line *line)
-{
-	unsigned users = 0, writers = 0;
-
-	for (unsigned i = 0; i < lines.columns; i++) {
-		users += line->use[i].used;
-		writers += line->use[i].writes;
+		if (touch && write && !touch->writes)
+			touch->writes = code;
+		else if (touch && !write && !touch->reads)
+			touch->reads = code;
 	}
-	return users > 1 && writers;
 }
 
-const struct line *lines_next(const struct line *line)
+/* ---- afterwards ---------------------------------------------------------------------------------------- */
+
+static int compare(const void *a, const void *b)
 {
-	for (line = line ? line + 1 : lines.slot; line < lines.slot + SLOTS; line++)
-		if (line->address && is_shared(line))
-			return line;
+	const struct touch *x = *(struct touch *const *)a, *y = *(struct touch *const *)b;
+
+	if (x->address / LINE != y->address / LINE)
+		return x->address < y->address ? -1 : 1;
+	if (x->column != y->column)
+		return x->column < y->column ? -1 : 1;
+	return (x->address > y->address) - (x->address < y->address);
+}
+
+static bool is_shared(struct touch *const *touches, size_t count)
+{
+	bool writes = false;
+
+	for (size_t i = 0; i < count; i++)
+		writes |= touches[i]->writes != NULL;
+	return writes && touches[0]->column != touches[count - 1]->column;
+}
+
+struct touch *const *lines_next(struct touch *const *after, size_t *count)
+{
+	struct touch *const *end = lines.sorted + lines.count;
+
+	if (!after)
+		qsort(lines.sorted, lines.count, sizeof(lines.sorted[0]), compare);
+	for (struct touch *const *at = after ? after + *count : lines.sorted; at < end; at += *count) {
+		*count = 1;
+		while (at + *count < end && at[*count]->address / LINE == at[0]->address / LINE)
+			++*count;
+		if (is_shared(at, *count))
+			return at;
+	}
 	return NULL;
 }

@@ -387,7 +387,7 @@ struct quire_cpu **machine_cpu(struct machine *machine, unsigned cpu)
 void *machine_memory(struct machine *machine, size_t bytes)
 {
 	(void)machine;
-	return heap_alloc(bytes, __builtin_return_address(0));
+	return heap_alloc(bytes, NULL);
 }
 
 /* ---- freezing, and back ----------------------------------------------------------------------------- */

@@ -210,6 +210,24 @@ size_t machine_notes(struct machine *machine, size_t step, const char **out, siz
 const char *machine_describe(struct machine *machine, uintptr_t location);
 
 /*
+ * The same for those who can read debug information: which object of the core, and where in it. Of an object
+ * that nobody has a name for, the calls that led to its allocation tell what it is.
+ */
+enum machine_spot_kind { SPOT_OBJECT, SPOT_FOLIO, SPOT_ALLOCATOR, SPOT_ENTRY, SPOT_FRAME, SPOT_UNKNOWN };
+struct machine_spot {
+	enum machine_spot_kind kind;
+	size_t offset, bytes;	 /* in it, and its size; of an entry its number */
+	const char *owner;	 /* "A", "P1", or NULL */
+	unsigned long number;	 /* of a frame */
+	unsigned level;		 /* of a table */
+	const char *use;	 /* of a folio: which member of its union counts */
+	const void *const *code; /* of an object: return addresses, innermost first */
+	unsigned code_count;
+	bool freed;
+};
+struct machine_spot machine_spot(struct machine *machine, uintptr_t address);
+
+/*
  * Names that descriptions use: of an mm, a file, a word of the caller's; and of addresses [va, va + bytes).
  */
 void machine_name(struct machine *machine, const void *object, const char *name);

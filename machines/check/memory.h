@@ -163,19 +163,18 @@ uintptr_t memory_address(uintptr_t location);
 
 /*
  * The cache lines of the core that several columns touched and one wrote to, from lines_begin() on: an
- * execution's, if only one is run. Of a use, the first access that wrote, or else that read.
+ * execution's, if only one is run. A touch is all that a column did to what begins at an address; the code is
+ * that of the first read and of the first write, NULL where there was none.
  */
-struct line_use {
-	bool used, writes;
-	uintptr_t address;
-	const void *code;
-};
-struct line {
+struct touch {
 	uintptr_t address; /* 0: none */
-	struct line_use use[8];
+	unsigned column;
+	const void *reads, *writes;
 };
 void lines_begin(unsigned columns);
-const struct line *lines_next(const struct line *line); /* NULL: the first; the end */
+
+/* The touches of the next line, by column and address; NULL: after the last. NULL is before the first. */
+struct touch *const *lines_next(struct touch *const *after, size_t *count);
 
 /* An access of the running thread, if they are noted at all. */
 extern bool lines_are_noted;

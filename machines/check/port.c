@@ -6,10 +6,30 @@
 
 #include <stdlib.h>
 
+/*
+ * Who calls, by frame pointers, which the core is compiled with. Who calls the core may have none: what
+ * stands there instead is followed only if it leads a little way up the same stack.
+ */
+static void find_sites(struct heap_sites *sites, const uintptr_t *frame)
+{
+	enum { FRAME_WORDS = 512, SITES = sizeof(sites->code) / sizeof(sites->code[0]) };
+	const uintptr_t *above = frame;
+
+	do {
+		frame = above;
+		sites->code[sites->count++] = (const void *)frame[1];
+		above = (const uintptr_t *)frame[0];
+	} while (sites->count < SITES && above > frame && above - frame < FRAME_WORDS &&
+		 ((uintptr_t)above & (WORD - 1)) == 0);
+}
+
 void *quire_port_alloc(struct quire_cpu *cpu, size_t bytes)
 {
+	struct heap_sites sites = { .count = 0 };
+
 	(void)cpu;
-	return heap_alloc(bytes, __builtin_return_address(0));
+	find_sites(&sites, __builtin_frame_address(0));
+	return heap_alloc(bytes, &sites);
 }
 
 void quire_port_free(struct quire_cpu *cpu, void *object, size_t bytes)

@@ -307,7 +307,7 @@ for change in 'r0 = load x+1' 'munmap(x)' 'mprotect(x, r)' 'madvise(x, DONTNEED)
 	says out 'Lines 0 shared'
 done
 lines 'mprotect(x, r)' 'mprotect(y, r)'
-says out 'writes mm A lock'
+says out 'writes quire_mm.lock.word of A'
 says out ' door_close'
 expect 2 "$quire" check --lines --random 5 lines.litmus
 

@@ -128,6 +128,16 @@ static void chk_2_header(void **state)
 	litmus_free(l);
 }
 
+static void chk_2_set_up_by_cpu(void **state)
+{
+	struct litmus *l = good("MM t { mm A; @A { } @A P1 { munmap(heap); } } P0 @A { } P1 @A { }");
+
+	(void)state;
+	assert_int_equal(l->setup->next->cpu, 0);
+	assert_int_equal(l->setup->next->next->cpu, 1);
+	litmus_free(l);
+}
+
 static void chk_2_defaults(void **state)
 {
 	struct litmus *l = good("MM t { mm A; } P0 @A { }");
@@ -305,6 +315,7 @@ static void chk_2_mistakes_of_the_header(void **state)
 static void chk_2_mistakes_of_the_setup(void **state)
 {
 	(void)state;
+	bad_setup("@A $P1 { }", "P1 is to set up, and has no column");
 	bad_setup("$; ", "expected mm, file, device, event, @ or a name, found ';'");
 	bad_setup("mm $A;", "'A' is an address space already (line 2)");
 	bad_setup("mm $r1;", "'r1' cannot be a name: it means something");
@@ -470,6 +481,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(chk_2_header),
+		cmocka_unit_test(chk_2_set_up_by_cpu),
 		cmocka_unit_test(chk_2_defaults),
 		cmocka_unit_test(chk_2_places),
 		cmocka_unit_test(chk_2_statements),

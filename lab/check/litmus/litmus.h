@@ -262,8 +262,10 @@ struct litmus_column {
 /* A step of the set-up: a name comes into being, or statements are run in an mm. */
 struct litmus_setup {
 	struct litmus_setup *next;
-	int name;		       /* or -1 */
-	int mm;			       /* with statements */
+	int name;     /* or -1 */
+	int mm;	      /* with statements */
+	unsigned cpu; /* that runs them: a column's */
+	struct litmus_place at;
 	struct litmus_statement *body; /* run with registers of their own */
 };
 

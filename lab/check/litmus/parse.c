@@ -31,21 +31,6 @@ static void parse_name(struct parser *p)
 	p->out->name = parser_string(p, start, (size_t)(end - start));
 }
 
-/* P0, P1, ... of the current token; -1: not that. */
-static int column_number(const struct token *token)
-{
-	unsigned number = 0;
-
-	if (token->kind != TOKEN_NAME || token->length < 2 || token->length > 3 || token->start[0] != 'P')
-		return -1;
-	for (size_t i = 1; i < token->length; i++) {
-		if (token->start[i] < '0' || token->start[i] > '9')
-			return -1;
-		number = number * 10 + (unsigned)(token->start[i] - '0');
-	}
-	return (int)number;
-}
-
 /*
  * A column may use the child that a later column forks. So the children's names are declared before the
  * columns are read: by their tokens alone, mistakes are left to whoever reads them properly.
@@ -120,6 +105,13 @@ static void check_execs(struct parser *p)
 	}
 }
 
+static void check_setup(struct parser *p)
+{
+	for (const struct litmus_setup *s = p->out->setup; s; s = s->next)
+		if (s->cpu >= p->out->column_count)
+			fail_at(p, s->at, "P%u is to set up, and has no column", s->cpu);
+}
+
 static void parse_end(struct parser *p)
 {
 	struct litmus *l = p->out;
@@ -166,6 +158,7 @@ static void parse_file_text(struct parser *p)
 		fail_expected(p, "P0");
 	while (column_number(&p->token) >= 0)
 		parse_column(p);
+	check_setup(p);
 	check_execs(p);
 	parse_end(p);
 	settle_result(p);

@@ -100,6 +100,7 @@ void place_fixed(struct parser *p); /* where break and mmap's own places are */
 int name_find(const struct parser *p, const struct token *token); /* -1: none so called */
 int name_declare(struct parser *p, enum litmus_kind kind, int mm);
 int name_expect(struct parser *p, enum litmus_kind kind); /* a name of that kind; consumes it */
+int column_number(const struct token *token);		  /* P0, P1, ...: its number, or -1 */
 
 /* ---- operand.c ----------------------------------------------------------------------------------------- */
 

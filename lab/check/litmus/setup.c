@@ -51,6 +51,20 @@ void place_fixed(struct parser *p)
 	p->out->name_count = 1;
 }
 
+int column_number(const struct token *token)
+{
+	unsigned number = 0;
+
+	if (token->kind != TOKEN_NAME || token->length < 2 || token->length > 3 || token->start[0] != 'P')
+		return -1;
+	for (size_t i = 1; i < token->length; i++) {
+		if (token->start[i] < '0' || token->start[i] > '9')
+			return -1;
+		number = number * 10 + (unsigned)(token->start[i] - '0');
+	}
+	return (int)number;
+}
+
 /* ---- names --------------------------------------------------------------------------------------------- */
 
 static const char *const kind_names[NAME_KINDS] = {
@@ -332,6 +346,11 @@ void parse_setup(struct parser *p)
 		setup->name = setup->mm = -1;
 		if (token_accept(p, '@')) {
 			setup->mm = p->current = name_expect(p, NAME_MM);
+			setup->at = p->token.at;
+			if (column_number(&p->token) >= 0) {
+				setup->cpu = (unsigned)column_number(&p->token);
+				token_next(p);
+			}
 			p->running = true;
 			setup->body = parse_block(p);
 			token_accept(p, ';');

@@ -300,6 +300,9 @@ static void do_call(const struct act *a)
 
 	announce(a);
 	result = call_mm(a);
+	/* Or what follows would be about something else. */
+	if (!engine_now && a->s->op == OP_MMAP && result < 0)
+		mistake(a->run, a->s->at, "set-up failed: mmap says %d", (int)result);
 	/* Errors are the last page's addresses. */
 	machine_call_end(a->run->machine, (uint64_t)result > (uint64_t)-4096);
 	set_result(a, result);

@@ -71,31 +71,51 @@ static json_t *hot_json(struct run *run)
 	return list;
 }
 
-/* {"where": "mm A owing", "uses": [{"column": 0, "writes": true, "code": "core/..."}, ...]} */
+static json_t *use_json(struct run *run, const struct touch *touch)
+{
+	struct field field = field_at(run, touch->address);
+	const void *code = touch->writes ? touch->writes : touch->reads;
+
+	return json_pack("{s:i, s:b, s:s, s:s, s:s}", "column", (int)touch->column, "writes",
+			 touch->writes != NULL, "field", field.name, "where", field.where, "code",
+			 source_line(code));
+}
+
+/* Did two columns touch the very same place, and one write to it? If not, they only are on one line. */
+static bool meet(struct touch *const *touches, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		for (size_t k = 0; k < i; k++)
+			if (touches[i]->address == touches[k]->address &&
+			    (touches[i]->writes || touches[k]->writes))
+				return true;
+	return false;
+}
+
+static void want_lines(void)
+{
+	struct touch *const *line;
+	size_t count;
+
+	for (line = lines_next(NULL, &count); line; line = lines_next(line, &count))
+		for (size_t i = 0; i < count; i++)
+			source_want(line[i]->writes ? line[i]->writes : line[i]->reads);
+}
+
+/* {"meet": true, "uses": [{"column": 0, "writes": true, "field": "quire_mm.lock", "where": ...}, ...]} */
 static json_t *lines_json(struct run *run)
 {
 	json_t *list = json_array();
-	const struct line *line;
+	struct touch *const *line;
+	size_t count;
 
-	for (line = lines_next(NULL); line; line = lines_next(line))
-		for (unsigned i = 0; i < run->cpus; i++)
-			if (line->use[i].used)
-				source_want(line->use[i].code);
 	source_resolve();
-	for (line = lines_next(NULL); line; line = lines_next(line)) {
+	for (line = lines_next(NULL, &count); line; line = lines_next(line, &count)) {
 		json_t *uses = json_array();
 
-		for (unsigned i = 0; i < run->cpus; i++) {
-			const struct line_use *use = &line->use[i];
-
-			if (use->used)
-				json_array_append_new(uses,
-						      json_pack("{s:i, s:b, s:s, s:s}", "column", (int)i,
-								"writes", use->writes, "where",
-								machine_describe(run->machine, use->address),
-								"code", source_line(use->code)));
-		}
-		json_array_append_new(list, json_pack("{s:o}", "uses", uses));
+		for (size_t i = 0; i < count; i++)
+			json_array_append_new(uses, use_json(run, line[i]));
+		json_array_append_new(list, json_pack("{s:b, s:o}", "meet", meet(line, count), "uses", uses));
 	}
 	return list;
 }
@@ -115,6 +135,8 @@ json_t *result_json(struct run *run)
 	json_object_set_new(json, "seconds", json_real(now() - run->began));
 	json_object_set_new(json, "found_in", json_integer((json_int_t)run->found_in));
 	json_object_set_new(json, "stopped", run->stopped ? json_string(run->stopped) : json_null());
+	if (run->options.lines)
+		want_lines(); /* all questions at once */
 	/* Before the replay of the witness, which the engine counts anew. */
 	json_object_set_new(json, "hot", hot_json(run));
 	if (run->options.lines)

@@ -8,6 +8,7 @@
  *	orders.c     orders of locks, told
  *	result.c     the result as JSON              source.c      return addresses to source lines
  *	shorten.c    a witness made shorter
+ *	fields.c     addresses to names of fields
  *	tables.c, tlb.c  pictures of the state       safeguards.c  switching them off
  *
  * `quire check` runs it, one process a shard, and reads from its standard output lines of JSON: progress,
@@ -238,6 +239,14 @@ const char *source_line(const void *code);
 
 /* @text with lines and places for the addresses in it, as they are now. To be freed. */
 char *explain(struct run *run, const char *text);
+
+/* ---- fields.c ------------------------------------------------------------------------------------------ */
+
+/* What stands at an address, by debug information: "quire_mm.lock", and the same with whose it is. */
+struct field {
+	char name[160], where[240];
+};
+struct field field_at(struct run *run, uintptr_t address);
 
 /* ---- tables.c ------------------------------------------------------------------------------------------ */
 

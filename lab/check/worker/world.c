@@ -2,8 +2,8 @@
  * world.c - what a litmus file's initial state says, built on the machine through Quire's own calls; and
  * how an execution begins and ends.
  *
- * Set-up runs on CPU 0, unscheduled. Then every CPU starts to run what its column says, and the machine is
- * frozen.
+ * Set-up runs on CPU 0, or on the one that the file says, unscheduled. Then every CPU starts to run what its
+ * column says, and the machine is frozen.
  *
  * References: each column holds one on every mm that it names, HELD_BY_WORKER one on every mm that no
  * column names. What a column has not put at the end is put before machine_finish() puts the last.
@@ -384,11 +384,11 @@ static void create_name(struct run *run, int index)
 
 static void run_setup_block(struct run *run, const struct litmus_setup *setup)
 {
-	struct quire_cpu **cpu = machine_cpu(run->machine, 0);
+	struct quire_cpu **cpu = machine_cpu(run->machine, setup->cpu);
 
 	quire_cpu_run(*cpu, run->world.mms[setup->mm]);
-	run->world.current[0] = setup->mm;
-	run_block(run, 0, cpu, setup->body);
+	run->world.current[setup->cpu] = setup->mm;
+	run_block(run, setup->cpu, cpu, setup->body);
 	quire_cpu_leave(*cpu);
 	memset(run->world.registers, 0, sizeof(run->world.registers));
 }
