@@ -44,7 +44,7 @@ struct placement {
 	unsigned flags;
 };
 
-enum { OPERATIONS = 14, PLACEMENTS = 6 };
+enum { OPERATIONS = 16, PLACEMENTS = 6 };
 
 extern const struct operation operations[OPERATIONS];
 extern const struct placement placements[PLACEMENTS];

@@ -11,7 +11,7 @@
  *
  * Before anything is measured, each CPU does the same on w0 or w1, or on the range's other pages: its caches
  * hold what the operation takes from them, tables are there, and stay. What is left is what happens every
- * time.
+ * time. There are enough frames: where they are scarce, CPUs keep none for themselves.
  *
  * In the texts % is the column's number, # its file's, and $n page n of what it maps of that.
  */
@@ -48,6 +48,10 @@ const struct operation operations[OPERATIONS] = {
 	  PRACTISE("anon rw") "munmap(w%); ", "r0 = munmap(x%)", "%:r0 = 0" },
 	{ "mprotect", "mprotect of such memory, to read only", GROUP_CHANGE, BACKING_ANY, "anon rw",
 	  PRACTISE("anon rw") "mprotect(w%, r); ", "r0 = mprotect(x%, r)", "%:r0 = 0" },
+	{ "munmap-part", "munmap of two pages in the middle of such memory", GROUP_CHANGE, BACKING_ANY,
+	  "anon rw", PRACTISE("anon rw") "munmap(w%+1, 2); ", "r0 = munmap(x%+1, 2)", "%:r0 = 0" },
+	{ "mprotect-part", "mprotect of two pages in the middle of such memory", GROUP_CHANGE, BACKING_ANY,
+	  "anon rw", PRACTISE("anon rw") "mprotect(w%+1, 2, r); ", "r0 = mprotect(x%+1, 2, r)", "%:r0 = 0" },
 	{ "mremap", "mremap of such memory to a fixed address", GROUP_CHANGE, BACKING_ANY, "anon rw",
 	  PRACTISE("anon rw") "mremap(w%, e%); ", "r0 = mremap(x%, d%)", "%:r0 = &d%" },
 	{ "dontneed", "madvise(MADV_DONTNEED) of such memory", GROUP_CHANGE, BACKING_ANY, "anon rw",
@@ -238,7 +242,7 @@ char *scene_text(unsigned number, unsigned a, unsigned b)
 		abort();
 	fprintf(to,
 		"MM %s-and-%s\n(* In %s: %s\n   Rule: VMA-6\n   Geometry: full\n   Model: sc\n"
-		"   Options: frames 512 *)\n{\n  mm A;%s file f0 %d pages; file f1 %d pages;\n  m: A hole %d pages;\n",
+		"   Options: frames 384 *)\n{\n  mm A;%s file f0 %d pages; file f1 %d pages;\n  m: A hole %d pages;\n",
 		operations[a].name, operations[b].name, placement->name, placement->what,
 		placement->flags & PLACED_APART ? " mm B;" : "", FILE_PAGES, FILE_PAGES, VMA + VMA_PAGES);
 	for (unsigned i = 0; i < 2; i++)
