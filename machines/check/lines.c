@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLOTS = 1 << 15, LINE = 64 };
+enum { SLOTS = 1 << 15, LINE = 64, PART = 8 }; /* a larger access is one of each of its parts */
 
 bool lines_are_noted;
 
@@ -56,7 +56,7 @@ void lines_note(uintptr_t address, size_t bytes, bool write, const void *code)
 
 	if (!engine_now || thread >= lines.columns)
 		return;
-	for (uintptr_t at = address; at < address + bytes; at = (at / LINE + 1) * LINE) {
+	for (uintptr_t at = address; at < address + bytes; at = (at / PART + 1) * PART) {
 		struct touch *touch = touch_at(at, thread);
 
 		if (touch && write && !touch->writes)
