@@ -49,6 +49,14 @@ bool range_tree_find(const struct range_tree *tree, uint64_t at, struct range *o
 	return leaf->key[slot] <= at && at < leaf->end[slot] && answer(leaf, slot, out);
 }
 
+void *range_tree_at(const struct range_tree *tree, uint64_t at)
+{
+	const struct range_node *leaf = range_leaf_at(tree, at);
+	unsigned slot = range_slot(leaf, at);
+
+	return leaf->key[slot] <= at && at < leaf->end[slot] ? range_item(leaf, slot) : NULL;
+}
+
 bool range_tree_next(const struct range_tree *tree, uint64_t at, struct range *out)
 {
 	const struct range_node *node = range_root(tree), *aside = NULL;
@@ -194,8 +202,7 @@ static bool check_child(const struct range_tree *tree, const struct range_node *
 			return false;
 		gap = range_inner_gap(child);
 	}
-	return only || !check->quiet ||
-	       gap <= atomic_load_explicit(&((struct range_node *)node)->gap[slot], memory_order_relaxed) ||
+	return only || !check->quiet || gap <= range_gap(node, slot) ||
 	       fail(check, "a gap is wider than is known");
 }
 

@@ -6,6 +6,9 @@
  * too high at times: a range that comes into a gap does not lower it, or all changes below a node would write
  * to one line. Who searches below such a child in vain lowers it.
  *
+ * (Of a leaf it stands in the head, so that a change of the leaf finds there that it need tell nobody. Who
+ * raises it begins at the root: it is never higher there for long than above.)
+ *
  * It must never stay too low, and nobody holds a lock for it:
  *
  *	takes a range out			searches in vain
@@ -29,17 +32,12 @@
 #include "assert.h"
 #include "bits.h"
 
-static uint64_t gap_at(const struct range_node *node, unsigned slot)
-{
-	return atomic_load_explicit(&((struct range_node *)node)->gap[slot], memory_order_relaxed);
-}
-
 uint64_t range_inner_gap(const struct range_node *node)
 {
 	uint64_t gap = 0;
 
 	for (unsigned slot = 0; slot < node->n; slot++)
-		gap = max_u64(gap, gap_at(node, slot));
+		gap = max_u64(gap, range_gap(node, slot));
 	return gap;
 }
 
@@ -59,7 +57,7 @@ uint64_t range_leaf_gap(const struct range_node *leaf, uint64_t after)
 /* True: it was lower. */
 static bool raise_one(struct range_node *node, unsigned slot, uint64_t gap)
 {
-	uint64_t known = gap_at(node, slot);
+	uint64_t known = range_gap(node, slot);
 	bool lower = known < gap;
 
 	while (known < gap &&
@@ -90,7 +88,7 @@ static void lower(struct range_tree *tree, struct range_node *node, unsigned slo
 {
 	uint64_t gap, at = node->key[slot];
 
-	atomic_store_explicit(&node->gap[slot], 0, memory_order_relaxed);
+	atomic_store_explicit(range_gap_word(node, slot), 0, memory_order_relaxed);
 	quire_port_fence(); /* (b) */
 	if (node->level > 1) {
 		gap = range_inner_gap(range_child(node, slot));
@@ -223,7 +221,7 @@ static void hunt_leaves(struct hunt *hunt, uint64_t at, bool down)
 	while (more) {
 		struct range_node *node = path.node[path.level];
 		unsigned slot = path.slot[path.level];
-		bool look = gap_at(node, slot) >= hunt->least;
+		bool look = range_gap(node, slot) >= hunt->least;
 
 		if (look && path.level > 1) {
 			path_enter(&path, at);

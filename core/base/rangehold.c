@@ -73,7 +73,8 @@ static bool is_dead(const struct range_head *head)
 }
 
 /* Hold the leaf that is for @at. */
-static struct range_place lock_leaf(struct quire_cpu **cpu, struct range_tree *tree, uint64_t at, bool write)
+static inline struct range_place lock_leaf(struct quire_cpu **cpu, struct range_tree *tree, uint64_t at,
+					   bool write)
 {
 	for (;;) {
 		quire_port_rcu_lock(*cpu);
@@ -159,8 +160,8 @@ static void unlock_leaves(struct quire_cpu *cpu, const struct range_hold *hold)
 
 void range_hold_done(struct quire_cpu *cpu, struct range_hold *hold)
 {
-	range_stock_drain(cpu, &hold->stock);
 	if (!hold->one) {
+		range_stock_drain(cpu, &hold->stock);
 		unlock_leaves(cpu, hold);
 		return;
 	}
@@ -251,10 +252,15 @@ bool range_hold_write(struct quire_cpu **cpu, struct range_tree *tree, uint64_t 
 {
 	quire_assert(start < end);
 	quire_assert(more <= RANGE_MORE_MAX || (more == RANGE_MORE_ANY && !start && end == RANGE_TREE_END));
-	*hold = (struct range_hold){ .tree = tree, .write = true };
+	hold->tree = tree;
+	hold->write = true;
+	hold->one = NULL;
 	if (floor && !is_above(*cpu, tree, start, floor))
 		return false;
-	return hold_one(cpu, start, end, more, hold) || hold_several(cpu, start, end, floor, hold);
+	if (more != RANGE_MORE_ANY && hold_one(cpu, start, end, more, hold))
+		return true;
+	hold->stock = (struct range_stock){ 0 };
+	return hold_several(cpu, start, end, floor, hold);
 }
 
 /* ---- looking at what is held ------------------------------------------------------------------------- */

@@ -42,8 +42,9 @@ struct range_node {
 			void *_Atomic item[RANGE_FANOUT]; /* A, NULL: a hole */
 		};
 		struct {
-			void *_Atomic child[RANGE_FANOUT];  /* A: a node; at level 1, a head */
-			_Atomic uint64_t gap[RANGE_FANOUT]; /* G: behind a range below it, at most */
+			void *_Atomic child[RANGE_FANOUT]; /* A: a node; at level 1, a head */
+			_Atomic uint64_t
+				gap[RANGE_FANOUT]; /* G, above level 1: behind a range below it, at most */
 		};
 	};
 	union {
@@ -56,6 +57,7 @@ struct range_node {
 /* A leaf's place: what stays when the leaf is copied. Searches do not read the line that holders write. */
 struct range_head {
 	struct range_node *_Atomic leaf; /* L to store, with release; pairs with range_leaf() */
+	_Atomic uint64_t gap;		 /* G: behind a range of the leaf, at most */
 	_Alignas(64) struct rwlock lock;
 	_Atomic uint32_t refs;	  /* the tree's, and who waits for the lock */
 	bool dead;		  /* L: another one is for these numbers now */
@@ -123,7 +125,27 @@ struct range_place {
 };
 
 /* The node of @level that is for @at. */
-struct range_place range_place_of(const struct range_tree *tree, unsigned level, uint64_t at);
+static inline struct range_place range_place_of(const struct range_tree *tree, unsigned level, uint64_t at)
+{
+	struct range_node *node = range_root(tree);
+	struct range_place place = { .node = node, .lo = 0, .hi = RANGE_TREE_END };
+
+	while (node->level > level) {
+		unsigned slot = range_slot(node, at);
+
+		place.parent = node;
+		place.slot = slot;
+		place.lo = slot ? node->key[slot] : place.lo;
+		place.hi = slot + 1 < node->n ? node->key[slot + 1] : place.hi;
+		if (node->level == 1) {
+			place.head = range_child(node, slot);
+			place.node = range_leaf(place.head);
+			break;
+		}
+		place.node = node = range_child(node, slot);
+	}
+	return place;
+}
 
 /* How many entries of @node, holes too, begin before @key. */
 static inline unsigned range_entries_before(const struct range_node *node, uint64_t key)
@@ -147,6 +169,19 @@ uint64_t range_first_from(const struct range_tree *tree, uint64_t at);
 /* The widest gap behind a range of the leaf, the last one's ending at @after. */
 uint64_t range_leaf_gap(const struct range_node *leaf, uint64_t after);
 uint64_t range_inner_gap(const struct range_node *node);
+
+/* What is known of the gaps below a child. */
+static inline _Atomic uint64_t *range_gap_word(const struct range_node *node, unsigned slot)
+{
+	if (node->level == 1)
+		return &((struct range_head *)range_child(node, slot))->gap;
+	return &((struct range_node *)node)->gap[slot];
+}
+
+static inline uint64_t range_gap(const struct range_node *node, unsigned slot)
+{
+	return atomic_load_explicit(range_gap_word(node, slot), memory_order_relaxed);
+}
 
 /* The tree lets go of a head, which its caller holds for writing: it is dead. */
 void range_head_retire(struct quire_cpu *cpu, struct range_head *head);

@@ -170,7 +170,7 @@ static struct range_node *stock_take(struct range_stock *stock, unsigned level, 
 }
 
 /* For @leaf; held for writing, so that nobody changes the leaf before its maker has done. */
-static struct range_head *stock_take_head(struct range_stock *stock, struct range_node *leaf)
+static struct range_head *stock_take_head(struct range_stock *stock, struct range_node *leaf, uint64_t gap)
 {
 	struct range_head *head = stock->heads;
 
@@ -184,31 +184,8 @@ static struct range_head *stock_take_head(struct range_stock *stock, struct rang
 	/* Nobody reaches it before it is published. */
 	atomic_store_explicit(&head->refs, 1, memory_order_relaxed);
 	atomic_store_explicit(&head->leaf, leaf, memory_order_relaxed);
+	atomic_store_explicit(&head->gap, gap, memory_order_relaxed);
 	return head;
-}
-
-/* ---- places ------------------------------------------------------------------------------------------ */
-
-struct range_place range_place_of(const struct range_tree *tree, unsigned level, uint64_t at)
-{
-	struct range_node *node = range_root(tree);
-	struct range_place place = { .node = node, .lo = 0, .hi = RANGE_TREE_END };
-
-	while (node->level > level) {
-		unsigned slot = range_slot(node, at);
-
-		place.parent = node;
-		place.slot = slot;
-		place.lo = slot ? node->key[slot] : place.lo;
-		place.hi = slot + 1 < node->n ? node->key[slot + 1] : place.hi;
-		if (node->level == 1) {
-			place.head = range_child(node, slot);
-			place.node = range_leaf(place.head);
-			break;
-		}
-		place.node = node = range_child(node, slot);
-	}
-	return place;
 }
 
 static bool is_held(const struct range_hold *hold, const struct span *span)
@@ -241,7 +218,7 @@ static void take_over(struct change *c, const struct range_place *place, unsigne
 			continue;
 		piece->key = node->key[slot];
 		if (node->level)
-			piece->gap = atomic_load_explicit(&node->gap[slot], memory_order_relaxed);
+			piece->gap = range_gap(node, slot);
 		else
 			piece->end = node->end[slot];
 		c->pieces_n++;
@@ -319,7 +296,8 @@ static struct range_node *build_inner(struct change *c, unsigned level, const st
 		node->key[slot] = from[slot].key;
 		/* Nobody reaches the node before it is published. */
 		atomic_store_explicit(&node->child[slot], from[slot].what, memory_order_relaxed);
-		atomic_store_explicit(&node->gap[slot], from[slot].gap, memory_order_relaxed);
+		if (level > 1)
+			atomic_store_explicit(&node->gap[slot], from[slot].gap, memory_order_relaxed);
 	}
 	return node;
 }
@@ -373,8 +351,8 @@ static struct piece build_node(struct change *c, unsigned level, unsigned at, un
 	} else {
 		struct range_node *leaf = build_leaf(c, from, n);
 
-		made.what = stock_take_head(&c->hold->stock, leaf);
 		made.gap = range_leaf_gap(leaf, after);
+		made.what = stock_take_head(&c->hold->stock, leaf, made.gap);
 		if (at)
 			made.key = leaf_begin(from);
 		c->leaves++;
@@ -432,8 +410,7 @@ static void retire(struct change *c, struct range_node *node, uint64_t lo, uint6
 		uint64_t child_hi = slot + 1 < node->n ? node->key[slot + 1] : hi;
 
 		if (child_lo >= span->hi || child_hi <= span->lo)
-			range_gap_raise(c->tree, node->level - 1, child_lo,
-					atomic_load_explicit(&node->gap[slot], memory_order_relaxed));
+			range_gap_raise(c->tree, node->level - 1, child_lo, range_gap(node, slot));
 		else if (node->level == 1)
 			leaf_retire(c, range_child(node, slot));
 		else
@@ -618,12 +595,11 @@ int range_tree_init(struct quire_cpu *cpu, struct range_tree *tree)
 	if (stock_fill(cpu, &stock, 2, 1))
 		return -QUIRE_ENOMEM;
 	struct range_node *root = stock_take(&stock, 1, 1);
-	struct range_head *head = stock_take_head(&stock, be_empty(stock_take(&stock, 0, 1)));
+	struct range_head *head = stock_take_head(&stock, be_empty(stock_take(&stock, 0, 1)), UINT64_MAX);
 
 	rwlock_write_done(cpu, &head->lock);
 	root->key[0] = 0;
 	atomic_store_explicit(&root->child[0], head, memory_order_relaxed);
-	atomic_store_explicit(&root->gap[0], UINT64_MAX, memory_order_relaxed);
 	atomic_store_explicit(&tree->root, root, memory_order_release);
 	atomic_store_explicit(&tree->leaves, 1, memory_order_relaxed);
 	return 0;
@@ -655,13 +631,6 @@ uint64_t range_tree_count_max(struct range_tree *tree)
 	return (uint64_t)atomic_load_explicit(&tree->leaves, memory_order_relaxed) * RANGE_FANOUT;
 }
 
-static struct range_place place_of_one(const struct range_hold *hold)
-{
-	return (struct range_place){
-		.node = range_leaf(hold->one), .head = hold->one, .lo = hold->lo, .hi = hold->hi
-	};
-}
-
 /* What the searches for gaps must hear of: what is behind each range that has a new neighbour. */
 static void mend_gaps(struct range_tree *tree, struct span window)
 {
@@ -678,22 +647,60 @@ static void mend_gaps(struct range_tree *tree, struct span window)
 	}
 }
 
+/* As a rule all that has a new neighbour is in one leaf, and what its head says is enough. */
+static bool is_gap_known(const struct range_head *head, struct span window)
+{
+	const struct range_node *leaf = range_leaf(head);
+	unsigned from = range_entries_before(leaf, window.lo), to = from;
+
+	while (from && !range_item(leaf, from - 1))
+		from--;
+	while (to < leaf->n && (leaf->key[to] < window.hi || !range_item(leaf, to)))
+		to++;
+	if (!from || to == leaf->n)
+		return false;
+	/* No gap between them is wider than all of it. */
+	return leaf->key[to] - leaf->end[from - 1] <= atomic_load_explicit(&head->gap, memory_order_relaxed);
+}
+
+/* The hold is of one leaf, which stays. */
+static void replace_in_one(struct quire_cpu *cpu, struct range_hold *hold, struct span window,
+			   const struct range *with, unsigned n)
+{
+	struct range_head *head = hold->one;
+	struct range_place place = { .node = range_leaf(head), .head = head, .lo = hold->lo, .hi = hold->hi };
+
+	if (!change_slot(&place, window, with, n) && !change_leaf(cpu, hold, &place, window, with, n))
+		quire_assert(false);
+	if (!place.lo && place.hi == RANGE_TREE_END) /* nobody asks how wide the gaps of an only leaf are */
+		return;
+	quire_port_fence(); /* rangegap.c, (a) */
+	if (is_gap_known(head, window))
+		return;
+	quire_port_rcu_lock(cpu);
+	mend_gaps(hold->tree, window);
+	quire_port_rcu_unlock(cpu);
+}
+
 void range_tree_replace(struct quire_cpu *cpu, struct range_hold *hold, uint64_t start, uint64_t end,
 			const struct range *with, unsigned n)
 {
 	struct span window = { start, end };
-	struct range_tree *tree = hold->tree;
 
 	quire_assert(start < end && n <= WITH_MAX && is_held(hold, &window));
 	for (unsigned i = 0; i < n; i++) {
 		quire_assert(with[i].start < with[i].end && with[i].end <= end && with[i].item);
 		quire_assert(with[i].start >= (i ? with[i - 1].end : start));
 	}
+	if (hold->one) {
+		replace_in_one(cpu, hold, window, with, n);
+		return;
+	}
 	quire_port_rcu_lock(cpu); /* nodes above what is held may go */
-	struct range_place place = hold->one ? place_of_one(hold) : range_place_of(tree, 0, start);
+	struct range_place place = range_place_of(hold->tree, 0, start);
 	if (!change_slot(&place, window, with, n) && !change_leaf(cpu, hold, &place, window, with, n))
 		change_levels(cpu, hold, window, with, n);
-	if (hold->lo || hold->hi != RANGE_TREE_END || !range_is_one_leaf(range_root(tree)))
-		mend_gaps(tree, window);
+	if (!range_is_one_leaf(range_root(hold->tree)))
+		mend_gaps(hold->tree, window);
 	quire_port_rcu_unlock(cpu);
 }

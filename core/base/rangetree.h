@@ -98,6 +98,7 @@ struct range_pair range_hold_around(struct quire_cpu *cpu, const struct range_ho
  * there is none; *out may be NULL.
  */
 bool range_tree_find(const struct range_tree *tree, uint64_t at, struct range *out); /* that contains @at */
+void *range_tree_at(const struct range_tree *tree, uint64_t at);		     /* its item, or NULL */
 bool range_tree_next(const struct range_tree *tree, uint64_t at,
 		     struct range *out); /* the first with end > at */
 bool range_tree_prev(const struct range_tree *tree, uint64_t at,

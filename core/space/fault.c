@@ -68,7 +68,7 @@ static enum fault_step look_above(struct fault *fault)
 /* Under RCU, or holding the address: fault->vma, and what it is. STEP_DONE: found. */
 static enum fault_step look_up(struct fault *fault)
 {
-	struct vma *vma = gear_find(fault);
+	struct vma *vma = fault->gear == GEAR_RCU ? vma_find(fault->mm, fault->va) : gear_find(fault);
 	if (!vma && fault->gear == GEAR_LOCKED)
 		return look_above(fault);
 	if (!vma)

@@ -121,7 +121,7 @@ static inline enum fault_step fault_open_failed(int err)
 void gear_in(struct fault *fault);
 void gear_out(struct fault *fault);
 
-/* In gear: the VMA that contains fault->va, or NULL. */
+/* In the last gear: the VMA that contains fault->va, or NULL. */
 struct vma *gear_find(struct fault *fault);
 
 /* Up from the first gear, before the try sleeps. False, in gear as before: the VMA has changed. */

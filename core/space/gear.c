@@ -44,8 +44,6 @@ void gear_out(struct fault *fault)
 
 struct vma *gear_find(struct fault *fault)
 {
-	if (fault->gear == GEAR_RCU)
-		return vma_find(fault->mm, fault->va);
 	return is_alone(fault) ? door_find(&fault->door, fault->va)
 			       : range_hold_find(*fault->cpu, &fault->hold, fault->va);
 }

@@ -17,8 +17,7 @@ struct spaces {
 
 struct vma *vma_find(struct quire_mm *mm, quire_vaddr addr)
 {
-	struct range range;
-	return range_tree_find(&mm->vmas, addr, &range) ? range.item : NULL;
+	return range_tree_at(&mm->vmas, addr);
 }
 
 struct vma *vma_next(struct quire_mm *mm, quire_vaddr addr)

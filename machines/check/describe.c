@@ -152,7 +152,6 @@ static const struct field fields[] = {
 	FIELD(cpu_frames, "frame cache", lowest),
 	FIELD(cpu_frames, "frame cache", in_use),
 	FIELD(quire, "instance", cpus),
-	FIELD(quire, "instance", objects),
 	FIELD(device, "device", notifier.seq),
 	FIELD(device, "device", notifier.active),
 };

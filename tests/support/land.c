@@ -3,6 +3,8 @@
  */
 #include "land.h"
 
+#include "../../core/base/object.h"
+
 #include <stdlib.h>
 
 #include <setjmp.h>
@@ -18,7 +20,7 @@ static void run_body(struct quire_cpu **cpu, void *argument)
 	quire_port_rcu_barrier(cpu);
 	phys_counts((*cpu)->quire, &counts);
 	s->frames = counts.free;
-	s->objects = atomic_load_explicit(&(*cpu)->quire->objects, memory_order_relaxed);
+	s->objects = object_count((*cpu)->quire);
 	s->body(s, cpu);
 	if (!s->failed[0])
 		scene_check_counts(s, cpu);

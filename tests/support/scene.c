@@ -3,6 +3,7 @@
  */
 #include "scene.h"
 
+#include "../../core/base/object.h"
 #include "../../core/phys/phys.h"
 
 #include <setjmp.h>
@@ -17,7 +18,7 @@ static void read_counts(struct quire_cpu **cpu, uint64_t *frames, uint64_t *obje
 	quire_port_rcu_barrier(cpu);
 	phys_counts((*cpu)->quire, &counts);
 	*frames = counts.free;
-	*objects = atomic_load_explicit(&(*cpu)->quire->objects, memory_order_relaxed);
+	*objects = object_count((*cpu)->quire);
 }
 
 void scene_check_counts(struct scene *s, struct quire_cpu **cpu)

@@ -11,6 +11,7 @@
  * the order in which they were made; the one that new pages of the VMA belong to is a capital. So "+A A>B"
  * gives "A:A B:Ba": A has a, and B has b and its parent's a.
  */
+#include "../../core/base/object.h"
 #include "../../core/store/anon.h"
 #include "../../machines/hosted/hosted.h"
 
@@ -171,7 +172,7 @@ static const char *miscounted(struct scene *s)
 static uint64_t objects_now(struct quire_cpu **cpu)
 {
 	quire_port_rcu_barrier(cpu);
-	return atomic_load_explicit(&(*cpu)->quire->objects, memory_order_relaxed);
+	return object_count((*cpu)->quire);
 }
 
 static void unmap_all(struct scene *s, struct quire_cpu **cpu)

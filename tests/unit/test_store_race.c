@@ -9,6 +9,7 @@
  * A write that is lost, a page that comes back older than it left, or a page read in while the store
  * changes shows as a number that goes back, or as bytes where zeroes must be.
  */
+#include "../../core/base/object.h"
 #include "../../core/store/cache.h"
 #include "../../machines/hosted/hosted.h"
 
@@ -214,7 +215,7 @@ static void read_counts(struct quire_cpu **cpu, uint64_t *frames, uint64_t *obje
 	quire_port_rcu_barrier(cpu);
 	phys_counts((*cpu)->quire, &counts);
 	*frames = counts.free;
-	*objects = atomic_load_explicit(&(*cpu)->quire->objects, memory_order_relaxed);
+	*objects = object_count((*cpu)->quire);
 }
 
 static void begin(struct quire_cpu **cpu, void *argument)
