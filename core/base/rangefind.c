@@ -63,7 +63,7 @@ bool range_tree_next(const struct range_tree *tree, uint64_t at, struct range *o
 	unsigned slot, aside_slot = 0;
 
 	for (;; node = range_child(node, slot)) {
-		slot = range_slot(node, at);
+		slot = range_child_slot(node, at);
 		if (slot + 1 < node->n) {
 			aside = node;
 			aside_slot = slot + 1;
@@ -90,7 +90,7 @@ bool range_tree_prev(const struct range_tree *tree, uint64_t at, struct range *o
 	if (!at)
 		return false;
 	for (;; node = range_child(node, slot)) {
-		slot = range_slot(node, at - 1);
+		slot = range_child_slot(node, at - 1);
 		if (slot) {
 			aside = node;
 			aside_slot = slot - 1;

@@ -61,8 +61,8 @@ static bool raise_one(struct range_node *node, unsigned slot, uint64_t gap)
 	bool lower = known < gap;
 
 	while (known < gap &&
-	       !atomic_compare_exchange_weak_explicit(&node->gap[slot], &known, gap, memory_order_relaxed,
-						      memory_order_relaxed))
+	       !atomic_compare_exchange_weak_explicit(range_gap_word(node, slot), &known, gap,
+						      memory_order_relaxed, memory_order_relaxed))
 		;
 	return lower;
 }
@@ -144,6 +144,7 @@ struct hunt {
 	uint64_t low, high, size;
 	uint64_t least; /* what is known of a child that is looked into */
 	uint64_t found;
+	struct range above; /* downwards: where it ends */
 };
 
 static bool fits(uint64_t from, uint64_t to, uint64_t size)
@@ -151,22 +152,37 @@ static bool fits(uint64_t from, uint64_t to, uint64_t size)
 	return to > from && to - from >= size;
 }
 
+static void set_above(struct hunt *hunt, const struct range_node *leaf, unsigned slot)
+{
+	if (slot < leaf->n)
+		hunt->above = (struct range){ leaf->key[slot], leaf->end[slot], range_item(leaf, slot) };
+}
+
 /* False: nothing is left to look at, or it is found. */
 static bool hunt_leaf_down(struct hunt *hunt, const struct range_node *leaf, uint64_t hi)
 {
-	uint64_t edge = hi < hunt->high ? min_u64(range_first_from(hunt->tree, hi), hunt->high) : hunt->high;
+	uint64_t edge = hunt->high;
+	unsigned last = leaf->n;
 
+	hunt->above.item = NULL;
+	if (hi < hunt->high && range_tree_next(hunt->tree, hi, &hunt->above))
+		edge = min_u64(hunt->above.start, hunt->high);
 	for (unsigned slot = leaf->n; slot-- > 0;) {
-		if (!range_item(leaf, slot) || leaf->key[slot] >= hunt->high)
+		if (!range_item(leaf, slot))
 			continue;
-		if (fits(max_u64(leaf->end[slot], hunt->low), edge, hunt->size)) {
-			hunt->found = edge - hunt->size;
-			return false;
+		if (leaf->key[slot] < hunt->high) {
+			if (fits(max_u64(leaf->end[slot], hunt->low), edge, hunt->size)) {
+				hunt->found = edge - hunt->size;
+				set_above(hunt, leaf, last);
+				return false;
+			}
+			edge = leaf->key[slot];
+			if (edge <= hunt->low)
+				return false;
 		}
-		edge = leaf->key[slot];
-		if (edge <= hunt->low)
-			return false;
+		last = slot;
 	}
+	set_above(hunt, leaf, last);
 	return true;
 }
 
@@ -249,8 +265,14 @@ static void hunt_leaves(struct hunt *hunt, uint64_t at, bool down)
 /* First where something is known to be; then everywhere, as what is known may be too little just now. */
 static bool hunt_all(struct hunt *hunt, uint64_t at, bool down)
 {
+	const struct range_node *root = range_root(hunt->tree);
+
 	hunt->found = UINT64_MAX;
-	hunt->least = range_is_one_leaf(range_root(hunt->tree)) ? 0 : hunt->size;
+	if (range_is_one_leaf(root) && down) {
+		hunt_leaf_down(hunt, range_leaf(range_child(root, 0)), RANGE_TREE_END);
+		return hunt->found != UINT64_MAX;
+	}
+	hunt->least = range_is_one_leaf(root) ? 0 : hunt->size;
 	hunt_leaves(hunt, at, down);
 	if (hunt->found == UINT64_MAX && hunt->least) {
 		hunt->least = 0;
@@ -260,16 +282,21 @@ static bool hunt_all(struct hunt *hunt, uint64_t at, bool down)
 }
 
 /* What is before all ranges is behind none. */
-uint64_t range_tree_gap_down(struct range_tree *tree, uint64_t low, uint64_t high, uint64_t size)
+uint64_t range_tree_gap_down(struct range_tree *tree, uint64_t low, uint64_t high, uint64_t size,
+			     struct range *above)
 {
 	struct hunt hunt = { .tree = tree, .low = low, .high = high, .size = size };
 
 	quire_assert(size);
 	if (!fits(low, high, size))
 		return UINT64_MAX;
-	if (hunt_all(&hunt, high - 1, true))
+	bool found = hunt_all(&hunt, high - 1, true);
+	*above = hunt.above;
+	if (found)
 		return hunt.found;
-	uint64_t first = min_u64(range_first_from(tree, 0), high);
+	if (!range_tree_next(tree, 0, above))
+		above->item = NULL;
+	uint64_t first = above->item ? min_u64(above->start, high) : high;
 	return fits(low, first, size) ? first - size : UINT64_MAX;
 }
 

@@ -106,6 +106,12 @@ static inline unsigned range_slot(const struct range_node *node, uint64_t at)
 	return slot;
 }
 
+/* The same for an inner node, which has one child where there is but one leaf: then nothing is compared. */
+static inline unsigned range_child_slot(const struct range_node *node, uint64_t at)
+{
+	return node->n == 1 ? 0 : range_slot(node, at);
+}
+
 /* The leaf that is for @at. */
 static inline struct range_node *range_leaf_at(const struct range_tree *tree, uint64_t at)
 {
@@ -113,7 +119,7 @@ static inline struct range_node *range_leaf_at(const struct range_tree *tree, ui
 
 	while (node->level > 1)
 		node = range_child(node, range_slot(node, at));
-	return range_leaf(range_child(node, range_slot(node, at)));
+	return range_leaf(range_child(node, range_child_slot(node, at)));
 }
 
 /* A node and where it stands. */
@@ -131,7 +137,7 @@ static inline struct range_place range_place_of(const struct range_tree *tree, u
 	struct range_place place = { .node = node, .lo = 0, .hi = RANGE_TREE_END };
 
 	while (node->level > level) {
-		unsigned slot = range_slot(node, at);
+		unsigned slot = range_child_slot(node, at);
 
 		place.parent = node;
 		place.slot = slot;

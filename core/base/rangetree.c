@@ -512,29 +512,30 @@ static unsigned put_ranges(struct range_node *leaf, unsigned at, const struct ra
 	return at;
 }
 
-/* May a leaf be left with so few ranges? Only the only one may be empty. */
-static bool may_hold(const struct range_place *place, unsigned live)
-{
-	return live || (!place->lo && place->hi == RANGE_TREE_END);
-}
+/* A leaf, and whether it may be left empty: it is the only one then. */
+struct target {
+	struct range_head *head;
+	uint64_t hi;
+	bool only;
+};
 
 /*
  * The window holds one range, or the hole of one, that goes or comes. False, with nothing done, when it is
  * not so, or none would be left.
  */
-static bool change_slot(const struct range_place *place, struct span window, const struct range *with,
-			unsigned n)
+static inline bool change_slot(const struct target *target, struct span window, const struct range *with,
+			       unsigned n)
 {
-	struct range_node *leaf = place->node;
+	struct range_node *leaf = range_leaf(target->head);
 	unsigned slot = range_entries_before(leaf, window.lo), next = slot + 1;
 
-	if (n > 1 || slot == leaf->n || leaf->end[slot] > window.hi || window.hi > place->hi ||
+	if (n > 1 || slot == leaf->n || leaf->end[slot] > window.hi || window.hi > target->hi ||
 	    (next < leaf->n && leaf->key[next] < window.hi))
 		return false;
 	if (n && (leaf->key[slot] != with->start || leaf->end[slot] != with->end))
 		return false;
 	unsigned before = range_item(leaf, slot) ? 1 : 0, live = leaf->live + n - before;
-	if (!may_hold(place, live))
+	if (!live && !target->only)
 		return false;
 
 	assert_uncut(leaf, slot, window.lo);
@@ -557,17 +558,17 @@ static struct range_node *spare_take(struct range_hold *hold)
 
 /* False, with nothing done, when the change is none of one leaf. Out of line: most need it not. */
 static __attribute__((noinline)) bool change_leaf(struct quire_cpu *cpu, struct range_hold *hold,
-						  const struct range_place *place, struct span window,
+						  const struct target *target, struct span window,
 						  const struct range *with, unsigned n)
 {
-	struct range_node *old = place->node;
+	struct range_node *old = range_leaf(target->head);
 	unsigned before = range_entries_before(old, window.lo), lost = before;
 
 	while (lost < old->n && old->key[lost] < window.hi)
 		lost++;
 	unsigned count = entries_in(old, 0, before) + n + entries_in(old, lost, old->n);
 
-	if (window.hi > place->hi || count > RANGE_FANOUT || !may_hold(place, count))
+	if (window.hi > target->hi || count > RANGE_FANOUT || (!count && !target->only))
 		return false;
 	assert_uncut(old, before, window.lo);
 	assert_uncut(old, lost, window.hi);
@@ -581,7 +582,7 @@ static __attribute__((noinline)) bool change_leaf(struct quire_cpu *cpu, struct 
 		leaf->n = 1;
 		be_empty(leaf);
 	}
-	atomic_store_explicit(&place->head->leaf, leaf, memory_order_release);
+	atomic_store_explicit(&target->head->leaf, leaf, memory_order_release);
 	node_retire(cpu, old);
 	return true;
 }
@@ -667,15 +668,14 @@ static bool is_gap_known(const struct range_head *head, struct span window)
 static void replace_in_one(struct quire_cpu *cpu, struct range_hold *hold, struct span window,
 			   const struct range *with, unsigned n)
 {
-	struct range_head *head = hold->one;
-	struct range_place place = { .node = range_leaf(head), .head = head, .lo = hold->lo, .hi = hold->hi };
+	const struct target target = { hold->one, hold->hi, !hold->lo && hold->hi == RANGE_TREE_END };
 
-	if (!change_slot(&place, window, with, n) && !change_leaf(cpu, hold, &place, window, with, n))
+	if (!change_slot(&target, window, with, n) && !change_leaf(cpu, hold, &target, window, with, n))
 		quire_assert(false);
-	if (!place.lo && place.hi == RANGE_TREE_END) /* nobody asks how wide the gaps of an only leaf are */
+	if (target.only) /* nobody asks how wide its gaps are */
 		return;
 	quire_port_fence(); /* rangegap.c, (a) */
-	if (is_gap_known(head, window))
+	if (is_gap_known(target.head, window))
 		return;
 	quire_port_rcu_lock(cpu);
 	mend_gaps(hold->tree, window);
@@ -698,7 +698,8 @@ void range_tree_replace(struct quire_cpu *cpu, struct range_hold *hold, uint64_t
 	}
 	quire_port_rcu_lock(cpu); /* nodes above what is held may go */
 	struct range_place place = range_place_of(hold->tree, 0, start);
-	if (!change_slot(&place, window, with, n) && !change_leaf(cpu, hold, &place, window, with, n))
+	const struct target target = { place.head, place.hi, !place.lo && place.hi == RANGE_TREE_END };
+	if (!change_slot(&target, window, with, n) && !change_leaf(cpu, hold, &target, window, with, n))
 		change_levels(cpu, hold, window, with, n);
 	if (!range_is_one_leaf(range_root(hold->tree)))
 		mend_gaps(hold->tree, window);

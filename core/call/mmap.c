@@ -30,7 +30,8 @@
 struct request {
 	struct vma_new fresh; /* what the new mapping is */
 	uint32_t access;
-	bool fixed; /* where the caller says, whatever is there; else where nothing is */
+	bool fixed;		/* where the caller says, whatever is there; else where nothing is */
+	struct vma_pair around; /* it, unless it is fixed */
 	bool populate;
 	struct quire_file *shared; /* memory that only this mapping names, to be committed for; or NULL */
 };
@@ -158,7 +159,9 @@ static int understand(struct quire_mm *mm, const struct quire_mmap *map, quire_v
 static struct vma *join_or_link(struct door *door, const struct request *request)
 {
 	const struct vma_new *fresh = &request->fresh;
-	struct vma *vma = door_merge_new(door, fresh, door_around(door, fresh->start, fresh->start));
+	struct vma_pair around = request->fixed ? door_around(door, fresh->start, fresh->start)
+						: request->around;
+	struct vma *vma = door_merge_new(door, fresh, around);
 	if (vma)
 		return vma;
 	vma = vma_create(*door->cpu, door->mm, fresh->start, fresh->end, fresh->flags, fresh->pgoff,
@@ -235,7 +238,11 @@ static int64_t map_held(struct door *door, const struct quire_mmap *map, quire_v
 			quire_vaddr length, bool *populate, bool *again)
 {
 	struct request request;
-	bool taken = !(map->flags & QUIRE_MAP_FIXED) && door_meets(door, start, start + length);
+	bool taken = false;
+	if (!(map->flags & QUIRE_MAP_FIXED)) {
+		request.around = door_around(door, start, start);
+		taken = request.around.after && request.around.after->rmap.start < start + length;
+	}
 	if (taken && (map->flags & QUIRE_MAP_FIXED_NOREPLACE))
 		return -QUIRE_EEXIST;
 	*again = taken || start + length > door->mm->layout.end;

@@ -30,10 +30,18 @@ quire_vaddr space_below(const struct range *range)
 	return range->start > gap ? range->start - gap : 0;
 }
 
-/* Is [at, at + length) free, with the gap below a stack? *above is what is above it, if there is something. */
+/* Does nothing of @above, with the gap below a stack, come down to @end? */
+static bool is_above(const struct range *above, quire_vaddr end)
+{
+	return !above->item || space_below(above) >= end;
+}
+
+/* Is [at, at + length) free, with that gap? *above is what is above it. */
 static bool is_clear(struct quire_mm *mm, quire_vaddr at, quire_vaddr length, struct range *above)
 {
-	return !range_tree_next(&mm->vmas, at, above) || space_below(above) >= at + length;
+	if (!range_tree_next(&mm->vmas, at, above))
+		above->item = NULL;
+	return is_above(above, at + length);
 }
 
 /* The highest address of a gap of @length in [low, high) that keeps clear of stacks. */
@@ -42,8 +50,8 @@ static quire_vaddr highest(struct quire_mm *mm, quire_vaddr low, quire_vaddr hig
 	low = max_u64(low, mm->quire->config.mmap_min_addr);
 	while (low < high && high - low >= length) {
 		struct range above;
-		quire_vaddr at = range_tree_gap_down(&mm->vmas, low, high, length);
-		if (at == NOWHERE || is_clear(mm, at, length, &above))
+		quire_vaddr at = range_tree_gap_down(&mm->vmas, low, high, length, &above);
+		if (at == NOWHERE || is_above(&above, at + length))
 			return at;
 		high = min_u64(high - 1, space_below(&above));
 	}

@@ -204,6 +204,7 @@ static void expect_gaps(struct scene *s)
 		 size = 1 + (unsigned)(solo_random(&s->seed) % 9);
 	unsigned high = low + (unsigned)(solo_random(&s->seed) % (WORLD - low + 1));
 	uint64_t down = UINT64_MAX, up = UINT64_MAX;
+	struct range above, is;
 
 	for (unsigned at = low, run = 0; at < high; at++) {
 		run = s->item[at] ? 0 : run + 1;
@@ -213,7 +214,13 @@ static void expect_gaps(struct scene *s)
 		if (up == UINT64_MAX)
 			up = down;
 	}
-	assert_int_equal(range_tree_gap_down(&s->tree, low * SCALE, high * SCALE, size * SCALE), down);
+	assert_int_equal(range_tree_gap_down(&s->tree, low * SCALE, high * SCALE, size * SCALE, &above),
+			 down);
+	if (down != UINT64_MAX && (above.item || down / SCALE + size < high)) {
+		assert_true(range_tree_next(&s->tree, down, &is));
+		assert_int_equal(above.start, is.start);
+		assert_ptr_equal(above.item, is.item);
+	}
 	assert_int_equal(range_tree_gap_up(&s->tree, low * SCALE, high * SCALE, size * SCALE), up);
 }
 
@@ -410,7 +417,7 @@ static void vma_1_old_nodes_live_for_a_grace_period(void **state)
 static void vma_1_the_ends_of_all_numbers(void **state)
 {
 	struct scene *s = scene(1);
-	struct range found, low = { 0, 1, s }, top = { UINT64_MAX - 1, UINT64_MAX, s };
+	struct range found, above, low = { 0, 1, s }, top = { UINT64_MAX - 1, UINT64_MAX, s };
 
 	(void)state;
 	struct range_hold held = hold(s, RANGE_ALL);
@@ -428,8 +435,8 @@ static void vma_1_the_ends_of_all_numbers(void **state)
 	assert_true(range_tree_prev(&s->tree, UINT64_MAX, &found));
 	assert_int_equal(found.start, UINT64_MAX - 1);
 	assert_int_equal(range_tree_gap_up(&s->tree, 0, UINT64_MAX, 1), 1);
-	assert_int_equal(range_tree_gap_down(&s->tree, 0, UINT64_MAX, 1), UINT64_MAX - 2);
-	assert_int_equal(range_tree_gap_down(&s->tree, 0, UINT64_MAX, UINT64_MAX), UINT64_MAX);
+	assert_int_equal(range_tree_gap_down(&s->tree, 0, UINT64_MAX, 1, &above), UINT64_MAX - 2);
+	assert_int_equal(range_tree_gap_down(&s->tree, 0, UINT64_MAX, UINT64_MAX, &above), UINT64_MAX);
 	scene_end(s);
 }
 

@@ -252,7 +252,8 @@ static void search_ranges(struct scene *s, uint64_t *random)
 		expect(s, range_tree_next(&s->ranges, place * WIDTH, &found));
 		expect(s, found.start == place * WIDTH || found.start == even * WIDTH + 2 * WIDTH);
 	}
-	uint64_t gap = range_tree_gap_down(&s->ranges, 0, PLACES * WIDTH, 1 + some(random) % WIDTH);
+	struct range above;
+	uint64_t gap = range_tree_gap_down(&s->ranges, 0, PLACES * WIDTH, 1 + some(random) % WIDTH, &above);
 	expect(s, gap == UINT64_MAX || gap / WIDTH % 2 == 1);
 	gap = range_tree_gap_up(&s->ranges, 0, PLACES * WIDTH, 1 + some(random) % WIDTH);
 	expect(s, gap == UINT64_MAX || gap / WIDTH % 2 == 1);
