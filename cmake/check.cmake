@@ -3,7 +3,7 @@
 # `quire check` runs; nothing but the core and the test programs is instrumented.
 
 file(GLOB QUIRE_CHECK_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/machines/check/*.c
-	${PROJECT_SOURCE_DIR}/machines/check/*.S)
+	${PROJECT_SOURCE_DIR}/machines/coroutine/*.c ${PROJECT_SOURCE_DIR}/machines/coroutine/*.S)
 enable_language(ASM)
 
 # What does not know of Quire: search, memory models, races. For tests and for the workers.

@@ -1,25 +1,34 @@
 /*
- * cache.c - each CPU keeps a few single frames, so that most faults take no lock that others want.
+ * cache.c - each CPU keeps single frames, so that most faults take no lock and no line that others want.
  *
- * A cache is filled and emptied by half of its size at a time, and only then is the allocator's lock taken.
- * It has a lock of its own. That one nobody contends for: its line belongs to the CPU, and others come only
- * when memory is out.
+ * What a CPU keeps are batches, chains of free frames: the loaded one, from which it takes and to which it
+ * gives, and full ones. It may keep its share of an eighth of memory, so that what a program touches, drops
+ * and touches again stays where its lines are. Only what is more than that, or missing, is the allocator's
+ * affair, a batch at a time. Full batches lie in the depot, chained by their first frames: handing one over
+ * is a matter of two lines, not of each of its frames. The buddy lists are asked when the depot has none, and
+ * get what is too much for it.
+ *
+ *	loaded <--> full ones <--- a batch at a time ---> depot, if that is not full <---> buddy lists
+ *	   \-------- scarce? then single frames, and straight to and from the lists --------/
+ *
+ * A cache has a lock of its own. That one nobody contends for: its line belongs to the CPU, and others come
+ * only when memory is out.
  *
  * They must come then, or an idle CPU's cache could keep the last free frames for ever, and an allocation
  * could fail with memory free, on one run and not on the next. So an allocation that finds nothing empties
- * all caches into the buddy lists, where what belongs together joins, and looks there again. Whatever was
- * free when it began is then either found or was taken by somebody else meanwhile: a frame moves between
- * cache and lists under both locks, so the last look sees it even if another CPU emptied the cache.
+ * all caches and the depot into the buddy lists, where what belongs together joins, and looks there again.
+ * Whatever was free when it began is then either found or was taken by somebody else meanwhile: a frame moves
+ * between cache and lists under both locks, so the last look sees it even if another CPU emptied the cache.
  *
- *	cache ----- refill, half a cache -----> scarce? then single frames, and straight back to the lists
+ * With fewer than QUIRE_CPU_FRAMES per CPU in lists and depot memory is scarce: caches are bypassed, so that
+ * they do not fill again while somebody looks for the last frames, and the depot is emptied. The mark goes
+ * when twice that is there.
  *
- * Below a cache full per CPU memory is scarce: caches are bypassed, so that they do not fill again while
- * somebody looks for the last frames. The mark goes when twice that is free.
- *
- * The peak. Frames in use are those out of the buddy lists less those in caches. Keeping the maximum of
+ * The peak. Frames in use are those out of lists and depot less those in caches. Keeping the maximum of
  * that exactly would cost a shared line per allocation. Instead each cache remembers its lowest count since
- * it last met the lists; frames out, less all the lowest counts, bounds the use since then from above. With
- * one CPU the bound is exact.
+ * it last gave frames back; frames out, less all the lowest counts, bounds the use since then from above, and
+ * is noted before it falls. Looking at many CPUs' counts would take long, under the lock: only the first
+ * PEAK_CPUS are looked at, others count as empty. With one CPU the bound is exact.
  *
  * Order:   a cache's lock, then phys->lock; never two caches' at once. Does not sleep.
  * Rules:   BASE-6, VMA-6.
@@ -27,8 +36,13 @@
 #include "frames.h"
 
 #include "../base/assert.h"
+#include "../base/bits.h"
 
-#define BATCH ((QUIRE_CPU_FRAMES + 1) / 2)
+#define BATCH (QUIRE_CPU_FRAMES / 2)
+#define PEAK_CPUS 8u
+#define SHARE 8 /* of all frames, one in so many may be in the depot, and as many in caches */
+
+enum where { TO_DEPOT, TO_LISTS };
 
 static uint32_t count_of(const struct cpu_frames *cache)
 {
@@ -44,20 +58,43 @@ static void set_count(struct cpu_frames *cache, uint32_t count)
 
 static void push(struct cpu_frames *cache, struct folio *folio)
 {
-	uint32_t count = count_of(cache);
+	if (cache->loaded_count == BATCH) {
+		cache->loaded->batch = cache->full;
+		cache->full = cache->loaded;
+		cache->loaded = NULL;
+		cache->loaded_count = 0;
+	}
+	folio->behind = cache->loaded;
+	cache->loaded = folio;
+	cache->loaded_count++;
+	set_count(cache, count_of(cache) + 1);
+}
 
-	cache->frame[count] = folio;
-	set_count(cache, count + 1);
+/* Out of the chain of full ones; NULL: there is none. */
+static struct folio *take_full(struct cpu_frames *cache)
+{
+	struct folio *batch = cache->full;
+
+	if (batch)
+		cache->full = batch->batch;
+	return batch;
 }
 
 static struct folio *pop(struct cpu_frames *cache)
 {
-	uint32_t count = count_of(cache);
+	struct folio *folio;
 
-	if (!count)
+	if (!count_of(cache))
 		return NULL;
-	set_count(cache, count - 1);
-	return cache->frame[count - 1];
+	if (!cache->loaded_count) {
+		cache->loaded = take_full(cache);
+		cache->loaded_count = BATCH;
+	}
+	folio = cache->loaded;
+	cache->loaded = folio->behind;
+	cache->loaded_count--;
+	set_count(cache, count_of(cache) - 1);
+	return folio;
 }
 
 static struct cpu_frames *cache_of(struct phys *phys, uint32_t id)
@@ -77,7 +114,7 @@ uint64_t cache_peak(struct phys *phys)
 {
 	uint64_t peak = atomic_load_explicit(&phys->peak, memory_order_relaxed);
 	uint64_t out = atomic_load_explicit(&phys->out, memory_order_relaxed), cached = 0;
-	uint32_t cpus = out > peak ? cpus_of(phys) : 0;
+	uint64_t cpus = out > peak ? min_u64(cpus_of(phys), PEAK_CPUS) : 0;
 
 	for (uint32_t id = 0; id < cpus && out > peak + cached; id++) {
 		struct cpu_frames *cache = cache_of(phys, id);
@@ -88,11 +125,17 @@ uint64_t cache_peak(struct phys *phys)
 	return out > peak + cached ? out - cached : peak;
 }
 
-/* Both locks held: before the number of frames out, or in @cache, changes other than by pop() and push(). */
+/* Both locks held: before frames out become fewer. */
 static void note_peak(struct phys *phys, struct cpu_frames *cache)
 {
 	atomic_store_explicit(&phys->peak, cache_peak(phys), memory_order_relaxed);
 	atomic_store_explicit(&cache->lowest, count_of(cache), memory_order_relaxed);
+}
+
+/* What a cache may hold: at least two batches. */
+static bool is_full(struct phys *phys, const struct cpu_frames *cache)
+{
+	return count_of(cache) >= QUIRE_CPU_FRAMES && count_of(cache) >= phys->frames / SHARE / cpus_of(phys);
 }
 
 static bool is_scarce(struct phys *phys)
@@ -100,73 +143,162 @@ static bool is_scarce(struct phys *phys)
 	return atomic_load_explicit(&phys->scarce, memory_order_relaxed);
 }
 
-/* Under phys->lock, after every change of what is out. */
+/* ---- the depot, under phys->lock ------------------------------------------------------------------------ */
+
+static void count_out(struct phys *phys, uint64_t frames)
+{
+	uint64_t out = atomic_load_explicit(&phys->out, memory_order_relaxed);
+
+	atomic_store_explicit(&phys->out, out + frames, memory_order_relaxed);
+}
+
+static bool depot_has_room(const struct phys *phys)
+{
+	return phys->depot_frames + BATCH <= phys->frames / SHARE;
+}
+
+static void depot_put(struct phys *phys, struct folio *batch)
+{
+	batch->batch = phys->depot;
+	phys->depot = batch;
+	phys->depot_frames += BATCH;
+	count_out(phys, -(uint64_t)BATCH);
+}
+
+static struct folio *depot_take(struct phys *phys)
+{
+	struct folio *batch = phys->depot;
+
+	if (!batch)
+		return NULL;
+	phys->depot = batch->batch;
+	phys->depot_frames -= BATCH;
+	count_out(phys, BATCH);
+	return batch;
+}
+
+static void give_chain(struct phys *phys, struct folio *first)
+{
+	while (first) {
+		struct folio *behind = first->behind;
+
+		buddy_give(phys, first, 0);
+		first = behind;
+	}
+}
+
+/* One batch goes to the lists. False: there is none. */
+static bool depot_shrink(struct phys *phys)
+{
+	struct folio *batch = depot_take(phys);
+
+	give_chain(phys, batch);
+	return batch != NULL;
+}
+
+/* After every change of what is out. */
 static void note_scarcity(struct phys *phys)
 {
 	uint64_t left = phys->frames - atomic_load_explicit(&phys->out, memory_order_relaxed);
 	uint64_t full = (uint64_t)QUIRE_CPU_FRAMES * cpus_of(phys);
 	bool scarce = left < full || (is_scarce(phys) && left < 2 * full);
 
-	if (scarce != is_scarce(phys))
-		atomic_store_explicit(&phys->scarce, scarce, memory_order_relaxed);
+	if (scarce == is_scarce(phys))
+		return;
+	atomic_store_explicit(&phys->scarce, scarce, memory_order_relaxed);
+	while (scarce && depot_shrink(phys))
+		;
 }
 
-/* With @cache's lock held: take a block from the lists. */
-static struct folio *take_block(struct quire_cpu *cpu, struct cpu_frames *cache, unsigned order)
+/* ---- between a cache, whose lock is held, and the allocator ---------------------------------------------- */
+
+static struct folio *take_block(struct quire_cpu *cpu, unsigned order)
 {
 	struct phys *phys = cpu->quire->phys;
 
 	quire_spin_lock(cpu, &phys->lock);
-	note_peak(phys, cache);
 	struct folio *folio = buddy_take(phys, order);
-	note_peak(phys, cache);
 	note_scarcity(phys);
 	quire_spin_unlock(cpu, &phys->lock);
 	return folio;
 }
 
-/* With @cache's lock held: fill it, up to half. */
+/* Load @most frames from the buddy lists, or what there is. */
+static void load_runs(struct phys *phys, struct cpu_frames *cache, uint32_t most)
+{
+	uint32_t count = 0, run;
+	struct folio *first;
+
+	while (count < most && (first = buddy_take_run(phys, most - count, &run))) {
+		for (uint32_t i = run; i-- > 0;) {
+			first[i].behind = cache->loaded;
+			cache->loaded = &first[i];
+		}
+		count += run;
+	}
+	cache->loaded_count = count;
+}
+
+/* Empty as it is: load a batch. What is out and what is cached rise by the same, so the peak need not be noted. */
 static void refill(struct quire_cpu *cpu, struct cpu_frames *cache)
 {
 	struct phys *phys = cpu->quire->phys;
-	uint32_t want = is_scarce(phys) ? 1 : BATCH, count = count_of(cache), run;
-	struct folio *first;
 
 	quire_spin_lock(cpu, &phys->lock);
-	note_peak(phys, cache);
-	while (count < want && (first = buddy_take_run(phys, want - count, &run))) {
-		for (uint32_t i = 0; i < run; i++)
-			cache->frame[count++] = first + i;
-	}
-	set_count(cache, count);
-	atomic_store_explicit(&cache->lowest, count_of(cache), memory_order_relaxed);
+	if ((cache->loaded = depot_take(phys)))
+		cache->loaded_count = BATCH;
+	else
+		load_runs(phys, cache, is_scarce(phys) ? 1 : BATCH);
+	atomic_store_explicit(&cache->count, cache->loaded_count, memory_order_relaxed);
+	atomic_store_explicit(&cache->lowest, cache->loaded_count, memory_order_relaxed);
 	note_scarcity(phys);
 	quire_spin_unlock(cpu, &phys->lock);
 }
 
-/* With @cache's lock held: give back the @n frames that lie in it longest. */
-static void spill(struct quire_cpu *cpu, struct cpu_frames *cache, uint32_t n)
+/* Give back @chain, which is no longer in @cache, but is still counted: @count frames. */
+static void give_back(struct quire_cpu *cpu, struct cpu_frames *cache, struct folio *chain, uint32_t count,
+		      enum where where)
 {
 	struct phys *phys = cpu->quire->phys;
-	uint32_t keep = count_of(cache) - n;
 
 	quire_spin_lock(cpu, &phys->lock);
 	note_peak(phys, cache);
-	for (uint32_t i = 0; i < n; i++)
-		buddy_give(phys, cache->frame[i], 0);
-	for (uint32_t i = 0; i < keep; i++)
-		cache->frame[i] = cache->frame[i + n];
-	set_count(cache, keep);
+	if (where == TO_DEPOT && depot_has_room(phys))
+		depot_put(phys, chain);
+	else
+		give_chain(phys, chain);
+	set_count(cache, count_of(cache) - count);
 	note_scarcity(phys);
 	quire_spin_unlock(cpu, &phys->lock);
 }
 
 void cache_empty(struct quire_cpu *cpu, struct cpu_frames *cache)
 {
+	struct folio *batch;
+
 	quire_spin_lock(cpu, &cache->lock);
-	if (count_of(cache))
-		spill(cpu, cache, count_of(cache));
+	batch = cache->loaded;
+	if (batch) {
+		cache->loaded = NULL;
+		give_back(cpu, cache, batch, cache->loaded_count, TO_LISTS);
+		cache->loaded_count = 0;
+	}
+	while ((batch = take_full(cache)))
+		give_back(cpu, cache, batch, BATCH, TO_LISTS);
 	quire_spin_unlock(cpu, &cache->lock);
+}
+
+/* A batch at a time: others need not wait for all of it. */
+static void empty_depot(struct quire_cpu *cpu)
+{
+	struct phys *phys = cpu->quire->phys;
+	bool more;
+
+	do {
+		quire_spin_lock(cpu, &phys->lock);
+		more = depot_shrink(phys);
+		quire_spin_unlock(cpu, &phys->lock);
+	} while (more);
 }
 
 static void empty_all(struct quire_cpu *cpu)
@@ -180,6 +312,7 @@ static void empty_all(struct quire_cpu *cpu)
 		if (cache && count_of(cache))
 			cache_empty(cpu, cache);
 	}
+	empty_depot(cpu);
 }
 
 struct folio *cache_take(struct quire_cpu *cpu, unsigned order)
@@ -193,7 +326,7 @@ struct folio *cache_take(struct quire_cpu *cpu, unsigned order)
 			refill(cpu, cache);
 		folio = pop(cache);
 	} else {
-		folio = take_block(cpu, cache, order);
+		folio = take_block(cpu, order);
 	}
 	quire_spin_unlock(cpu, &cache->lock);
 	if (folio)
@@ -201,7 +334,7 @@ struct folio *cache_take(struct quire_cpu *cpu, unsigned order)
 
 	empty_all(cpu);
 	quire_spin_lock(cpu, &cache->lock);
-	folio = take_block(cpu, cache, order);
+	folio = take_block(cpu, order);
 	quire_spin_unlock(cpu, &cache->lock);
 	return folio;
 }
@@ -213,8 +346,8 @@ void cache_give(struct quire_cpu *cpu, struct folio *folio, unsigned order)
 
 	quire_spin_lock(cpu, &cache->lock);
 	if (order == 0 && !is_scarce(phys)) {
-		if (count_of(cache) == QUIRE_CPU_FRAMES)
-			spill(cpu, cache, BATCH);
+		if (is_full(phys, cache))
+			give_back(cpu, cache, take_full(cache), BATCH, TO_DEPOT);
 		push(cache, folio);
 	} else {
 		quire_spin_lock(cpu, &phys->lock);

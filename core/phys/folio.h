@@ -71,6 +71,10 @@ struct folio {
 		struct { /* UNUSED: in the allocator's lists */
 			struct list free;
 		};
+		struct {		      /* UNUSED: in a CPU's cache, or the depot */
+			struct folio *behind; /* of the same batch */
+			struct folio *batch;  /* the first of the next one */
+		};
 		struct folio *head; /* TAIL */
 	};
 };

@@ -29,7 +29,8 @@ struct cpu_frames {
 	_Alignas(64) struct quire_spin lock; /* order: outside phys->lock */
 	_Atomic uint32_t count;		     /* L; read without */
 	_Atomic uint32_t lowest; /* L; read without: the least count since phys->peak was last looked at */
-	struct folio *frame[QUIRE_CPU_FRAMES]; /* L: a stack */
+	uint32_t loaded_count;	 /* L */
+	struct folio *loaded, *full; /* L: a batch, and a chain of full ones */
 	_Alignas(64) _Atomic uint64_t
 		in_use[PHYS_KINDS]; /* O: frames taken here less frames given back here, by kind */
 };
@@ -48,8 +49,10 @@ struct phys {
 	_Atomic uint32_t scarce;     /* R: caches are bypassed */
 	_Atomic uint32_t cpus;	     /* I: one more than the greatest id */
 	_Alignas(64) struct quire_spin lock;
-	_Atomic uint64_t out;  /* R: frames not in the lists and not past the watermark */
+	_Atomic uint64_t out;  /* R: frames not in lists or depot, and not past the watermark */
 	_Atomic uint64_t peak; /* R */
+	struct folio *depot;   /* B: batches of free frames */
+	uint64_t depot_frames; /* B */
 	uint64_t watermark;    /* B: frames from here on were never used, nor was their metadata */
 	struct list free[QUIRE_MAX_ORDER + 1];	  /* B: blocks by order */
 	_Alignas(64) uint64_t in_use[PHYS_KINDS]; /* I: what CPUs that are gone have taken less given back */

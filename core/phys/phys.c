@@ -140,7 +140,7 @@ bool phys_check(struct quire *quire, const char **what)
 {
 	struct phys *phys = quire->phys;
 	uint32_t cpus = atomic_load_explicit(&phys->cpus, memory_order_acquire);
-	uint64_t listed = 0, cached = 0;
+	uint64_t listed = phys->depot_frames, cached = 0;
 	struct phys_counts counts;
 
 	*what = NULL;

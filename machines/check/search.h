@@ -19,7 +19,7 @@
 #ifndef CHECK_SEARCH_H
 #define CHECK_SEARCH_H
 
-#include "coroutine.h"
+#include "../coroutine/coroutine.h"
 #include "engine.h"
 #include "image.h"
 

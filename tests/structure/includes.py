@@ -16,7 +16,7 @@ def room(path, root):
             return None, "/".join(parts[:2])
         return 1 + common.LAYERS.index(parts[1]), "core/" + parts[1]
     if parts[0] == "machines":
-        return (20 if parts[1] in ("softmmu", "lockorder", "safeguards") else 21), "machines/" + parts[1]
+        return (20 if parts[1] in ("softmmu", "lockorder", "safeguards", "coroutine") else 21), "machines/" + parts[1]
     if parts[0] == "lab":
         return 30, "lab"
     return 40, parts[0]

@@ -5,8 +5,8 @@
  * call. It ends in an indirect jump, not a return, so that the processor's return predictor is not led
  * astray: some 5 ns there and back, where swapcontext() takes 300.
  */
-#ifndef CHECK_COROUTINE_H
-#define CHECK_COROUTINE_H
+#ifndef COROUTINE_H
+#define COROUTINE_H
 
 #include <stddef.h>
 
