@@ -51,7 +51,7 @@ endfunction()
 set(QUIRE_CHECKED_CORE ${QUIRE_CORE_SOURCES})
 list(FILTER QUIRE_CHECKED_CORE EXCLUDE REGEX "/base/sync\\.c$")
 
-file(GLOB QUIRE_WORKER_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/lab/check/worker/*.c
+file(GLOB QUIRE_WORKER_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/lab/check/worker/*.c ${PROJECT_SOURCE_DIR}/lab/source.c
 	${PROJECT_SOURCE_DIR}/lab/check/litmus/*.c ${PROJECT_SOURCE_DIR}/lab/check/fuzz/*.c)
 
 # The same for the processes of an MPI job: lab/check/worker/mpi/main.c, and of the command what makes the report.

@@ -4,7 +4,7 @@ pkg_check_modules(jansson REQUIRED IMPORTED_TARGET jansson)
 
 file(GLOB_RECURSE QUIRE_LAB_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/lab/*.c)
 list(REMOVE_ITEM QUIRE_LAB_SOURCES ${PROJECT_SOURCE_DIR}/lab/main.c)
-list(FILTER QUIRE_LAB_SOURCES EXCLUDE REGEX "/lab/fuzz/agent/|/lab/check/worker/|/lab/bench/worker/")
+list(FILTER QUIRE_LAB_SOURCES EXCLUDE REGEX "/lab/fuzz/agent/|/worker/|/lab/source\\.c")
 quire_sources(QUIRE_LAB_SOURCES)
 
 add_library(quire_lab STATIC ${QUIRE_LAB_SOURCES})

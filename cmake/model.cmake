@@ -4,7 +4,7 @@
 
 file(GLOB QUIRE_MODEL_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/machines/model/*.c
 	${PROJECT_SOURCE_DIR}/machines/coroutine/*.c ${PROJECT_SOURCE_DIR}/machines/coroutine/*.S
-	${PROJECT_SOURCE_DIR}/lab/bench/worker/*.c)
+	${PROJECT_SOURCE_DIR}/lab/bench/worker/*.c ${PROJECT_SOURCE_DIR}/lab/source.c)
 
 add_library(quire_core_model OBJECT ${QUIRE_CORE_SOURCES})
 target_include_directories(quire_core_model PRIVATE ${PROJECT_SOURCE_DIR}/include)

@@ -20,6 +20,7 @@ int command_check(int argc, char **argv);
 int command_commute(int argc, char **argv);
 int command_boot(int argc, char **argv);
 int command_fuzz(int argc, char **argv);
+int command_bench(int argc, char **argv);
 int command_fuzz_check(int argc, char **argv); /* with --check */
 
 uint64_t command_size(const char *text); /* a number, and K, M, G or T; 0: it is none */

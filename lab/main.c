@@ -24,6 +24,7 @@ static const struct {
 	{ "boot", command_boot, "boot -- PROGRAM...",
 	  "run a static program on a kernel around Quire, in QEMU" },
 	{ "fuzz", command_fuzz, "fuzz", "compare Quire with this computer's kernel, call by call" },
+	{ "bench", command_bench, "bench NAME", "measure, and model what cannot be measured here" },
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };

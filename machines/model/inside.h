@@ -88,7 +88,7 @@ struct model {
 
 	struct model_cpu *self; /* who runs; NULL: the set-up, which costs nothing */
 	bool counting;
-	uint64_t horizon;	/* the clock of who is next; self goes on up to there */
+	uint64_t horizon; /* the clock of who is next; self goes on up to there */
 	struct coroutine main;
 	model_job *job;
 	void *argument;

@@ -1,12 +1,15 @@
 /*
  * main.c - quire-model: one workload on one number of modelled CPUs, one line of JSON. `quire bench` calls it.
  *
- *	quire-model WORKLOAD LOCKS CPUS PAGES ROUNDS INSTRUCTION TRANSFER IPI		costs in picoseconds
+ *	quire-model WORKLOAD LOCKS CPUS PAGES ROUNDS INSTRUCTION TRANSFER IPI LINES
+ *
+ * LOCKS is vma or single; costs are in picoseconds; LINES says how many of the dearest cache lines are wanted.
  *
  * All CPUs run one address space, in which each has a mapping of PAGES pages to itself, with tables to itself.
  * The first round, in which tables come and caches fill, is not counted.
  */
 #include "lab/bench/workload.h"
+#include "lab/source.h"
 #include "machines/model/model.h"
 
 #include <jansson.h>
@@ -14,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARGUMENTS = 8, DEAREST = 8 };
+enum { ARGUMENTS = 9, DEAREST = 32 };
 
 struct work {
 	struct quire_mm *mm;
@@ -121,33 +124,37 @@ static json_t *line_json(const struct model_line *line)
 	json_t *uses = json_array();
 
 	for (unsigned i = 0; i < MODEL_USES && line->use[i].code; i++)
-		json_array_append_new(uses, json_pack("{s:I,s:I,s:I}", "code", (json_int_t)line->use[i].code,
+		json_array_append_new(uses, json_pack("{s:s,s:I,s:I}", "code", source_line(line->use[i].code),
 						      "transfers", (json_int_t)line->use[i].transfers, "ps",
 						      (json_int_t)line->use[i].waited));
 	return json_pack("{s:I,s:I,s:o}", "transfers", (json_int_t)line->transfers, "ps",
 			 (json_int_t)line->waited, "uses", uses);
 }
 
-static json_t *dearest(void)
+static json_t *dearest(unsigned most)
 {
 	struct model_line lines[DEAREST];
-	unsigned count = model_dearest(lines, DEAREST);
+	unsigned count = most ? model_dearest(lines, most < DEAREST ? most : DEAREST) : 0;
 	json_t *all = json_array();
 
+	for (unsigned i = 0; i < count; i++)
+		for (unsigned use = 0; use < MODEL_USES; use++)
+			source_want(lines[i].use[use].code);
+	source_resolve();
 	for (unsigned i = 0; i < count; i++)
 		json_array_append_new(all, line_json(&lines[i]));
 	return all;
 }
 
-static void report(const struct work *work, uint64_t spent)
+static void report(const struct work *work, uint64_t spent, unsigned most)
 {
-	json_t *lines = dearest();
 	struct model_counts counts = model_count();
 	json_t *all = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "faults",
 				(json_int_t)(work->cpus * work->pages * work->rounds), "ps",
 				(json_int_t)spent, "accesses", (json_int_t)counts.accesses, "transfers",
 				(json_int_t)counts.transfers, "waited_ps", (json_int_t)counts.waited, "ipis",
-				(json_int_t)counts.ipis, "sleeps", (json_int_t)counts.sleeps, "lines", lines);
+				(json_int_t)counts.ipis, "sleeps", (json_int_t)counts.sleeps, "lines",
+				dearest(most));
 
 	json_dumpf(all, stdout, JSON_COMPACT);
 	putchar('\n');
@@ -184,6 +191,6 @@ int main(int argc, char **argv)
 	model_run(touch, &work);
 	model_run(drop, &work);
 	uint64_t spent = work.load->together ? together(&work) : in_turns(&work);
-	report(&work, spent);
+	report(&work, spent, (unsigned)number[8]);
 	return 0;
 }

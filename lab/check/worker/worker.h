@@ -6,7 +6,7 @@
  *	interpret.c  statements                      evaluate.c    conditions, states
  *	search.c     which searches, how long        witness.c     a violation's steps, run again
  *	orders.c     orders of locks, told
- *	result.c     the result as JSON              source.c      return addresses to source lines
+ *	result.c     the result as JSON              explain.c     addresses in texts
  *	shorten.c    a witness made shorter
  *	fields.c     addresses to names of fields
  *	tables.c, tlb.c  pictures of the state       safeguards.c  switching them off
@@ -18,6 +18,7 @@
 #define LAB_CHECK_WORKER_H
 
 #include "lab/check/litmus/litmus.h"
+#include "lab/source.h"
 #include "machines/check/machine.h"
 
 #include <jansson.h>
@@ -227,15 +228,7 @@ void settle(struct run *run);	       /* a part is finished */
 json_t *settled_json(struct run *run); /* what was settled since the last call */
 json_t *rest_json(struct run *run);    /* at the end: what was counted and not told */
 
-/* ---- source.c ------------------------------------------------------------------------------------------ */
-
-/*
- * Collects return addresses, then asks for all lines at once. source_line() is "file.c:12 function", or a
- * number in hexadecimal where nobody knows.
- */
-void source_want(const void *code);
-void source_resolve(void);
-const char *source_line(const void *code);
+/* ---- explain.c ----------------------------------------------------------------------------------------- */
 
 /* @text with lines and places for the addresses in it, as they are now. To be freed. */
 char *explain(struct run *run, const char *text);

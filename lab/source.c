@@ -1,11 +1,12 @@
 /*
  * source.c - return addresses as source lines: addr2line is asked once, for all of them.
  *
- * It belongs to the toolchain that built the worker. Where it is missing, addresses stay numbers.
+ * It belongs to the toolchain that built the program, a worker. Where it is missing, addresses stay numbers.
  */
-#include "lab/check/worker/worker.h"
+#include "lab/source.h"
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,7 @@ void source_want(const void *code)
 		room = room ? room * 2 : 64;
 		places = realloc(places, room * sizeof(*places));
 		if (!places)
-			exit(EXIT_BROKEN);
+			abort();
 	}
 	places[count].code = code;
 	snprintf(places[count].text, sizeof(places[count].text), "%#lx", (unsigned long)code);
@@ -157,42 +158,4 @@ const char *source_line(const void *code)
 	struct place *place = find(code);
 
 	return place ? place->text : "?";
-}
-
-/* ---- addresses in texts -------------------------------------------------------------------------------- */
-
-extern const char __executable_start[], etext[];
-
-static const char *address_name(struct run *run, uintptr_t address)
-{
-	const void *code = (const void *)address;
-
-	if (address >= (uintptr_t)__executable_start && address < (uintptr_t)etext) {
-		source_want(code);
-		source_resolve();
-		return source_line(code);
-	}
-	return machine_describe(run->machine, address);
-}
-
-char *explain(struct run *run, const char *text)
-{
-	char *out = NULL;
-	size_t bytes;
-	FILE *to = open_memstream(&out, &bytes);
-
-	if (!to)
-		return strdup(text);
-	while (*text) {
-		char *end;
-
-		if (strncmp(text, "0x", 2) == 0) {
-			fputs(address_name(run, strtoul(text, &end, 16)), to);
-			text = end;
-		} else {
-			fputc(*text++, to);
-		}
-	}
-	fclose(to);
-	return out;
 }
