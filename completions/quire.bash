@@ -5,7 +5,7 @@ _quire()
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} options i
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		COMPREPLY=($(compgen -W "record replay check commute boot fuzz --help --version" -- "$current"))
+		COMPREPLY=($(compgen -W "record replay check commute boot fuzz bench --help --version" -- "$current"))
 		return
 	fi
 	case ${COMP_WORDS[1]} in
@@ -123,6 +123,23 @@ _quire()
 			return
 			;;
 		esac
+		;;
+	bench)
+		if [ "$COMP_CWORD" -eq 2 ]; then
+			COMPREPLY=($(compgen -W "scale --help" -- "$current"))
+			return
+		fi
+		case $previous in
+		--workload)
+			COMPREPLY=($(compgen -W "faults dontneed remap" -- "$current"))
+			return
+			;;
+		--cpus)
+			COMPREPLY=($(compgen -W "8 64 256" -- "$current"))
+			return
+			;;
+		esac
+		options="--json --plot --workload --cpus --pages --repeat --no-host --no-model --help"
 		;;
 	*)
 		return

@@ -5,8 +5,8 @@
  * gives, and full ones. It may keep its share of an eighth of memory, so that what a program touches, drops
  * and touches again stays where its lines are. Only what is more than that, or missing, is the allocator's
  * affair, a batch at a time. Full batches lie in the depot, chained by their first frames: handing one over
- * is a matter of two lines, not of each of its frames. The buddy lists are asked when the depot has none, and
- * get what is too much for it.
+ * is a matter of two lines, not of each of its frames. The buddy lists are asked when the depot has none,
+ * and get what is too much for it.
  *
  *	loaded <--> full ones <--- a batch at a time ---> depot, if that is not full <---> buddy lists
  *	   \-------- scarce? then single frames, and straight to and from the lists --------/
@@ -17,16 +17,17 @@
  * They must come then, or an idle CPU's cache could keep the last free frames for ever, and an allocation
  * could fail with memory free, on one run and not on the next. So an allocation that finds nothing empties
  * all caches and the depot into the buddy lists, where what belongs together joins, and looks there again.
- * Whatever was free when it began is then either found or was taken by somebody else meanwhile: a frame moves
- * between cache and lists under both locks, so the last look sees it even if another CPU emptied the cache.
+ * Whatever was free when it began is then either found or was taken by somebody else meanwhile: a frame
+ * moves between cache and lists under both locks, so the last look sees it even if another CPU emptied the
+ * cache.
  *
  * With fewer than QUIRE_CPU_FRAMES per CPU in lists and depot memory is scarce: caches are bypassed, so that
  * they do not fill again while somebody looks for the last frames, and the depot is emptied. The mark goes
  * when twice that is there.
  *
- * The peak. Frames in use are those out of lists and depot less those in caches. Keeping the maximum of
- * that exactly would cost a shared line per allocation. Instead each cache remembers its lowest count since
- * it last gave frames back; frames out, less all the lowest counts, bounds the use since then from above, and
+ * The peak. Frames in use are those out of lists and depot less those in caches. Keeping the maximum of that
+ * exactly would cost a shared line per allocation. Instead each cache remembers its lowest count since it
+ * last gave frames back; frames out, less all the lowest counts, bounds the use since then from above, and
  * is noted before it falls. Looking at many CPUs' counts would take long, under the lock: only the first
  * PEAK_CPUS are looked at, others count as empty. With one CPU the bound is exact.
  *
@@ -132,10 +133,16 @@ static void note_peak(struct phys *phys, struct cpu_frames *cache)
 	atomic_store_explicit(&cache->lowest, count_of(cache), memory_order_relaxed);
 }
 
-/* What a cache may hold: at least two batches. */
+void cache_share(struct phys *phys)
+{
+	uint64_t share = max_u64(phys->frames / SHARE / cpus_of(phys), QUIRE_CPU_FRAMES);
+
+	atomic_store_explicit(&phys->share, (uint32_t)min_u64(share, UINT32_MAX), memory_order_relaxed);
+}
+
 static bool is_full(struct phys *phys, const struct cpu_frames *cache)
 {
-	return count_of(cache) >= QUIRE_CPU_FRAMES && count_of(cache) >= phys->frames / SHARE / cpus_of(phys);
+	return count_of(cache) >= atomic_load_explicit(&phys->share, memory_order_relaxed);
 }
 
 static bool is_scarce(struct phys *phys)
@@ -143,7 +150,7 @@ static bool is_scarce(struct phys *phys)
 	return atomic_load_explicit(&phys->scarce, memory_order_relaxed);
 }
 
-/* ---- the depot, under phys->lock ------------------------------------------------------------------------ */
+/* ---- the depot, under phys->lock ---------------------------------------------------------------------- */
 
 static void count_out(struct phys *phys, uint64_t frames)
 {
@@ -210,7 +217,7 @@ static void note_scarcity(struct phys *phys)
 		;
 }
 
-/* ---- between a cache, whose lock is held, and the allocator ---------------------------------------------- */
+/* ---- between a cache, whose lock is held, and the allocator -------------------------------------------- */
 
 static struct folio *take_block(struct quire_cpu *cpu, unsigned order)
 {
@@ -239,7 +246,7 @@ static void load_runs(struct phys *phys, struct cpu_frames *cache, uint32_t most
 	cache->loaded_count = count;
 }
 
-/* Empty as it is: load a batch. What is out and what is cached rise by the same, so the peak need not be noted. */
+/* It is empty: load a batch. What is out rises as what is cached does, so the peak need not be noted. */
 static void refill(struct quire_cpu *cpu, struct cpu_frames *cache)
 {
 	struct phys *phys = cpu->quire->phys;

@@ -48,6 +48,7 @@ struct phys {
 	_Atomic uint64_t fail_after; /* see phys_fail_after(); PHYS_NEVER except in tests */
 	_Atomic uint32_t scarce;     /* R: caches are bypassed */
 	_Atomic uint32_t cpus;	     /* I: one more than the greatest id */
+	_Atomic uint32_t share;	     /* I: frames that one cache may hold */
 	_Alignas(64) struct quire_spin lock;
 	_Atomic uint64_t out;  /* R: frames not in lists or depot, and not past the watermark */
 	_Atomic uint64_t peak; /* R */
@@ -75,5 +76,6 @@ struct folio *cache_take(struct quire_cpu *cpu, unsigned order); /* 2^order fram
 void cache_give(struct quire_cpu *cpu, struct folio *folio, unsigned order);
 void cache_empty(struct quire_cpu *cpu, struct cpu_frames *cache);
 uint64_t cache_peak(struct phys *phys);
+void cache_share(struct phys *phys); /* there are more CPUs: each may keep less */
 
 #endif

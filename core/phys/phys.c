@@ -61,6 +61,7 @@ int phys_cpu_create(struct quire_cpu *boot, struct quire_cpu *cpu)
 	atomic_store_explicit(&phys->caches[cpu->id], cache, memory_order_release);
 	if (cpu->id >= atomic_load_explicit(&phys->cpus, memory_order_relaxed))
 		atomic_store_explicit(&phys->cpus, cpu->id + 1, memory_order_release);
+	cache_share(phys);
 	return 0;
 }
 

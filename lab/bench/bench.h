@@ -2,9 +2,9 @@
  * bench.h - what the benchmarks of `quire bench` share: measuring by turns, and what may be said of it.
  *
  * A computer drifts: it warms up, and others use it too. So variants that are to be compared are measured by
- * turns, in an order that goes to and fro, and every figure is a median with an interval: with 95 % confidence
- * the median of as many measurements as one likes is in it. How wide it is says whether the figure means
- * anything; this is said in a word.
+ * turns, in an order that goes to and fro, and every figure is a median with an interval: with 95 %
+ * confidence the median of as many measurements as one likes is in it. How wide it is says whether the
+ * figure means anything; this is said in a word.
  */
 #ifndef LAB_BENCH_BENCH_H
 #define LAB_BENCH_BENCH_H

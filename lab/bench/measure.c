@@ -1,9 +1,9 @@
 /*
  * measure.c - medians, their intervals, and a word for them.
  *
- * The interval is that of order statistics, which supposes nothing about how measurements are distributed: of n,
- * the median of all lies between the k-th smallest and the k-th largest, unless fewer than k are on one of its
- * sides, as when a coin thrown n times shows fewer than k heads, or fewer than k tails.
+ * The interval is that of order statistics, which supposes nothing about how measurements are distributed:
+ * of n, the median of all lies between the k-th smallest and the k-th largest, unless fewer than k are on
+ * one of its sides, as when a coin thrown n times shows fewer than k heads, or fewer than k tails.
  */
 #include "lab/bench/bench.h"
 

@@ -13,7 +13,7 @@
 
 enum { KEY_CPUS = 256, KEY_PAGES, KEY_WORKLOAD, KEY_PLOT, KEY_NO_HOST, KEY_NO_MODEL };
 
-enum { PAGES_MOST = 1 << 16 };
+enum { PAGES_MOST = 8192 };
 
 struct arguments {
 	struct scale_options options;
@@ -128,7 +128,7 @@ int bench_scale(int argc, char **argv)
 		  0 },
 		{ "cpus", KEY_CPUS, "N", 0, "Model up to N CPUs, 2 to 256 (default: 256)", 0 },
 		{ "pages", KEY_PAGES, "N", 0, "Pages of each CPU (default: 512)", 0 },
-		{ "repeat", 'r', "N", 0, "Measure N times on this computer (default: 15)", 0 },
+		{ "repeat", 'r', "N", 0, "Measure N times on this computer (default: 21)", 0 },
 		{ "no-host", KEY_NO_HOST, NULL, 0, "Do not measure on this computer", 0 },
 		{ "no-model", KEY_NO_MODEL, NULL, 0, "Do without the model", 0 },
 		{ "help", 'h', NULL, 0, "Print this", 0 },
@@ -147,7 +147,7 @@ int bench_scale(int argc, char **argv)
 		NULL
 	};
 	struct arguments a = {
-		.options = { .load = &workloads[0], .cpus = QUIRE_MAX_CPUS, .pages = 512, .repetitions = 15 }
+		.options = { .load = &workloads[0], .cpus = QUIRE_MAX_CPUS, .pages = 512, .repetitions = 21 }
 	};
 	char name[] = "quire bench scale";
 

@@ -1,8 +1,8 @@
 /*
  * scale_host.c - the workload on the hosted machine: a thread a CPU, real caches, real contention.
  *
- * A machine for each number of threads and each kind of locks stands ready from the first measurement to the last,
- * so that they can be measured by turns. Time includes the emulated MMU, for both alike.
+ * A machine for each number of threads and each kind of locks stands ready from the first measurement to the
+ * last, so that they can be measured by turns. Time includes the emulated MMU, for both alike.
  */
 #include "lab/bench/scale.h"
 
@@ -13,13 +13,16 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { ROUNDS = 16 };
+enum { ROUNDS = 64 };
 
 struct stand {
 	struct hosted *machine;
 	struct quire_mm *mm;
 	const struct scale_options *options;
-	unsigned threads, rounds;
+	unsigned threads;
+	hosted_job *timed;
+	_Atomic unsigned here;	      /* threads that are ready */
+	_Atomic uint64_t nanoseconds; /* spent in what is timed, by all threads */
 	_Atomic bool failed;
 };
 
@@ -94,9 +97,7 @@ static void drop(struct quire_cpu **cpu, void *argument)
 
 static void loop(struct quire_cpu **cpu, void *argument)
 {
-	struct stand *stand = argument;
-
-	for (unsigned round = 0; round < stand->rounds; round++) {
+	for (unsigned round = 0; round < ROUNDS; round++) {
 		touch(cpu, argument);
 		drop(cpu, argument);
 	}
@@ -104,39 +105,55 @@ static void loop(struct quire_cpu **cpu, void *argument)
 
 /* ---- one measurement ----------------------------------------------------------------------------------- */
 
-static double now(void)
+static uint64_t now(void)
 {
 	struct timespec time;
 
 	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 }
 
-/* Seconds until all have done it. */
-static double all_do(struct stand *stand, hosted_job *job)
+/* Each thread takes its own time, once all are awake: how soon the host wakes them is not the question. */
+static void take_time(struct quire_cpu **cpu, void *argument)
 {
-	double began = now();
+	struct stand *stand = argument;
 
+	atomic_fetch_add_explicit(&stand->here, 1, memory_order_relaxed);
+	while (atomic_load_explicit(&stand->here, memory_order_relaxed) < stand->threads)
+		hosted_poll(*cpu);
+	uint64_t began = now();
+	stand->timed(cpu, argument);
+	atomic_fetch_add_explicit(&stand->nanoseconds, now() - began, memory_order_relaxed);
+}
+
+static void all_do(struct stand *stand, hosted_job *job)
+{
 	for (unsigned id = 0; id < stand->threads; id++)
 		hosted_post(stand->machine, id, job, stand);
 	hosted_wait(stand->machine);
-	return now() - began;
+}
+
+static void time_all(struct stand *stand, hosted_job *job)
+{
+	stand->timed = job;
+	atomic_store_explicit(&stand->here, 0, memory_order_relaxed);
+	all_do(stand, take_time);
 }
 
 static double measure(void *argument, unsigned variant)
 {
 	struct stand *stand = (struct stand *)argument + variant;
-	double spent = 0;
 
-	if (stand->options->load->together) {
-		spent = all_do(stand, loop);
-	} else {
-		for (unsigned round = 0; round < stand->rounds; round++) {
-			spent += all_do(stand, touch);
-			all_do(stand, drop);
-		}
+	atomic_store_explicit(&stand->nanoseconds, 0, memory_order_relaxed);
+	if (stand->options->load->together)
+		time_all(stand, loop);
+	for (unsigned round = 0; round < ROUNDS && !stand->options->load->together; round++) {
+		time_all(stand, touch);
+		all_do(stand, drop);
 	}
-	return (double)stand->options->pages * stand->threads * stand->rounds / spent;
+	double faults = (double)stand->options->pages * stand->threads * ROUNDS;
+	double seconds = (double)atomic_load_explicit(&stand->nanoseconds, memory_order_relaxed) * 1e-9;
+	return faults / (seconds / stand->threads);
 }
 
 /* ---- all of them --------------------------------------------------------------------------------------- */
@@ -150,7 +167,7 @@ static bool stand_create(struct stand *stand, const struct scale_options *option
 		.quire.without_vma_locks = locks == SCALE_SINGLE,
 	};
 
-	*stand = (struct stand){ .options = options, .threads = threads, .rounds = ROUNDS };
+	*stand = (struct stand){ .options = options, .threads = threads };
 	if (hosted_create(&config, &stand->machine))
 		return false;
 	hosted_run(stand->machine, 0, set_scene, stand);

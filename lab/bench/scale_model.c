@@ -1,10 +1,10 @@
 /*
- * scale_model.c - the workload on modelled CPUs: a process of quire-model for each point, as many at a time as
- * there are processors; and where the curves bend.
+ * scale_model.c - the workload on modelled CPUs: a process of quire-model for each point, as many at a time
+ * as there are processors; and where the curves bend.
  *
- * The knee. From n CPUs to 2n a curve gains a factor of at most two. Where the gain falls below KNEE_GAIN is the
- * knee. A gain is taken to belong half-way between its two numbers of CPUs, in proportion, and between two gains
- * a straight line is drawn; so the knee does not jump from one power of two to the next.
+ * The knee. From n CPUs to 2n a curve gains a factor of at most two. Where the gain falls below KNEE_GAIN is
+ * the knee. A gain is taken to belong half-way between its two numbers of CPUs, in proportion, and between
+ * two gains a straight line is drawn; so the knee does not jump from one power of two to the next.
  */
 #include "lab/bench/scale.h"
 
@@ -62,7 +62,6 @@ static void execute(const struct scale_options *options, const struct scale_mode
 		words[i + 3] = text[i];
 	}
 	execv(path, (char **)words);
-	fprintf(stderr, "quire bench scale: %s is missing\n", path);
 	_exit(EXIT_MISSING);
 }
 
@@ -180,7 +179,13 @@ static double find_knee(const struct scale_model *model, const struct scale_curv
 bool scale_run_model(const struct scale_options *options, struct scale_model *model)
 {
 	struct job jobs[JOBS];
+	char path[PATH_MAX];
 
+	worker_path(path);
+	if (access(path, X_OK)) {
+		fprintf(stderr, "quire bench scale: %s is missing, which models CPUs (--no-model)\n", path);
+		return false;
+	}
 	set_costs(model);
 	for (unsigned cpus = 1; cpus <= options->cpus; cpus *= 2)
 		model->cpus[model->points++] = cpus;

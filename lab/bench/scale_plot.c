@@ -1,6 +1,6 @@
 /*
- * scale_plot.c - the model's curves as SVG: CPUs and faults a second, both logarithmic, and the line of who loses
- * nothing.
+ * scale_plot.c - the model's curves as SVG: CPUs and faults a second, both logarithmic, and the line of who
+ * loses nothing.
  */
 #include "lab/bench/scale.h"
 

@@ -1,8 +1,8 @@
 /*
  * workload.h - what `quire bench scale` lets CPUs do, on the host's threads and on modelled CPUs alike.
  *
- * Every CPU has a mapping of its own in the one address space: it touches all pages, drops them, and begins again.
- * Between two mappings there is a gap, so that they do not merge, and no two share a table.
+ * Every CPU has a mapping of its own in the one address space: it touches all pages, drops them, and begins
+ * again. Between two mappings there is a gap, so that they do not merge, and no two share a table.
  */
 #ifndef BENCH_WORKLOAD_H
 #define BENCH_WORKLOAD_H

@@ -7,8 +7,8 @@
  *	tsan.c		the core's accesses, as the compiler announces them
  *	port.c		port.h: objects, copies, waits, grace periods, IPIs
  *
- * Everything that CPUs could share is in one region of memory: frames, metadata, small objects, stacks. A line is found
- * by its place in it.
+ * Everything that CPUs could share is in one region of memory: frames, metadata, small objects, stacks. A
+ * line is found by its place in it.
  */
 #ifndef MODEL_INSIDE_H
 #define MODEL_INSIDE_H

@@ -4,12 +4,12 @@
  *	nobody --any--> one: may read and write --another reads--> several: may read
  *	                 ^-----------------------one writes-------------'
  *
- * Every other change of hands is a transfer, and the line is busy until it ends. What nobody had yet comes from
- * memory, for the same price, at no cost to others. Copies and fills of frames have many lines under way at once:
- * a whole block is as one line.
+ * Every other change of hands is a transfer, and the line is busy until it ends. What nobody had yet comes
+ * from memory, for the same price, at no cost to others. Copies and fills of frames have many lines under
+ * way at once: a whole block is as one line.
  *
- * What another CPU does cannot be noticed sooner than a transfer later. So a CPU that has the lines it needs may
- * be so much ahead of the others; before a transfer it is not.
+ * What another CPU does cannot be noticed sooner than a transfer later. So a CPU that has the lines it needs
+ * may be so much ahead of the others; before a transfer it is not.
  */
 #include "inside.h"
 

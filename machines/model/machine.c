@@ -3,8 +3,8 @@
  *
  *	region:	frames | metadata | small objects | stacks
  *
- * A CPU's coroutine lives from the first job to the end of the process: it sleeps until there is a job, does it, and
- * sleeps again, serving IPIs all the while. What the process has made goes with it.
+ * A CPU's coroutine lives from the first job to the end of the process: it sleeps until there is a job, does
+ * it, and sleeps again, serving IPIs all the while. What the process has made goes with it.
  */
 #include "inside.h"
 

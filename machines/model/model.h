@@ -1,22 +1,23 @@
 /*
- * model.h - the model machine: up to QUIRE_MAX_CPUS CPUs that run the core's real code, and a clock for each that
- * says what it would have taken on a machine with as many.
+ * model.h - the model machine: up to QUIRE_MAX_CPUS CPUs that run the core's real code, and a clock for each
+ * that says what it would have taken on a machine with as many.
  *
- * The core is compiled once more with -fsanitize=thread, so that each of its accesses of memory comes here. A CPU
- * is a coroutine, and whose clock is behind goes on: one access, then the next CPU's turn. Nothing is random,
- * and nothing of the host's time comes in: two runs give the same figures. There are three costs:
+ * The core is compiled once more with -fsanitize=thread, so that each of its accesses of memory comes
+ * here. A CPU is a coroutine, and whose clock is furthest behind goes on. Nothing is random, and nothing
+ * of the host's time comes in: two runs give the same figures. There are three costs:
  *
- *	instruction	whatever a CPU does by itself; so many instructions for each access (MODEL_ACCESS)
- *	transfer	of a cache line, when the CPU does not have it as it needs it. A line is at one place at a
- *			time: who wants it while it is under way waits for the end of that transfer
- *	IPI		half of it under way, half the target's, for entering and leaving the handler. Waking a
- *			CPU that sleeps takes one too
+ *	instruction	whatever a CPU does by itself; so many instructions for each access (below)
+ *	transfer	of a cache line, when the CPU does not have it as it needs it. A line is at one place
+ *			at a time: who wants it while it is under way waits for the end of that transfer
+ *	IPI		half of it under way, half the target's, for entering and leaving the handler. Waking
+ *			a CPU that sleeps takes one too
  *
- * A line is had by its last writer alone, or by those who have read it since. Left out is what docs/benchmarks.md
- * lists: capacity, distance, store buffers, memory that is fetched ahead, the program's own work.
+ * A line is had by its last writer alone, or by those who have read it since. Left out is what
+ * docs/benchmarks.md lists: capacity, distance, store buffers, memory that is fetched ahead, the program's
+ * own work.
  *
- * One model a process. The core and those who call it here are told by return value: a mistake in the model, like
- * CPUs that all wait, ends the process.
+ * One model a process. The core and those who call it here are told by return value: a mistake in the model,
+ * like CPUs that all wait, ends the process.
  */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
@@ -30,10 +31,11 @@ struct model_costs {
 };
 
 /*
- * Thousandths of an instruction for each access of memory. Of an anonymous fault, which is so many instructions on
- * the metal machine without the clearing (docs/performance.md), the hooks see so many accesses.
+ * Thousandths of an instruction for each access of memory. Of an anonymous fault, which is so many
+ * instructions on the metal machine without the clearing (docs/performance.md), the hooks see so many
+ * accesses.
  */
-enum { MODEL_FAULT_INSTRUCTIONS = 835, MODEL_FAULT_ACCESSES = 198 };
+enum { MODEL_FAULT_INSTRUCTIONS = 812, MODEL_FAULT_ACCESSES = 198 };
 
 enum {
 	MODEL_PAUSE = 128, /* instructions of a turn of a short wait */

@@ -1,9 +1,10 @@
 /*
- * port.c - port.h for the model: what the core asks for is done at once, and its price put on the CPU's clock.
+ * port.c - port.h for the model: what the core asks for is done at once, and its price put on the CPU's
+ * clock.
  *
- * Grace periods. A CPU is quiet between two jobs' calls (model_quiescent()), when it sleeps, and when it has no job.
- * A callback runs on the CPU that handed it in, once all have been quiet. What this costs real machines is not
- * counted.
+ * Grace periods. A CPU is quiet between two jobs' calls (model_quiescent()), when it sleeps, and when it has
+ * no job. A callback runs on the CPU that handed it in, once all have been quiet. What this costs real
+ * machines is not counted.
  *
  * Objects come from one heap, and go to the CPU that frees them, whose next one of the size it is.
  */
@@ -130,9 +131,9 @@ void quire_port_wait(struct quire_cpu **cpu, _Atomic uint32_t *word, uint32_t se
 /* ---- spin locks ---------------------------------------------------------------------------------------- */
 
 /*
- * Queued, as kernels have them: who finds the lock taken is handed it, in the order of coming, and meanwhile looks at
- * nothing that others write. With port.h's own, all who wait look at one word, each change of which then costs as many
- * transfers.
+ * Queued, as kernels have them: who finds the lock taken is handed it, in the order of coming, and meanwhile
+ * looks at nothing that others write. With port.h's own, all who wait look at one word, each change of which
+ * then costs as many transfers.
  */
 enum { FREE, HELD, WANTED };
 

@@ -1,9 +1,9 @@
 /*
  * tsan.c - what gcc and clang call under -fsanitize=thread: every access of the core's.
  *
- * Plain accesses are announced just before they happen; atomic ones happen here. Both come after lines_touch(), and so
- * in the order of the clocks. A failed compare-and-exchange takes the line as a successful one
- * does, like the processor's instruction.
+ * Plain accesses are announced just before they happen; atomic ones happen here. Both come after
+ * lines_touch(), and so in the order of the clocks. A failed compare-and-exchange takes the line as a
+ * successful one does, like the processor's instruction.
  */
 #include "inside.h"
 

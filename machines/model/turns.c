@@ -1,10 +1,11 @@
 /*
- * turns.c - whose turn it is: the CPU whose clock is furthest behind; of equal ones, that with the lower number.
+ * turns.c - whose turn it is: the CPU whose clock is furthest behind; of equal ones, that with the lower
+ * number.
  *
- *	runs (model_now.self) <--> can go on (in the queue) <--> sleeps: waits for a word, for its IPI's end, for a job
+ *	runs (model_now.self) <-> can go on (queue) <-> sleeps: for a word, a lock, its IPI's end, a job
  *
- * The queue is a heap. Its head's clock is the horizon, up to which the CPU that runs need not ask. A sleeper has no
- * clock that counts: who wakes it, or interrupts it, sets the clock on.
+ * The queue is a heap. Its head's clock is the horizon, up to which the CPU that runs need not ask. A
+ * sleeper has no clock that counts: who wakes it, or interrupts it, sets the clock on.
  */
 #include "inside.h"
 

@@ -1,12 +1,14 @@
 /*
- * main.c - quire-model: one workload on one number of modelled CPUs, one line of JSON. `quire bench` calls it.
+ * main.c - quire-model: one workload on one number of modelled CPUs, one line of JSON. `quire bench` calls
+ * it.
  *
  *	quire-model WORKLOAD LOCKS CPUS PAGES ROUNDS INSTRUCTION TRANSFER IPI LINES
  *
- * LOCKS is vma or single; costs are in picoseconds; LINES says how many of the dearest cache lines are wanted.
+ * LOCKS is vma or single; costs are in picoseconds; LINES says how many of the dearest cache lines are
+ * wanted.
  *
- * All CPUs run one address space, in which each has a mapping of PAGES pages to itself, with tables to itself.
- * The first round, in which tables come and caches fill, is not counted.
+ * All CPUs run one address space, in which each has a mapping of PAGES pages to itself, with tables to
+ * itself. The first round, in which tables come and caches fill, is not counted.
  */
 #include "lab/bench/workload.h"
 #include "lab/source.h"
