@@ -14,7 +14,7 @@
 enum scale_locks { SCALE_VMA, SCALE_SINGLE, SCALE_LOCKS };
 
 enum {
-	SCALE_POINTS = 9,    /* 1, 2, 4 ... 256 CPUs */
+	SCALE_POINTS = 12,   /* 1, 2, 3, 4, 6, 8, 12, 16, 32 ... 256 CPUs */
 	SCALE_THREADS = 16,  /* numbers of threads that are measured here, at most */
 	SCALE_LINES = 5,     /* dearest lines that are printed */
 	SCALE_LINES_AT = 64, /* CPUs of the run whose lines these are */
@@ -45,7 +45,8 @@ struct scale_host {
 
 struct scale_curve {
 	double rate[SCALE_POINTS]; /* faults a second */
-	double knee;		   /* CPUs; 0: there is none up to the last point */
+	double knee;		   /* CPUs */
+	bool rises;		   /* up to the last point: the knee is at least that */
 };
 
 struct scale_model {
@@ -64,7 +65,7 @@ extern const char *const scale_lock_names[SCALE_LOCKS]; /* for tables */
 bool scale_run_host(const struct scale_options *options, struct scale_host *host);
 bool scale_run_model(const struct scale_options *options, struct scale_model *model);
 
-/* How far the knee moves, at most, when one cost is halved or doubled; 1: not at all. 0: not to be told */
+/* By what factor the knee moves, at most, when one cost is halved or doubled. */
 double scale_knee_moves(const struct scale_model *model, enum scale_locks locks);
 
 void scale_print(const struct scale_options *options, const struct scale_host *host,

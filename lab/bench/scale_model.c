@@ -2,9 +2,9 @@
  * scale_model.c - the workload on modelled CPUs: a process of quire-model for each point, as many at a time
  * as there are processors; and where the curves bend.
  *
- * The knee. From n CPUs to 2n a curve gains a factor of at most two. Where the gain falls below KNEE_GAIN is
- * the knee. A gain is taken to belong half-way between its two numbers of CPUs, in proportion, and between
- * two gains a straight line is drawn; so the knee does not jump from one power of two to the next.
+ * The knee is where the line of who loses nothing would reach the most that the curve ever has: at so
+ * many CPUs as that is times one CPU's faults. A curve that has its most at the last point still rises
+ * there: its knee is at least that.
  */
 #include "lab/bench/scale.h"
 
@@ -19,9 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define KNEE_GAIN 1.5
-
-enum { ROUNDS = 2, ARGUMENTS = 9, JOBS = SCALE_SETTINGS * SCALE_LOCKS * SCALE_POINTS };
+enum { ROUNDS = 2, SCALE_FINE = 16, ARGUMENTS = 9, JOBS = SCALE_SETTINGS * SCALE_LOCKS * SCALE_POINTS };
 
 struct job {
 	unsigned setting, point;
@@ -157,23 +155,24 @@ static void set_costs(struct scale_model *model)
 	}
 }
 
-static double gain(const struct scale_curve *curve, unsigned point)
+static void find_knee(const struct scale_model *model, struct scale_curve *curve)
 {
-	return curve->rate[point + 1] / curve->rate[point];
+	double most = 0;
+
+	for (unsigned point = 0; point < model->points; point++)
+		most = fmax(most, curve->rate[point]);
+	curve->knee = most / curve->rate[0];
+	curve->rises = most <= curve->rate[model->points - 1];
 }
 
-static double find_knee(const struct scale_model *model, const struct scale_curve *curve)
+/* Powers of two; and between them where one lock is known to bend the curve. */
+static void choose_points(struct scale_model *model, unsigned most)
 {
-	for (unsigned point = 0; point + 1 < model->points; point++) {
-		if (gain(curve, point) >= KNEE_GAIN)
-			continue;
-		if (point == 0)
-			return 1;
-		double before = gain(curve, point - 1), after = gain(curve, point);
-
-		return model->cpus[point - 1] * sqrt(2) * exp2((before - KNEE_GAIN) / (before - after));
+	for (unsigned cpus = 1; cpus <= most; cpus *= 2) {
+		model->cpus[model->points++] = cpus;
+		if (cpus > 1 && cpus < SCALE_FINE && cpus + cpus / 2 <= most)
+			model->cpus[model->points++] = cpus + cpus / 2;
 	}
-	return 0;
 }
 
 bool scale_run_model(const struct scale_options *options, struct scale_model *model)
@@ -187,8 +186,7 @@ bool scale_run_model(const struct scale_options *options, struct scale_model *mo
 		return false;
 	}
 	set_costs(model);
-	for (unsigned cpus = 1; cpus <= options->cpus; cpus *= 2)
-		model->cpus[model->points++] = cpus;
+	choose_points(model, options->cpus);
 	model->lines_at = model->cpus[model->points - 1];
 	if (model->lines_at > SCALE_LINES_AT)
 		model->lines_at = SCALE_LINES_AT;
@@ -196,7 +194,7 @@ bool scale_run_model(const struct scale_options *options, struct scale_model *mo
 		return false;
 	for (unsigned setting = 0; setting < SCALE_SETTINGS; setting++)
 		for (unsigned locks = 0; locks < SCALE_LOCKS; locks++)
-			model->curve[setting][locks].knee = find_knee(model, &model->curve[setting][locks]);
+			find_knee(model, &model->curve[setting][locks]);
 	return true;
 }
 
@@ -207,10 +205,7 @@ double scale_knee_moves(const struct scale_model *model, enum scale_locks locks)
 	for (unsigned setting = 1; setting < SCALE_SETTINGS; setting++) {
 		double other = model->curve[setting][locks].knee;
 
-		if (!knee != !other)
-			return 0;
-		if (knee)
-			most = fmax(most, fmax(other / knee, knee / other));
+		most = fmax(most, fmax(other / knee, knee / other));
 	}
 	return most;
 }

@@ -67,45 +67,28 @@ static void print_curves(const struct scale_model *model)
 	printf("\n");
 }
 
-static void print_knee(const struct scale_model *model, const struct scale_curve *curve)
+static void print_knee(const struct scale_curve *curve, double all)
 {
-	if (curve->knee)
-		printf("  %14.1f", curve->knee);
-	else
-		printf("  none up to %3u", model->cpus[model->points - 1]);
-}
-
-static void print_moves(const struct scale_model *model, enum scale_locks locks)
-{
-	double moves = scale_knee_moves(model, locks);
-
-	printf("  %s: ", scale_lock_names[locks]);
-	if (!moves)
-		printf("the knee passes %u CPUs\n", model->cpus[model->points - 1]);
-	else
-		printf("the knee moves by a factor of %.2f at most%s\n", moves,
-		       moves < 2 ? "" : ", not below 2");
+	printf("  %8s %6.1f  %6.1f", curve->rises ? "at least" : "", curve->knee, all / curve->rate[0]);
 }
 
 static void print_settings(const struct scale_model *model)
 {
 	unsigned last = model->points - 1;
 
-	printf("  The knee: CPUs from which twice as many give less than 1.5 times as many faults\n");
-	printf("  costs                %-26s  %s\n", scale_lock_names[SCALE_VMA],
+	printf("  The knee: as many CPUs, if they lost nothing, would do the most that there is; and what %u do\n",
+	       model->cpus[last]);
+	printf("  costs                %-22s    %s\n", scale_lock_names[SCALE_VMA],
 	       scale_lock_names[SCALE_SINGLE]);
 	for (unsigned setting = 0; setting < SCALE_SETTINGS; setting++) {
 		printf("  %-19s", model->setting[setting]);
-		for (unsigned locks = 0; locks < SCALE_LOCKS; locks++) {
-			const struct scale_curve *curve = &model->curve[setting][locks];
-
-			print_knee(model, curve);
-			printf(" %6.2fx @%u", curve->rate[last] / curve->rate[0], model->cpus[last]);
-		}
+		for (unsigned locks = 0; locks < SCALE_LOCKS; locks++)
+			print_knee(&model->curve[setting][locks], model->curve[setting][locks].rate[last]);
 		printf("\n");
 	}
 	for (unsigned locks = 0; locks < SCALE_LOCKS; locks++)
-		print_moves(model, locks);
+		printf("  %s: the knee moves by a factor of %.2f at most\n", scale_lock_names[locks],
+		       scale_knee_moves(model, locks));
 	printf("\n");
 }
 
@@ -167,8 +150,7 @@ static json_t *curve_json(const struct scale_model *model, const struct scale_cu
 	for (unsigned point = 0; point < model->points; point++)
 		json_array_append_new(rates, json_pack("{s:i,s:f}", "cpus", (int)model->cpus[point], "rate",
 						       curve->rate[point]));
-	return json_pack("{s:o,s:o}", "points", rates, "knee",
-			 curve->knee ? json_real(curve->knee) : json_null());
+	return json_pack("{s:o,s:f,s:b}", "points", rates, "knee", curve->knee, "rises", (int)curve->rises);
 }
 
 static json_t *setting_json(const struct scale_model *model, unsigned setting)
@@ -182,21 +164,14 @@ static json_t *setting_json(const struct scale_model *model, unsigned setting)
 			 curve_json(model, &model->curve[setting][SCALE_SINGLE]));
 }
 
-static json_t *moves_json(const struct scale_model *model, enum scale_locks locks)
-{
-	double moves = scale_knee_moves(model, locks);
-
-	return moves ? json_real(moves) : json_null();
-}
-
 static json_t *model_json(const struct scale_model *model)
 {
 	json_t *settings = json_array();
 
 	for (unsigned setting = 0; setting < SCALE_SETTINGS; setting++)
 		json_array_append_new(settings, setting_json(model, setting));
-	json_t *knees = json_pack("{s:o,s:o}", "vma_locks", moves_json(model, SCALE_VMA), "single_lock",
-				  moves_json(model, SCALE_SINGLE));
+	json_t *knees = json_pack("{s:f,s:f}", "vma_locks", scale_knee_moves(model, SCALE_VMA), "single_lock",
+				  scale_knee_moves(model, SCALE_SINGLE));
 	json_t *lines = json_pack("{s:i,s:O,s:O}", "cpus", (int)model->lines_at, "vma_locks",
 				  model->lines[SCALE_VMA], "single_lock", model->lines[SCALE_SINGLE]);
 
