@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "../../core/phys/phys.h"
+#include "../../core/phys/frames.h"
 #include "../support/solo.h"
 
 #define CPUS 3
@@ -235,6 +235,40 @@ static void base_4_peak_and_kinds_are_exact(void **state)
 	scene_end(s);
 }
 
+/* The one that gives back keeps its share, the depot a further part, the lists the rest: it is there for all. */
+static void base_6_what_is_given_back_is_found_wherever_it_went(void **state)
+{
+	enum { MANY = 8 * QUIRE_CPU_FRAMES, FRAMES = 24 * QUIRE_CPU_FRAMES, BATCH = QUIRE_CPU_FRAMES / 2 };
+	struct scene *s = scene(FRAMES, 12);
+	struct folio *folio[FRAMES];
+	uint64_t depot, count = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < MANY; i++)
+		folio[i] = folio_alloc(&s->cpu[0], FOLIO_ANON, 0);
+	for (unsigned i = 0; i < MANY; i++)
+		folio_put(&s->cpu[0], folio[i]);
+	expect_sound(s);
+	depot = s->quire.phys->depot_frames;
+	assert_int_equal(s->cpu[0].frames->count, QUIRE_CPU_FRAMES); /* more than an eighth, by three */
+	assert_int_equal(depot, FRAMES / 8 / BATCH * BATCH);
+
+	/* One frame more than the other CPU has: a whole batch comes. */
+	folio[count++] = folio_alloc(&s->cpu[1], FOLIO_ANON, 0);
+	assert_int_equal(s->quire.phys->depot_frames, depot - BATCH);
+	assert_int_equal(s->cpu[1].frames->count, BATCH - 1);
+	s->in_use = 1 + count;
+	expect_sound(s);
+
+	while ((folio[count] = folio_alloc(&s->cpu[2], FOLIO_ANON, 0)))
+		count++;
+	assert_int_equal(count, FRAMES - 1);
+	assert_int_equal(s->quire.phys->depot_frames, 0);
+	while (count--)
+		folio_put(&s->cpu[2], folio[count]);
+	scene_end(s);
+}
+
 static void base_6_the_allocation_asked_for_fails_once(void **state)
 {
 	struct scene *s = scene(1000, 9);
@@ -377,6 +411,7 @@ int main(void)
 		cmocka_unit_test(base_6_a_large_block_is_found_in_pieces),
 		cmocka_unit_test(base_6_metadata_of_unused_memory_stays_untouched),
 		cmocka_unit_test(base_4_peak_and_kinds_are_exact),
+		cmocka_unit_test(base_6_what_is_given_back_is_found_wherever_it_went),
 		cmocka_unit_test(base_6_the_allocation_asked_for_fails_once),
 		cmocka_unit_test(base_4_a_folio_lives_until_its_last_reference),
 		cmocka_unit_test(base_4_copies_are_whole),
