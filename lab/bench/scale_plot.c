@@ -70,7 +70,7 @@ static void draw_curve(FILE *to, const struct axes *axes, const struct scale_mod
 	for (unsigned point = 0; point <= last; point++)
 		fprintf(to, "%.1f,%.1f ", across(axes, model->cpus[point]), down(axes, rate[point]));
 	fprintf(to, "'/>\n<text x='%d' y='%.1f' text-anchor='end' fill='%s'>%s</text>\n", WIDTH - RIGHT - 4,
-		down(axes, rate[last]) + (locks == SCALE_VMA ? 18 : -8), colour, scale_lock_names[locks]);
+		down(axes, rate[last]) + (locks == SCALE_VMA ? 48 : -8), colour, scale_lock_names[locks]);
 }
 
 static void draw_ideal(FILE *to, const struct axes *axes, const struct scale_model *model)

@@ -151,7 +151,8 @@ static json_t *dearest(unsigned most)
 static void report(const struct work *work, uint64_t spent, unsigned most)
 {
 	struct model_counts counts = model_count();
-	json_t *all = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "faults",
+	json_t *all = json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "accesses_meant",
+				MODEL_FAULT_ACCESSES, "faults",
 				(json_int_t)(work->cpus * work->pages * work->rounds), "ps",
 				(json_int_t)spent, "accesses", (json_int_t)counts.accesses, "transfers",
 				(json_int_t)counts.transfers, "waited_ps", (json_int_t)counts.waited, "ipis",
