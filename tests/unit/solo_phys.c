@@ -235,7 +235,7 @@ static void base_4_peak_and_kinds_are_exact(void **state)
 	scene_end(s);
 }
 
-/* The one that gives back keeps its share, the depot a further part, the lists the rest: it is there for all. */
+/* Who gives back keeps its share, the depot a further part, the lists the rest: it is there for all. */
 static void base_6_what_is_given_back_is_found_wherever_it_went(void **state)
 {
 	enum { MANY = 8 * QUIRE_CPU_FRAMES, FRAMES = 24 * QUIRE_CPU_FRAMES, BATCH = QUIRE_CPU_FRAMES / 2 };
