@@ -59,13 +59,6 @@ static bool raise_watermark(struct phys *phys)
 	return true;
 }
 
-static void count_out(struct phys *phys, uint64_t frames)
-{
-	uint64_t out = atomic_load_explicit(&phys->out, memory_order_relaxed);
-
-	atomic_store_explicit(&phys->out, out + frames, memory_order_relaxed);
-}
-
 /* The smallest block of @order or above; brings in more memory where there is none. NULL: memory is out. */
 static struct folio *smallest_block(struct phys *phys, unsigned order, unsigned *found)
 {

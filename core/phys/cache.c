@@ -152,13 +152,6 @@ static bool is_scarce(struct phys *phys)
 
 /* ---- the depot, under phys->lock ---------------------------------------------------------------------- */
 
-static void count_out(struct phys *phys, uint64_t frames)
-{
-	uint64_t out = atomic_load_explicit(&phys->out, memory_order_relaxed);
-
-	atomic_store_explicit(&phys->out, out + frames, memory_order_relaxed);
-}
-
 static bool depot_has_room(const struct phys *phys)
 {
 	return phys->depot_frames + BATCH <= phys->frames / SHARE;

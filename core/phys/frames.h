@@ -60,6 +60,14 @@ struct phys {
 	struct cpu_frames *_Atomic caches[QUIRE_MAX_CPUS]; /* I: by id */
 };
 
+/* Under phys->lock: so many more are out; modulo 2^64. */
+static inline void count_out(struct phys *phys, uint64_t frames)
+{
+	uint64_t out = atomic_load_explicit(&phys->out, memory_order_relaxed);
+
+	atomic_store_explicit(&phys->out, out + frames, memory_order_relaxed);
+}
+
 /* frame.c */
 struct folio *frame_folio(struct phys *phys, quire_pfn pfn);
 quire_pfn frame_pfn(struct phys *phys, const struct folio *folio);

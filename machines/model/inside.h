@@ -136,7 +136,4 @@ void lines_note(struct model_cpu *me, uintptr_t address, uint64_t waited,
 /* tsan.c: an access of the core's, about to happen */
 void access_memory(const volatile void *to, size_t bytes, bool write, const void *code);
 
-/* port.c */
-void callbacks_run(struct model_cpu *me);
-
 #endif

@@ -16,8 +16,7 @@
  * docs/benchmarks.md lists: capacity, distance, store buffers, memory that is fetched ahead, the program's
  * own work.
  *
- * One model a process. The core and those who call it here are told by return value: a mistake in the model,
- * like CPUs that all wait, ends the process.
+ * One model a process. A mistake in the model itself, like CPUs that all wait, ends the process.
  */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
@@ -73,7 +72,7 @@ void model_quiescent(struct quire_cpu *cpu);
 
 struct model_counts {
 	uint64_t accesses, transfers, ipis, sleeps;
-	uint64_t waited; /* for transfers, and for lines that were under way */
+	uint64_t waited; /* for lines, and in the queues of spin locks */
 };
 
 /* From now on count, or do not. At first nothing is counted. */

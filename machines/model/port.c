@@ -254,7 +254,7 @@ static bool all_were_quiet_since(uint64_t state)
 	return true;
 }
 
-void callbacks_run(struct model_cpu *me)
+static void callbacks_run(struct model_cpu *me)
 {
 	if (me->waiting && all_were_quiet_since(me->waits_for)) {
 		struct quire_rcu *head = me->waiting;
