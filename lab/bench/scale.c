@@ -89,32 +89,54 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	}
 }
 
-static int run(const struct scale_options *options)
+static void tell(const struct scale_options *options, const struct scale_host *host,
+		 const struct scale_model *model)
+{
+	if (!options->json) {
+		scale_print(options, host, model);
+		return;
+	}
+	json_t *all = scale_json(options, host, model);
+
+	json_dumpf(all, stdout, JSON_INDENT(2));
+	printf("\n");
+	json_decref(all);
+}
+
+static bool run(const struct scale_options *options, FILE *plot)
 {
 	struct scale_host host = { 0 };
 	struct scale_model model = { 0 };
-	int status = EXIT_HELD;
 
 	if (!options->no_host && !scale_run_host(options, &host))
-		return EXIT_MISSING;
+		return false;
 	if (!options->no_model && !scale_run_model(options, &model))
-		return EXIT_MISSING;
-	if (options->json) {
-		json_t *all = scale_json(options, &host, &model);
-
-		json_dumpf(all, stdout, JSON_INDENT(2));
-		printf("\n");
-		json_decref(all);
-	} else {
-		scale_print(options, &host, &model);
-	}
-	if (options->plot && !scale_draw(options->plot, &model)) {
-		fprintf(stderr, "quire bench scale: %s: %s\n", options->plot, strerror(errno));
-		status = EXIT_USAGE;
-	}
+		return false;
+	tell(options, &host, &model);
+	if (plot)
+		scale_draw(plot, &model);
 	for (unsigned locks = 0; locks < SCALE_LOCKS; locks++)
 		json_decref(model.lines[locks]);
-	return status;
+	return true;
+}
+
+/* The picture's file is opened first: minutes later would be too late to say that it cannot be. */
+static int run_and_draw(const struct scale_options *options)
+{
+	FILE *plot = options->plot ? fopen(options->plot, "w") : NULL;
+	bool lost = options->plot && !plot;
+	int status = EXIT_HELD;
+
+	if (!lost && !run(options, plot))
+		status = EXIT_MISSING;
+	if (plot) {
+		lost = ferror(plot);
+		lost = fclose(plot) || lost;
+	}
+	if (!lost)
+		return status;
+	fprintf(stderr, "quire bench scale: %s: %s\n", options->plot, strerror(errno));
+	return EXIT_USAGE;
 }
 
 int bench_scale(int argc, char **argv)
@@ -161,5 +183,5 @@ int bench_scale(int argc, char **argv)
 		argp_help(&argp, stdout, ARGP_HELP_STD_HELP & ~(unsigned)ARGP_HELP_EXIT_OK, name);
 		return EXIT_HELD;
 	}
-	return run(&a.options);
+	return run_and_draw(&a.options);
 }

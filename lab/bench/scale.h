@@ -11,6 +11,8 @@
 #include "lab/bench/bench.h"
 #include "lab/bench/workload.h"
 
+#include <stdio.h>
+
 enum scale_locks { SCALE_VMA, SCALE_SINGLE, SCALE_LOCKS };
 
 enum {
@@ -72,6 +74,6 @@ void scale_print(const struct scale_options *options, const struct scale_host *h
 		 const struct scale_model *model);
 json_t *scale_json(const struct scale_options *options, const struct scale_host *host,
 		   const struct scale_model *model);
-bool scale_draw(const char *path, const struct scale_model *model);
+void scale_draw(FILE *to, const struct scale_model *model);
 
 #endif

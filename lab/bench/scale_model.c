@@ -89,6 +89,10 @@ static bool finish(struct scale_model *model, struct job *job)
 
 	fclose(job->from);
 	waitpid(job->pid, &status, 0);
+	/* It says itself why it ends, if it can. */
+	if (WIFSIGNALED(status))
+		fprintf(stderr, "quire bench scale: quire-model at %u CPUs: %s\n", model->cpus[job->point],
+			strsignal(WTERMSIG(status)));
 	if (!result)
 		return false;
 	double faults = (double)json_integer_value(json_object_get(result, "faults"));

@@ -84,13 +84,10 @@ static void draw_ideal(FILE *to, const struct axes *axes, const struct scale_mod
 		down(axes, one * most) + 4);
 }
 
-bool scale_draw(const char *path, const struct scale_model *model)
+void scale_draw(FILE *to, const struct scale_model *model)
 {
 	struct axes axes = choose_axes(model);
-	FILE *to = fopen(path, "w");
 
-	if (!to)
-		return false;
 	fprintf(to,
 		"<svg xmlns='http://www.w3.org/2000/svg' width='%d' height='%d' font-family='sans-serif' "
 		"font-size='12'>\n<rect width='100%%' height='100%%' fill='white'/>\n",
@@ -100,6 +97,4 @@ bool scale_draw(const char *path, const struct scale_model *model)
 	draw_curve(to, &axes, model, SCALE_VMA, "#1560a8");
 	draw_curve(to, &axes, model, SCALE_SINGLE, "#b03030");
 	fprintf(to, "</svg>\n");
-	bool lost = ferror(to) != 0;
-	return fclose(to) == 0 && !lost;
 }

@@ -121,11 +121,11 @@ static void want(struct model_cpu *me, struct line *line, bool write, uintptr_t 
 
 void lines_touch(struct model_cpu *me, uintptr_t address, size_t bytes, bool write, const void *code)
 {
-	uintptr_t start = (uintptr_t)model_now.region;
-	uintptr_t last = (address + bytes - 1 - start) / MODEL_LINE;
+	uintptr_t offset = address - (uintptr_t)model_now.region, last = offset + bytes - 1;
 
-	for (uintptr_t line = (address - start) / MODEL_LINE; line <= last; line++)
-		want(me, &model_now.lines[line], write, start / MODEL_LINE + line, code);
+	for (uintptr_t line = offset / MODEL_LINE; line <= last / MODEL_LINE; line++)
+		want(me, &model_now.lines[line], write, (uintptr_t)model_now.region / MODEL_LINE + line,
+		     code);
 }
 
 void lines_block(struct model_cpu *me, uintptr_t address, bool write, const void *code)

@@ -75,8 +75,10 @@ import sys, xml.etree.ElementTree as tree
 lines = [e for e in tree.parse(sys.argv[1]).getroot() if e.tag.endswith("polyline")]
 assert len(lines) == 2 and all(len(line.get("points").split()) == 6 for line in lines)
 END
-expect 2 "$quire" bench scale --no-host --cpus 2 --pages 16 --plot no-such-directory/x.svg
-says err 'no-such-directory/x.svg: '
+refuse 'no-such-directory/x.svg: ' --plot no-such-directory/x.svg
+if [ -w /dev/full ]; then
+	refuse '/dev/full: No space left' --no-host --cpus 2 --pages 16 --plot /dev/full
+fi
 
 # What the per-VMA locks are for, and what the single lock costs; and where the latter's time goes.
 expect 0 "$quire" bench scale --no-host --json --cpus 64
