@@ -16,13 +16,15 @@ target_link_libraries(quire_lab PRIVATE quire_flags_host PUBLIC quire_hosted Pkg
 # The differential fuzzer's agent: a program without a library, at addresses of its own, carried inside the command.
 set(agent ${PROJECT_SOURCE_DIR}/lab/fuzz/agent)
 set(QUIRE_FUZZ_AGENT ${PROJECT_BINARY_DIR}/fuzz-agent)
+file(GLOB agent_sources CONFIGURE_DEPENDS ${agent}/*.c)
+file(GLOB agent_headers CONFIGURE_DEPENDS ${agent}/*.h)
 add_custom_command(
 	OUTPUT ${QUIRE_FUZZ_AGENT}
 	COMMAND ${CMAKE_C_COMPILER} -std=gnu11 -O2 -Wall -Wextra -ffreestanding -fno-stack-protector -fno-pic -fno-pie
 		-fno-asynchronous-unwind-tables -fcf-protection=none -mgeneral-regs-only -nostdlib -static -no-pie
 		-Wl,-T,${agent}/agent.lds -Wl,--build-id=none -Wl,-z,noseparate-code
-		-o ${QUIRE_FUZZ_AGENT} ${agent}/agent.c
-	DEPENDS ${agent}/agent.c ${agent}/agent.lds ${PROJECT_SOURCE_DIR}/lab/fuzz/wire.h
+		-o ${QUIRE_FUZZ_AGENT} ${agent_sources}
+	DEPENDS ${agent_sources} ${agent_headers} ${agent}/agent.lds ${PROJECT_SOURCE_DIR}/lab/fuzz/wire.h
 	COMMENT "Building the fuzzer's agent"
 	VERBATIM)
 set_source_files_properties(${PROJECT_SOURCE_DIR}/lab/fuzz/oracle.c PROPERTIES

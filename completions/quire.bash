@@ -99,12 +99,16 @@ _quire()
 		;;
 	fuzz)
 		options="--ops --seconds --seed --replay --verbose --program --length --findings --no-shrink --blind
-			--against-itself --list --json --check --help"
+			--against-itself --threads --list --json --check --help"
 		for ((i = 2; i < COMP_CWORD; i++)); do
 			[ "${COMP_WORDS[i]}" != --check ] || options="--programs --seconds --seed --first --geometry --model
 				--without --executions --jobs --findings --no-shrink --out --list --json --help"
 		done
 		case $previous in
+		--threads)
+			COMPREPLY=($(compgen -W "2 3 4" -- "$current"))
+			return
+			;;
 		--model)
 			COMPREPLY=($(compgen -W "sc tso weak" -- "$current"))
 			return

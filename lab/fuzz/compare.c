@@ -54,15 +54,6 @@ static unsigned known_file(uint64_t file, const struct names *names)
 	return 0;
 }
 
-struct pair {
-	const struct wire_record *host, *quire;
-	const struct names *host_names, *quire_names;
-	uint8_t kind;
-	bool cache_unknown; /* of the file on disk */
-	bool bytes_unknown; /* of memory */
-	struct divergence *out;
-};
-
 static const char *result_text(int64_t result, char *room, size_t bytes)
 {
 	const char *name = ops_errno_name(result);
@@ -74,21 +65,22 @@ static const char *result_text(int64_t result, char *room, size_t bytes)
 	return room;
 }
 
-static bool results_differ(const struct pair *p)
+static bool results_differ(const struct comparison *p)
 {
 	char host[32], quire[32];
 
 	if (p->host->result != p->quire->result)
-		return differ(p->out, "result: Linux %s, Quire %s",
-			      result_text(p->host->result, host, sizeof(host)),
+		return differ(p->out, "result: %s %s, %s %s", p->host_names->who,
+			      result_text(p->host->result, host, sizeof(host)), p->quire_names->who,
 			      result_text(p->quire->result, quire, sizeof(quire)));
 	if (p->host->signal != p->quire->signal || p->host->code != p->quire->code)
-		return differ(p->out, "signal and code: Linux %d %d, Quire %d %d", p->host->signal,
-			      p->host->code, p->quire->signal, p->quire->code);
+		return differ(p->out, "signal and code: %s %d %d, %s %d %d", p->host_names->who,
+			      p->host->signal, p->host->code, p->quire_names->who, p->quire->signal,
+			      p->quire->code);
 	if (p->host->value != p->quire->value && !p->bytes_unknown &&
 	    !(p->cache_unknown && p->kind == WIRE_MINCORE))
-		return differ(p->out, "value: Linux %#" PRIx64 ", Quire %#" PRIx64, p->host->value,
-			      p->quire->value);
+		return differ(p->out, "value: %s %#" PRIx64 ", %s %#" PRIx64, p->host_names->who,
+			      p->host->value, p->quire_names->who, p->quire->value);
 	return false;
 }
 
@@ -101,9 +93,9 @@ static const char *vma_text(const struct wire_vma *vma, char *room, size_t bytes
 }
 
 /* Names of files known to one side only must be given out alike. */
-static bool names_differ(const struct pair *p, unsigned at)
+static bool names_differ(const struct comparison *p, const struct wire_vma *host,
+			 const struct wire_vma *quire, unsigned at)
 {
-	const struct wire_vma *host = vmas_of(p->host), *quire = vmas_of(p->quire);
 	unsigned number = known_file(host[at].file, p->host_names);
 
 	if (number != known_file(quire[at].file, p->quire_names) || !host[at].file != !quire[at].file)
@@ -115,23 +107,42 @@ static bool names_differ(const struct pair *p, unsigned at)
 	return false;
 }
 
-static bool maps_differ(const struct pair *p)
+/* The mappings of @record; what could be one anonymous mapping is one, if @loose. Returns how many. */
+static unsigned list_vmas(const struct wire_record *record, bool loose, struct wire_vma *out)
 {
-	const struct wire_vma *host = vmas_of(p->host), *quire = vmas_of(p->quire);
+	const struct wire_vma *vma = vmas_of(record);
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < record->vmas; i++) {
+		struct wire_vma *last = count ? &out[count - 1] : NULL;
+
+		if (loose && last && last->end == vma[i].start && last->flags == vma[i].flags && !vma[i].file)
+			last->end = vma[i].end;
+		else
+			out[count++] = vma[i];
+	}
+	return count;
+}
+
+static bool maps_differ(const struct comparison *p)
+{
+	struct wire_vma host[WIRE_VMAS], quire[WIRE_VMAS];
+	unsigned hosts = list_vmas(p->host, p->loose, host), quires = list_vmas(p->quire, p->loose, quire);
 	char one[96], other[96];
 
-	for (unsigned i = 0; i < p->host->vmas && i < p->quire->vmas; i++) {
+	for (unsigned i = 0; i < hosts && i < quires; i++) {
 		if (host[i].start != quire[i].start || host[i].end != quire[i].end ||
 		    host[i].flags != quire[i].flags || host[i].offset != quire[i].offset)
-			return differ(p->out, "maps: Linux %s, Quire %s",
-				      vma_text(&host[i], one, sizeof(one)),
+			return differ(p->out, "maps: %s %s, %s %s", p->host_names->who,
+				      vma_text(&host[i], one, sizeof(one)), p->quire_names->who,
 				      vma_text(&quire[i], other, sizeof(other)));
-		if (names_differ(p, i))
+		if (names_differ(p, host, quire, i))
 			return differ(p->out, "maps: another file behind %s",
 				      vma_text(&host[i], one, sizeof(one)));
 	}
-	if (p->host->vmas != p->quire->vmas)
-		return differ(p->out, "maps: Linux has %u, Quire %u", p->host->vmas, p->quire->vmas);
+	if (hosts != quires)
+		return differ(p->out, "maps: %s has %u, %s %u", p->host_names->who, hosts,
+			      p->quire_names->who, quires);
 	return false;
 }
 
@@ -139,7 +150,7 @@ static bool maps_differ(const struct pair *p)
  * Linux 6.18 maps nothing round a fault past the end of a file on disk when the file's last page is all there
  * is to map and there is no page table yet. Whether that page is present is passed over.
  */
-static bool is_last_of_disk_file(const struct pair *p, const struct wire_vma *vma, uint32_t page,
+static bool is_last_of_disk_file(const struct comparison *p, const struct wire_vma *vma, uint32_t page,
 				 uint8_t differs)
 {
 	uint64_t last = wire_files[WIRE_FILES - 1].bytes / WIRE_PAGE - 1;
@@ -148,7 +159,16 @@ static bool is_last_of_disk_file(const struct pair *p, const struct wire_vma *vm
 	       vma->offset / WIRE_PAGE + page == last;
 }
 
-static bool pages_differ(const struct pair *p)
+/*
+ * A fault on a file's page maps its neighbours too. Beside other threads it may map some of them, or fail
+ * on its own page when it has mapped them; nobody promises anything about that.
+ */
+static bool is_beside_threads(const struct comparison *p, const struct wire_vma *vma, uint8_t differs)
+{
+	return p->sequence->threads && differs == WIRE_PRESENT && (vma->flags & WIRE_FILE);
+}
+
+static bool pages_differ(const struct comparison *p)
 {
 	const struct wire_vma *vma = vmas_of(p->host);
 	const uint8_t *host = pages_of(p->host), *quire = pages_of(p->quire);
@@ -160,10 +180,13 @@ static bool pages_differ(const struct pair *p)
 			      known_file(vma[v].file, p->host_names) == WIRE_DISTINCT_FILES;
 
 		for (uint32_t i = 0; i < vma[v].looked; i++, host++, quire++) {
-			if (*host == *quire || passed || is_last_of_disk_file(p, &vma[v], i, *host ^ *quire))
+			if (*host == *quire || passed ||
+			    is_last_of_disk_file(p, &vma[v], i, *host ^ *quire) ||
+			    is_beside_threads(p, &vma[v], *host ^ *quire))
 				continue;
-			return differ(p->out, "page %#" PRIx64 ": Linux %s; Quire %s",
-				      vma[v].start + i * WIRE_PAGE, words[*host & 3], words[*quire & 3]);
+			return differ(p->out, "page %#" PRIx64 ": %s %s; %s %s", vma[v].start + i * WIRE_PAGE,
+				      p->host_names->who, words[*host & 3], p->quire_names->who,
+				      words[*quire & 3]);
 		}
 	}
 	return false;
@@ -184,18 +207,20 @@ static uint64_t read_address(const struct wire_record *record, uint32_t read)
 	return 0;
 }
 
-static bool reads_differ(const struct pair *p)
+static bool reads_differ(const struct comparison *p)
 {
 	const uint64_t *host = reads_of(p->host), *quire = reads_of(p->quire);
 
 	if (p->host->reads != p->quire->reads)
-		return differ(p->out, "pages read: Linux %u, Quire %u", p->host->reads, p->quire->reads);
+		return differ(p->out, "pages read: %s %u, %s %u", p->host_names->who, p->host->reads,
+			      p->quire_names->who, p->quire->reads);
 	for (uint32_t i = 0; i < p->host->reads && !p->bytes_unknown; i++) {
 		if (host[i] != quire[i])
 			return differ(p->out,
-				      "content or signal of page %#" PRIx64 ": sum %#" PRIx64
-				      " on Linux, %#" PRIx64 " on Quire",
-				      read_address(p->host, i), host[i], quire[i]);
+				      "content or signal of page %#" PRIx64 ": sum %#" PRIx64 " %s, %#" PRIx64
+				      " %s",
+				      read_address(p->host, i), host[i], p->host_names->who, quire[i],
+				      p->quire_names->who);
 	}
 	return false;
 }
@@ -210,26 +235,49 @@ static bool empties_cache(const struct wire_op *op)
 	return wire_files[op->file].regular;
 }
 
+void comparison_begin(struct comparison *p, const struct sequence *sequence, const struct names *host_names,
+		      const struct names *quire_names, struct divergence *out)
+{
+	*p = (struct comparison){
+		.sequence = sequence,
+		.host_names = host_names,
+		.quire_names = quire_names,
+		.out = out,
+	};
+	out->op = 0;
+	out->what[0] = '\0';
+}
+
+bool comparison_step(struct comparison *p, uint32_t op, const struct wire_record *host,
+		     const struct wire_record *quire)
+{
+	p->out->op = op;
+	p->host = host;
+	p->quire = quire;
+	if (!host || !quire)
+		return differ(p->out, "%s stopped here", host ? p->quire_names->who : p->host_names->who);
+	p->kind = p->sequence->ops[op].kind;
+	if (empties_cache(&p->sequence->ops[op]))
+		p->cache_unknown = true;
+	if (quire->aliased)
+		p->bytes_unknown = true;
+	return results_differ(p) || maps_differ(p) || pages_differ(p) || reads_differ(p);
+}
+
+static const struct wire_record *record_at(struct log log, size_t at)
+{
+	return at < log.bytes ? (const struct wire_record *)((const uint8_t *)log.at + at) : NULL;
+}
+
 bool logs_differ(const struct sequence *sequence, struct log host, const struct names *host_names,
 		 struct log quire, const struct names *quire_names, struct divergence *out)
 {
-	const uint8_t *host_at = host.at, *quire_at = quire.at;
-	struct pair p = { .host_names = host_names, .quire_names = quire_names, .out = out };
+	size_t host_at = 0, quire_at = 0;
+	struct comparison p;
 
-	out->what[0] = '\0';
-	for (out->op = 0; out->op < sequence->count; out->op++) {
-		p.host = (const struct wire_record *)host_at;
-		p.quire = (const struct wire_record *)quire_at;
-		if (host_at == (const uint8_t *)host.at + host.bytes)
-			return differ(out, "Linux stopped here");
-		if (quire_at == (const uint8_t *)quire.at + quire.bytes)
-			return differ(out, "Quire stopped here");
-		p.kind = sequence->ops[out->op].kind;
-		if (empties_cache(&sequence->ops[out->op]))
-			p.cache_unknown = true;
-		if (p.quire->aliased)
-			p.bytes_unknown = true;
-		if (results_differ(&p) || maps_differ(&p) || pages_differ(&p) || reads_differ(&p))
+	comparison_begin(&p, sequence, host_names, quire_names, out);
+	for (uint32_t op = 0; op < sequence->count; op++) {
+		if (comparison_step(&p, op, record_at(host, host_at), record_at(quire, quire_at)))
 			return true;
 		host_at += p.host->bytes;
 		quire_at += p.quire->bytes;

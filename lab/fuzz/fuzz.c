@@ -1,8 +1,9 @@
 /*
  * fuzz.c - `quire fuzz`: random sequences of memory calls on Quire and on the host's kernel, compared.
  *
- * A sequence is a function of the seed and its number, so a run is repeated by its seed and any finding by
- * its bytes. With --check it is something else: concurrent programs (programs.c).
+ * A sequence is a function of the seed and its number, so a run is repeated by its seed and any finding
+ * by its bytes. With --threads there are stretches in which several threads of a process work at once
+ * (stretch.h, legal.h). With --check it is something else: concurrent programs (programs.c).
  */
 #define _GNU_SOURCE
 #include "fuzzer.h"
@@ -19,15 +20,19 @@
 #include <unistd.h>
 
 struct options {
-	uint64_t ops, seconds, seed, findings, length;
+	uint64_t ops, seconds, seed, findings, length, threads;
 	const char *replay;
 	bool json, list, verbose, against_itself, no_shrink, program, blind;
 };
 
-enum { REPETITIONS = 3 };
+enum {
+	REPETITIONS = 3,
+	REPLAY_ROUNDS = 500, /* of a sequence with stretches, until it shows something */
+};
 
 struct totals {
 	uint64_t ops, sequences, findings, once, restarts;
+	uint64_t together, stretches; /* operations that ran at once, and in how many stretches */
 	uint64_t kinds[WIRE_KINDS], failed[WIRE_KINDS];
 	double seconds;
 };
@@ -59,6 +64,7 @@ enum {
 	OPTION_LIST,
 	OPTION_PROGRAM,
 	OPTION_BLIND,
+	OPTION_THREADS,
 	OPTION_CHECK,
 };
 
@@ -70,7 +76,8 @@ static const struct argp_option option_table[] = {
 	{ "json", 'j', NULL, 0, "Print the summary as JSON", 0 },
 	{ "verbose", 'v', NULL, 0, "With --replay: print every operation and what Linux saw", 0 },
 	{ "list", OPTION_LIST, NULL, 0, "List the kinds of operation", 0 },
-	{ "length", OPTION_LENGTH, "N", 0, "Sequences of N operations (default: 20 to 400)", 0 },
+	{ "length", OPTION_LENGTH, "N", 0,
+	  "Sequences of N operations (default: 20 to 400, with --threads 20 to 60)", 0 },
 	{ "findings", OPTION_FINDINGS, "N", 0, "Go on until N divergences are found (default 1)", 0 },
 	{ "no-shrink", OPTION_NO_SHRINK, NULL, 0, "Report divergences as they are found", 0 },
 	{ "program", OPTION_PROGRAM, NULL, 0,
@@ -78,6 +85,8 @@ static const struct argp_option option_table[] = {
 	{ "against-itself", OPTION_AGAINST_ITSELF, NULL, 0, "Linux in Quire's place, to check the fuzzer",
 	  0 },
 	{ "blind", OPTION_BLIND, NULL, 0, "Compare mappings and pages at a sequence's end only", 0 },
+	{ "threads", OPTION_THREADS, "N", 0,
+	  "Sequences with stretches in which up to N threads of a process, 2 to 4, work at once", 0 },
 	{ "check", OPTION_CHECK, NULL, 0,
 	  "Concurrent programs on the check machine instead (see quire fuzz --check --help)", 0 },
 	{ 0 },
@@ -135,6 +144,11 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		if (!o->findings)
 			argp_error(state, "--findings is at least 1");
 		break;
+	case OPTION_THREADS:
+		o->threads = parse_number(argument, state);
+		if (o->threads < 2 || o->threads > WIRE_THREADS)
+			argp_error(state, "--threads is 2 to %d", WIRE_THREADS);
+		break;
 	case OPTION_NO_SHRINK:
 		o->no_shrink = true;
 		break;
@@ -154,6 +168,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		if ((o->program || o->verbose) && !o->replay)
 			argp_error(state, "%s is about one sequence: it needs --replay",
 				   o->program ? "--program" : "--verbose");
+		if (o->threads && (o->program || o->against_itself))
+			argp_error(state, "%s knows no threads",
+				   o->program ? "--program" : "--against-itself");
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -178,24 +195,31 @@ static const struct argp parser = {
 
 static const struct run *crashing_run;
 
+static void say(const char *text)
+{
+	if (write(STDERR_FILENO, text, strlen(text)) < 0)
+		_exit(EXIT_VIOLATED);
+}
+
 static void on_crash(int number)
 {
 	static const char digits[] = "0123456789abcdef";
-	static const char head[] =
-		"\nquire fuzz: Quire stopped in this sequence; repeat with: quire fuzz --replay ";
 	const struct run *run = crashing_run;
-	char hex[2];
+	char hex[3] = "", threads[] = "--threads 0 ";
 
-	if (write(STDERR_FILENO, head, sizeof(head) - 1) < 0)
-		_exit(EXIT_VIOLATED);
+	say(number == SIGALRM ? "\nquire fuzz: Quire got stuck" : "\nquire fuzz: Quire stopped");
+	say(" in this sequence; repeat with: quire fuzz ");
+	if (run->options.threads) {
+		threads[10] = digits[run->options.threads];
+		say(threads);
+	}
+	say("--replay ");
 	for (size_t i = 0; i < run->count; i++) {
 		hex[0] = digits[run->bytes[i] >> 4];
 		hex[1] = digits[run->bytes[i] & 15];
-		if (write(STDERR_FILENO, hex, 2) < 0)
-			break;
+		say(hex);
 	}
-	if (write(STDERR_FILENO, "\n", 1) < 0)
-		_exit(EXIT_VIOLATED);
+	say("\n");
 	signal(number, SIG_DFL);
 	raise(number);
 }
@@ -203,7 +227,7 @@ static void on_crash(int number)
 /* Sanitizers have handlers of their own for what is not SIGABRT. */
 static void catch_crashes(const struct run *run)
 {
-	static const int signals[] = { SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE };
+	static const int signals[] = { SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGALRM };
 	struct sigaction old, action = { .sa_handler = on_crash };
 
 	crashing_run = run;
@@ -222,32 +246,43 @@ static void print_bytes(FILE *to, const struct run *run)
 		fprintf(to, "%02x", run->bytes[i]);
 }
 
-static void print_sequence(FILE *to, const struct run *run, const struct finding *finding)
+/* Whose log the operations are shown with. */
+static struct log shown_log(const struct run *run, const struct finding *finding)
 {
 	const struct fuzzer *f = &run->fuzzer;
 
-	for (uint32_t i = 0; i < f->sequence.count; i++) {
-		const struct wire_record *host = log_find(f->host_log, i);
+	return finding->kind == FINDING_RACE || (finding->kind == FINDING_LEAK && f->threads) ? f->quire_log
+											      : f->host_log;
+}
 
-		if (f->sequence.ops[i].origin && finding->kind != FINDING_NONE && i > finding->divergence.op)
-			break;
-		fprintf(to, "%4u ", i);
-		ops_print(to, &f->sequence.ops[i]);
-		if (host) {
-			const char *error = ops_errno_name(host->result);
+static bool is_race(const struct finding *finding)
+{
+	return finding->kind == FINDING_RACE || finding->kind == FINDING_HOST_RACE;
+}
 
-			if (error)
-				fprintf(to, " = -%s", error);
-			else
-				fprintf(to, " = %#" PRIx64, (uint64_t)host->result);
-			if (host->signal)
-				fprintf(to, ", signal %d code %d", host->signal, host->code);
+static void print_sequence(FILE *to, const struct run *run, const struct finding *finding)
+{
+	const struct fuzzer *f = &run->fuzzer;
+	const struct sequence *sequence = &f->sequence;
+	struct log log = shown_log(run, finding);
+	uint32_t last = finding->kind == FINDING_NONE || is_race(finding) ? UINT32_MAX
+									  : finding->divergence.op;
+
+	for (uint32_t i = 0; i < sequence->count && i <= last;) {
+		const struct wire_record *record = log_find(log, i);
+
+		if (sequence->ops[i].thread) {
+			i = print_stretch(to, sequence, log, i);
+			continue;
 		}
+		fprintf(to, "%4u ", i);
+		ops_print(to, &sequence->ops[i]);
+		if (record)
+			print_result(to, &sequence->ops[i], record);
 		fputc('\n', to);
-		if (run->options.verbose && host)
-			log_print(to, host, &f->host_names);
-		if (finding->kind != FINDING_NONE && i == finding->divergence.op)
-			break;
+		if (run->options.verbose && record)
+			log_print(to, record, log.at == f->host_log.at ? &f->host_names : &f->observed_names);
+		i++;
 	}
 }
 
@@ -267,12 +302,38 @@ static void print_sides(FILE *to, const struct run *run, const struct finding *f
 	}
 }
 
+static const char *const headings[] = {
+	[FINDING_DIVERGENCE] = "Divergence:",
+	[FINDING_LEAK] = "Leak:",
+	[FINDING_RACE] = "Divergence of threads on Quire: no order of their operations gives these results.",
+	[FINDING_HOST_RACE] =
+		"Threads on Linux: no order of their operations gives these results on Quire. Either "
+		"Quire differs without threads too, or what the fuzzer takes for legal is too little.",
+};
+
+/* What no order gives, and the order that comes nearest. */
+static void print_race(FILE *to, const struct run *run)
+{
+	const struct fuzzer *f = &run->fuzzer;
+
+	fputs("Nearest order:", to);
+	print_order(to, &f->nearest.orders);
+	fprintf(to, " at operation %u\n", f->nearest.divergence.op);
+}
+
+static FILE *report_stream(const struct run *run)
+{
+	return run->options.json ? stderr : stdout;
+}
+
 static void report(struct run *run, const struct finding *finding)
 {
-	FILE *to = run->options.json ? stderr : stdout;
+	FILE *to = report_stream(run);
 
-	fprintf(to, "%s\n", finding->kind == FINDING_LEAK ? "Leak:" : "Divergence:");
+	fprintf(to, "%s\n", headings[finding->kind]);
 	print_sequence(to, run, finding);
+	if (is_race(finding))
+		print_race(to, run);
 	fprintf(to, "After operation %u, %s\n", finding->divergence.op, finding->divergence.what);
 	if (finding->kind == FINDING_DIVERGENCE) {
 		print_sides(to, run, finding);
@@ -281,7 +342,10 @@ static void report(struct run *run, const struct finding *finding)
 			print_program(to, &run->fuzzer, finding);
 		}
 	}
-	fputs("\nRepeat with:\n    quire fuzz --replay ", to);
+	fputs("\nRepeat with:\n    quire fuzz ", to);
+	if (run->options.threads)
+		fprintf(to, "--threads %" PRIu64 " ", run->options.threads);
+	fputs("--replay ", to);
 	print_bytes(to, run);
 	fputs("\n\n", to);
 	fflush(to);
@@ -300,6 +364,13 @@ static void print_summary(const struct run *run)
 			printf("  %-10s %10" PRIu64 "  of them failed on Linux %9" PRIu64 "\n",
 			       ops_kind_name(k), t->kinds[k], t->failed[k]);
 	}
+	if (run->options.threads)
+		printf("%" PRIu64 " of them in %" PRIu64
+		       " stretches of threads, each run once on Linux and %u times on "
+		       "Quire; %" PRIu64 " orders tried, %" PRIu64 " outcomes undecided, %" PRIu64
+		       " with mappings apart, %" PRIu64 " of Linux's excused\n",
+		       t->together, t->stretches, run->fuzzer.effort.quire, run->fuzzer.legal.tries,
+		       run->fuzzer.undecided, run->fuzzer.legal.loose, run->fuzzer.excused);
 	if (t->once)
 		printf("%" PRIu64 " differences did not come again when repeated\n", t->once);
 	if (t->restarts)
@@ -322,6 +393,15 @@ static void print_json(const struct run *run)
 				    json_pack("{s:I, s:I}", "operations", (json_int_t)t->kinds[k], "failed",
 					      (json_int_t)t->failed[k]));
 	json_object_set_new(all, "kinds", kinds);
+	if (run->options.threads)
+		json_object_set_new(all, "stretches",
+				    json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "operations",
+					      (json_int_t)t->together, "stretches", (json_int_t)t->stretches,
+					      "runs", (json_int_t)run->fuzzer.effort.quire, "orders",
+					      (json_int_t)run->fuzzer.legal.tries, "undecided",
+					      (json_int_t)run->fuzzer.undecided, "apart",
+					      (json_int_t)run->fuzzer.legal.loose, "excused",
+					      (json_int_t)run->fuzzer.excused));
 	json_dumpf(all, stdout, JSON_INDENT(2));
 	putchar('\n');
 	json_decref(all);
@@ -335,8 +415,11 @@ static void count_operations(struct run *run)
 
 	run->totals.sequences++;
 	run->totals.ops += sequence->count;
-	for (uint32_t i = 0; i < sequence->count; i++)
+	for (uint32_t i = 0; i < sequence->count; i++) {
 		run->totals.kinds[sequence->ops[i].kind]++;
+		run->totals.together += sequence->ops[i].thread != 0;
+		run->totals.stretches += sequence->ops[i].thread && !sequence->ops[i + 1].thread;
+	}
 	for (const uint8_t *at = run->fuzzer.host_log.at, *end = at + run->fuzzer.host_log.bytes; at < end;) {
 		const struct wire_record *record = (const struct wire_record *)at;
 
@@ -363,23 +446,52 @@ static void tell_progress(struct run *run)
  * A difference that does not come again each time is the host's own doing (pages that MADV_FREE gave up and
  * reclaim took, say): counted, not reported.
  */
-static void handle(struct run *run, struct finding finding)
+static bool comes_again(struct run *run, struct finding *finding)
 {
-	struct finding again = finding;
+	struct finding again;
 
 	for (unsigned i = 0; i < REPETITIONS; i++) {
 		again = fuzzer_run(&run->fuzzer, run->bytes, run->count);
-		if (again.kind == finding.kind && again.divergence.op == finding.divergence.op)
+		if (again.kind == finding->kind && again.divergence.op == finding->divergence.op)
 			continue;
 		run->totals.once++;
 		if (run->options.verbose)
-			fprintf(stderr, "not repeated: %s\n", finding.divergence.what);
+			fprintf(stderr, "not repeated: %s\n", finding->divergence.what);
+		return false;
+	}
+	*finding = again;
+	return true;
+}
+
+/* What threads do need not come again: once is enough, and is reported first. */
+static void handle_threads(struct run *run, struct finding finding)
+{
+	uint64_t runs = 0;
+
+	run->totals.findings++;
+	report(run, &finding);
+	if (run->options.no_shrink)
+		return;
+	if (!shrink_threads(&run->fuzzer, run->bytes, &run->count, &finding, &runs)) {
+		fprintf(report_stream(run), "It did not come again in %" PRIu64 " runs.\n\n", runs);
 		return;
 	}
+	fputs("As short as it gets:\n\n", report_stream(run));
+	report(run, &finding);
+}
+
+static void handle(struct run *run, struct finding finding)
+{
+	if (run->options.threads) {
+		handle_threads(run, finding);
+		return;
+	}
+	if (!comes_again(run, &finding))
+		return;
 	run->totals.findings++;
 	if (!run->options.no_shrink)
-		again = shrink(&run->fuzzer, run->bytes, &run->count, again);
-	report(run, &again);
+		finding = shrink(&run->fuzzer, run->bytes, &run->count, finding);
+	report(run, &finding);
 }
 
 static int agent_died(const struct run *run)
@@ -397,13 +509,13 @@ static int run_random(struct run *run)
 
 	for (uint64_t i = 0; run->totals.findings < o->findings; i++) {
 		uint64_t state = o->seed * 0x2545f4914f6cdd1dul + i;
-		uint64_t records = o->length ? o->length : 20 + ops_random(&state) % 381;
+		uint64_t records = o->length ? o->length : 20 + ops_random(&state) % (o->threads ? 41 : 381);
 		struct finding finding;
 
 		if ((o->seconds && now() - run->began >= (double)o->seconds) ||
 		    (o->ops && run->totals.ops >= o->ops))
 			break;
-		ops_generate(&state, run->bytes, records);
+		ops_generate(&state, run->bytes, records, (unsigned)o->threads);
 		run->count = records * OPS_RECORD;
 		finding = fuzzer_run(&run->fuzzer, run->bytes, run->count);
 		if (finding.kind == FINDING_AGENT_DIED)
@@ -451,8 +563,11 @@ static int read_bytes(struct run *run, const char *text)
 
 static int run_replay(struct run *run)
 {
-	struct finding finding = fuzzer_run(&run->fuzzer, run->bytes, run->count);
+	unsigned rounds = run->options.threads ? REPLAY_ROUNDS : 1;
+	struct finding finding = { .kind = FINDING_NONE };
 
+	while (rounds-- > 0 && finding.kind == FINDING_NONE)
+		finding = fuzzer_run(&run->fuzzer, run->bytes, run->count);
 	if (finding.kind == FINDING_AGENT_DIED)
 		return agent_died(run);
 	count_operations(run);
@@ -484,7 +599,7 @@ static int run_all(struct run *run)
 	const char *why;
 	int status;
 
-	if (fuzzer_open(&run->fuzzer, run->options.against_itself, &why)) {
+	if (fuzzer_open(&run->fuzzer, run->options.against_itself, (unsigned)run->options.threads, &why)) {
 		fprintf(stderr, "quire fuzz: %s\n", why);
 		return EXIT_MISSING;
 	}
@@ -494,7 +609,6 @@ static int run_all(struct run *run)
 	status = run->options.replay ? run_replay(run) : run_random(run);
 	run->totals.seconds = now() - run->began;
 	run->totals.restarts = run->fuzzer.restarts;
-	fuzzer_close(&run->fuzzer);
 	return status;
 }
 
@@ -517,11 +631,8 @@ int command_fuzz(int argc, char **argv)
 	if (run.options.replay && read_bytes(&run, run.options.replay))
 		return EXIT_USAGE;
 	status = run_all(&run);
-	if (status == EXIT_MISSING || run.options.replay)
-		return status;
-	if (run.options.json)
-		print_json(&run);
-	else
-		print_summary(&run);
+	if (status != EXIT_MISSING && !run.options.replay)
+		(run.options.json ? print_json : print_summary)(&run);
+	fuzzer_close(&run.fuzzer);
 	return status;
 }

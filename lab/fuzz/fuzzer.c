@@ -7,16 +7,25 @@
  * the others do. That says nothing of Quire: fresh agents run the sequence again.
  */
 #include "fuzzer.h"
+#include "stretch.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { TRIES = 4 };
+enum {
+	TRIES = 4,
+	HOST_RUNS = 1, /* of a sequence with stretches */
+	QUIRE_RUNS = 4,
+	STUCK_SECONDS = 60, /* Quire, in one sequence */
+};
 
 /* How many seconds an agent may do nothing, with each try. */
 static const unsigned patience[TRIES] = { 10, 10, 30, 90 };
 
 static void name_files(struct names *names, const struct oracle *oracle)
 {
+	names->who = "Linux";
 	for (unsigned i = 0; i < WIRE_FILES; i++)
 		names->file[wire_files[i].file] = oracle_inode(oracle, i);
 }
@@ -40,9 +49,15 @@ static void close_hosts(struct fuzzer *fuzzer)
 	fuzzer->host = fuzzer->other = NULL;
 }
 
-int fuzzer_open(struct fuzzer *fuzzer, bool against_itself, const char **why)
+int fuzzer_open(struct fuzzer *fuzzer, bool against_itself, unsigned threads, const char **why)
 {
 	memset(fuzzer, 0, sizeof(*fuzzer));
+	fuzzer->threads = threads;
+	fuzzer->effort = (struct effort){ HOST_RUNS, QUIRE_RUNS };
+	fuzzer->observed = threads ? malloc(WIRE_LOG_BYTES) : NULL;
+	*why = "no memory";
+	if (threads && !fuzzer->observed)
+		return -1;
 	fuzzer->looking = true;
 	fuzzer->against_itself = against_itself;
 	if (open_host(&fuzzer->host, &fuzzer->host_names, 0, patience[0], why))
@@ -50,7 +65,7 @@ int fuzzer_open(struct fuzzer *fuzzer, bool against_itself, const char **why)
 	if (against_itself)
 		open_host(&fuzzer->other, &fuzzer->other_names, 1, patience[0], why);
 	else
-		fuzzer->quire = subject_create(oracle_layout(fuzzer->host), why);
+		fuzzer->quire = subject_create(oracle_layout(fuzzer->host), threads, why);
 	if (fuzzer->other || fuzzer->quire)
 		return 0;
 	fuzzer_close(fuzzer);
@@ -77,6 +92,8 @@ void fuzzer_close(struct fuzzer *fuzzer)
 	if (fuzzer->quire)
 		subject_destroy(fuzzer->quire);
 	close_hosts(fuzzer);
+	legal_free(&fuzzer->legal);
+	free(fuzzer->observed);
 	memset(fuzzer, 0, sizeof(*fuzzer));
 }
 
@@ -99,13 +116,95 @@ static int run_both(struct fuzzer *fuzzer, const char **leak)
 	return fuzzer->host_log.at && fuzzer->quire_log.at ? 0 : -1;
 }
 
+/* ---- stretches ------------------------------------------------------------------------------- */
+
+static struct finding leaked(const struct fuzzer *fuzzer, const char *leak)
+{
+	struct finding finding = { .kind = FINDING_LEAK };
+
+	finding.divergence.op = fuzzer->sequence.count - 1;
+	snprintf(finding.divergence.what, sizeof(finding.divergence.what), "%s", leak);
+	return finding;
+}
+
+static struct finding judge(struct fuzzer *fuzzer, struct log log, const struct names *names,
+			    enum finding_kind kind)
+{
+	struct finding finding = { .kind = FINDING_NONE };
+	enum verdict verdict = legal_judge(&fuzzer->legal, log, names, &fuzzer->nearest);
+
+	if (verdict == VERDICT_ILLEGAL && kind == FINDING_HOST_RACE &&
+	    stretch_may_show_two_steps(&fuzzer->sequence)) {
+		fuzzer->excused++;
+	} else if (verdict == VERDICT_ILLEGAL) {
+		finding.kind = kind;
+		finding.divergence = fuzzer->nearest.divergence;
+	}
+	fuzzer->undecided += verdict == VERDICT_OPEN;
+	return finding;
+}
+
+/* As often as is wanted, or until it finds something. */
+static struct finding run_quire(struct fuzzer *fuzzer)
+{
+	struct finding finding = { .kind = FINDING_NONE };
+
+	alarm(STUCK_SECONDS);
+	for (unsigned i = 0; i < fuzzer->effort.quire && finding.kind == FINDING_NONE; i++) {
+		const char *leak;
+		struct log log = subject_run(fuzzer->quire, &fuzzer->sequence, fuzzer->looking, &leak);
+		struct names names = *subject_names(fuzzer->quire);
+
+		memcpy(fuzzer->observed, log.at, log.bytes);
+		fuzzer->quire_log = (struct log){ fuzzer->observed, log.bytes };
+		fuzzer->observed_names = names;
+		finding = leak ? leaked(fuzzer, leak)
+			       : judge(fuzzer, fuzzer->quire_log, &names, FINDING_RACE);
+	}
+	alarm(0);
+	return finding;
+}
+
+/* Both sides beside each other. FINDING_AGENT_DIED: the host's side has no result. */
+static struct finding run_host(struct fuzzer *fuzzer)
+{
+	struct finding finding, died = { .kind = FINDING_AGENT_DIED };
+
+	for (unsigned try = 0; try < TRIES; try++) {
+		if ((try || !fuzzer->host) && start_anew(fuzzer, patience[try]))
+			continue;
+		oracle_start(fuzzer->host, &fuzzer->sequence, fuzzer->looking);
+		finding = run_quire(fuzzer);
+		fuzzer->host_log.at = oracle_finish(fuzzer->host, &fuzzer->host_log.bytes);
+		if (finding.kind != FINDING_NONE)
+			return finding;
+		if (fuzzer->host_log.at)
+			return judge(fuzzer, fuzzer->host_log, &fuzzer->host_names, FINDING_HOST_RACE);
+	}
+	return died;
+}
+
+static struct finding run_stretches(struct fuzzer *fuzzer)
+{
+	struct finding finding = { .kind = FINDING_NONE };
+
+	legal_begin(&fuzzer->legal, fuzzer->quire, &fuzzer->sequence, fuzzer->looking);
+	if (!fuzzer->effort.host)
+		return run_quire(fuzzer);
+	for (unsigned i = 0; i < fuzzer->effort.host && finding.kind == FINDING_NONE; i++)
+		finding = run_host(fuzzer);
+	return finding;
+}
+
 struct finding fuzzer_run(struct fuzzer *fuzzer, const uint8_t *bytes, size_t count)
 {
 	struct finding finding = { .kind = FINDING_NONE };
 	const char *leak = NULL;
 	int died;
 
-	ops_decode(bytes, count, &fuzzer->sequence);
+	ops_decode(bytes, count, fuzzer->threads, &fuzzer->sequence);
+	if (fuzzer->threads)
+		return run_stretches(fuzzer);
 	died = fuzzer->host ? run_both(fuzzer, &leak) : -1;
 	for (unsigned try = 1; died && try < TRIES; try++)
 		died = start_anew(fuzzer, patience[try]) ? -1 : run_both(fuzzer, &leak);
@@ -117,9 +216,7 @@ struct finding fuzzer_run(struct fuzzer *fuzzer, const uint8_t *bytes, size_t co
 			fuzzer_quire_names(fuzzer), &finding.divergence)) {
 		finding.kind = FINDING_DIVERGENCE;
 	} else if (leak) {
-		finding.kind = FINDING_LEAK;
-		finding.divergence.op = fuzzer->sequence.count - 1;
-		snprintf(finding.divergence.what, sizeof(finding.divergence.what), "%s", leak);
+		finding = leaked(fuzzer, leak);
 	}
 	return finding;
 }

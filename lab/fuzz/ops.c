@@ -7,6 +7,7 @@
  * more than the host's memory bears.
  */
 #include "ops.h"
+#include "stretch.h"
 
 #include <quire/abi.h>
 
@@ -413,7 +414,7 @@ static void decode_limit(struct wire_op *op, const uint8_t *b)
 	op->value = limits[b[2] % 4].values[b[4] % 8];
 }
 
-static void decode_one(struct wire_op *op, const uint8_t *b)
+static void decode_one(struct wire_op *op, const uint8_t *b, unsigned threads)
 {
 	switch (op->kind) {
 	case WIRE_MMAP:
@@ -445,7 +446,7 @@ static void decode_one(struct wire_op *op, const uint8_t *b)
 		break;
 	case WIRE_VM_READ:
 	case WIRE_VM_WRITE:
-		if (b[10] & 1)
+		if ((b[10] & 1) || threads)
 			decode_mem_copy(op, b);
 		else
 			decode_vm_copy(op, b);
@@ -519,36 +520,86 @@ static void add_fork(struct sequence *sequence, unsigned process, size_t record,
 	add(sequence, WIRE_LOOK, child, record);
 }
 
-void ops_decode(const uint8_t *bytes, size_t count, struct sequence *sequence)
+struct decoding {
+	struct sequence *sequence;
+	unsigned alive;	 /* processes */
+	uint32_t joined; /* operations of the stretch that is open */
+};
+
+/* A stretch ends here, if there is one: what its process then sees is recorded. */
+static void end_stretch(struct decoding *d)
 {
-	unsigned alive = 1;
+	struct sequence *sequence = d->sequence;
+
+	if (d->joined)
+		add(sequence, WIRE_LOOK, sequence->ops[sequence->count - 1].process,
+		    sequence->record[sequence->count - 1]);
+	d->joined = 0;
+}
+
+/* An operation of a stretch, if it is one that can be judged. */
+static void decode_joined(struct decoding *d, const uint8_t *b, size_t record)
+{
+	struct sequence *sequence = d->sequence;
+	unsigned process = d->joined ? sequence->ops[sequence->count - 1].process
+				     : pick_process(d->alive, b[1] & 3);
+	struct wire_op *op = add(sequence, stretch_kind(kind_of(b[0]), b[0]), process, record);
+
+	op->thread = (uint8_t)stretch_thread(b[1], sequence->threads);
+	decode_one(op, b, sequence->threads);
+	stretch_gather(op);
+	if (stretch_admits(op - d->joined, d->joined))
+		d->joined++;
+	else
+		sequence->count--;
+}
+
+static void decode_alone(struct decoding *d, const uint8_t *b, size_t record)
+{
+	struct sequence *sequence = d->sequence;
+	unsigned process = pick_process(d->alive, b[1] & 3);
+	uint8_t kind = sequence->threads ? stretch_free_kind(kind_of(b[0])) : kind_of(b[0]);
+	struct wire_op *op;
+
+	if (kind == WIRE_FORK) {
+		add_fork(sequence, process, record, &d->alive);
+		return;
+	}
+	if (kind == WIRE_EXIT) {
+		if (d->alive == 1u << process)
+			return;
+		d->alive &= ~(1u << process);
+	}
+	op = add(sequence, kind, process, record);
+	op->peer = (uint8_t)(d->alive ? pick_process(d->alive, b[1] >> 2 & 3) : 0);
+	decode_one(op, b, sequence->threads);
+	if (sequence->threads)
+		stretch_gather(op);
+}
+
+void ops_decode(const uint8_t *bytes, size_t count, unsigned threads, struct sequence *sequence)
+{
+	struct decoding d = { .sequence = sequence, .alive = 1 };
 
 	sequence->count = 0;
+	sequence->threads = threads;
 	for (size_t r = 0; r < count / OPS_RECORD && r < OPS_MAX && sequence->count < WIRE_OPS - 16; r++) {
 		const uint8_t *b = bytes + r * OPS_RECORD;
-		unsigned process = pick_process(alive, b[1] & 3);
-		uint8_t kind = kind_of(b[0]);
-		struct wire_op *op;
 
-		if (kind == WIRE_FORK) {
-			add_fork(sequence, process, r, &alive);
-			continue;
+		if (stretch_thread(b[1], threads)) {
+			decode_joined(&d, b, r);
+		} else {
+			end_stretch(&d);
+			decode_alone(&d, b, r);
 		}
-		if (kind == WIRE_EXIT) {
-			if (alive == 1u << process)
-				continue;
-			alive &= ~(1u << process);
-		}
-		op = add(sequence, kind, process, r);
-		op->peer = (uint8_t)(alive ? pick_process(alive, b[1] >> 2 & 3) : 0);
-		decode_one(op, b);
 	}
+	end_stretch(&d);
 	for (unsigned p = 0; p < WIRE_PROCESSES; p++) {
-		if (alive & 1u << p)
+		if (d.alive & 1u << p)
 			add(sequence, WIRE_READ_ALL, p, OPS_MAX);
 	}
 	for (unsigned p = 0; p < WIRE_PROCESSES; p++) {
-		if (alive & 1u << p)
+		if (d.alive & 1u << p)
 			add(sequence, WIRE_EXIT, p, OPS_MAX);
 	}
 }
@@ -566,7 +617,7 @@ uint64_t ops_random(uint64_t *state)
  * Uniform bytes, but neighbours often have something in common: the address, the length, the process. A
  * sequence begins with a few mappings, or most of what follows would meet nothing.
  */
-void ops_generate(uint64_t *state, uint8_t *bytes, size_t records)
+void ops_generate(uint64_t *state, uint8_t *bytes, size_t records, unsigned threads)
 {
 	for (size_t r = 0; r < records; r++) {
 		uint8_t *b = bytes + r * OPS_RECORD;
@@ -591,4 +642,6 @@ void ops_generate(uint64_t *state, uint8_t *bytes, size_t records)
 		if ((choice >> 8 & 15) == 0)
 			b[2]++;
 	}
+	if (threads)
+		stretch_generate(state, bytes, records);
 }

@@ -20,15 +20,19 @@ enum {
 
 struct sequence {
 	uint32_t count;
+	unsigned threads; /* of a stretch, at most; 0: there are none */
 	struct wire_op ops[WIRE_OPS];
 	uint16_t record[WIRE_OPS]; /* from which record of the bytes; OPS_MAX: from none */
 };
 
-/* Decode. The closing part, in which every process reads everything and exits, is added. */
-void ops_decode(const uint8_t *bytes, size_t count, struct sequence *sequence);
+/*
+ * Decode, with stretches of up to @threads threads, 0 for none. After a stretch its process looks; the
+ * closing part, in which every process reads everything and exits, is added.
+ */
+void ops_decode(const uint8_t *bytes, size_t count, unsigned threads, struct sequence *sequence);
 
-/* Random bytes for @records operations. *state is the generator's. */
-void ops_generate(uint64_t *state, uint8_t *bytes, size_t records);
+/* Random bytes for @records operations, with stretches if there are @threads. *state is the generator's. */
+void ops_generate(uint64_t *state, uint8_t *bytes, size_t records, unsigned threads);
 uint64_t ops_random(uint64_t *state);
 
 const char *ops_kind_name(unsigned kind);

@@ -161,20 +161,28 @@ static void limit_to(int resource, rlim_t soft)
 /*
  * Agents take turns, so one processor is enough for them, and better: to wake a neighbour on the same one is
  * a context switch, to wake one on another that is idle takes an interrupt. They get the last; @which counts
- * from there.
+ * from there. So do the threads of an agent, which are to run at once: each goes to the next one.
  */
-static void pin_to_processor(unsigned which)
+static unsigned choose_processor(const cpu_set_t *allowed, unsigned which)
+{
+	which = (unsigned)CPU_COUNT(allowed) - 1 - which % (unsigned)CPU_COUNT(allowed);
+	for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (CPU_ISSET(cpu, allowed) && which-- == 0)
+			return cpu;
+	}
+	return 0;
+}
+
+static void pin_to_processors(unsigned which, struct wire_control *control)
 {
 	cpu_set_t allowed, one;
 
 	if (sched_getaffinity(0, sizeof(allowed), &allowed))
 		return;
-	which = (unsigned)CPU_COUNT(&allowed) - 1 - which % (unsigned)CPU_COUNT(&allowed);
+	for (unsigned i = 0; i < WIRE_THREADS; i++)
+		control->processors[i] = choose_processor(&allowed, which + i);
 	CPU_ZERO(&one);
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		if (CPU_ISSET(cpu, &allowed) && which-- == 0)
-			CPU_SET(cpu, &one);
-	}
+	CPU_SET(control->processors[0], &one);
 	sched_setaffinity(0, sizeof(one), &one);
 }
 
@@ -206,7 +214,7 @@ static void become_agent(struct oracle *oracle)
 	limit_to(RLIMIT_STACK, 8 << 20);
 	limit_to(RLIMIT_MEMLOCK, 1 << 20);
 	limit_to(RLIMIT_CORE, 0);
-	pin_to_processor(oracle->which);
+	pin_to_processors(oracle->which, oracle->control);
 	personality(ADDR_NO_RANDOMIZE);
 	syscall(SYS_execveat, program, "", name, none, AT_EMPTY_PATH);
 	_exit(96);

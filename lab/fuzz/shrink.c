@@ -9,7 +9,13 @@
 
 #include <string.h>
 
-enum { RUNS = 1500 };
+enum {
+	RUNS = 1500,
+	FIRST_RUNS = 3000,     /* of threads, until something is to come again */
+	TIMES_AS_PATIENT = 10, /* candidates run as often as it took to come again, times this */
+	FEWEST_RUNS = 20,
+	MOST_RUNS = 60000, /* of threads, in all */
+};
 
 struct shrinking {
 	struct fuzzer *fuzzer;
@@ -17,7 +23,8 @@ struct shrinking {
 	size_t count;
 	struct finding finding;
 	uint8_t kind; /* of the diverging operation */
-	unsigned runs;
+	unsigned runs, most_runs;
+	unsigned patience; /* runs of a candidate */
 	uint8_t candidate[OPS_MAX * OPS_RECORD];
 };
 
@@ -28,7 +35,7 @@ static bool alike(const struct shrinking *s, const struct finding *finding)
 	if (finding->kind != s->finding.kind)
 		return false;
 	if (finding->kind != FINDING_DIVERGENCE)
-		return true;
+		return true; /* of threads too: what they did differently need not be the same each time */
 	return s->fuzzer->sequence.ops[finding->divergence.op].kind == s->kind &&
 	       strncmp(finding->divergence.what, s->finding.divergence.what, respect) == 0;
 }
@@ -38,8 +45,9 @@ static bool try_candidate(struct shrinking *s, size_t count)
 {
 	struct finding finding;
 
-	if (s->runs++ > RUNS)
+	if (s->runs > s->most_runs)
 		return false;
+	s->runs += s->patience;
 	finding = fuzzer_run(s->fuzzer, s->candidate, count);
 	if (!alike(s, &finding))
 		return false;
@@ -65,7 +73,7 @@ static bool cut_pieces(struct shrinking *s, size_t records)
 	size_t piece = records * OPS_RECORD;
 	bool any = false;
 
-	for (size_t at = s->count; at >= piece && s->runs <= RUNS;) {
+	for (size_t at = s->count; at >= piece && s->runs <= s->most_runs;) {
 		at -= piece;
 		if (at + piece > s->count)
 			continue;
@@ -91,21 +99,77 @@ static bool simplify_bytes(struct shrinking *s)
 	return any;
 }
 
+static void cut_and_simplify(struct shrinking *s)
+{
+	bool again = true;
+
+	while (again && s->runs <= s->most_runs) {
+		again = false;
+		for (size_t records = s->count / OPS_RECORD / 2 + 1; records; records /= 2)
+			again |= cut_pieces(s, records);
+		again |= simplify_bytes(s);
+	}
+}
+
 struct finding shrink(struct fuzzer *fuzzer, uint8_t *bytes, size_t *count, struct finding finding)
 {
-	struct shrinking s = { .fuzzer = fuzzer, .bytes = bytes, .count = *count, .finding = finding };
-	bool again = true;
+	struct shrinking s = { fuzzer, bytes, *count, .finding = finding, .most_runs = RUNS, .patience = 1 };
 
 	fuzzer_run(fuzzer, bytes, *count);
 	s.kind = fuzzer->sequence.ops[finding.divergence.op].kind;
 	cut_tail(&s);
-	while (again && s.runs <= RUNS) {
-		again = false;
-		for (size_t records = s.count / OPS_RECORD / 2 + 1; records; records /= 2)
-			again |= cut_pieces(&s, records);
-		again |= simplify_bytes(&s);
-	}
+	cut_and_simplify(&s);
 	*count = s.count;
 	finding = fuzzer_run(fuzzer, bytes, s.count);
 	return alike(&s, &finding) ? finding : s.finding;
+}
+
+/* ---- threads --------------------------------------------------------------------------------- */
+
+/* Run until it comes again, at most @runs times. Returns how many it took, 0 if it did not. */
+static unsigned come_again(struct shrinking *s, unsigned runs)
+{
+	for (unsigned i = 1; i <= runs; i++) {
+		struct finding finding = fuzzer_run(s->fuzzer, s->bytes, s->count);
+
+		if (!alike(s, &finding))
+			continue;
+		s->finding = finding;
+		return i;
+	}
+	return 0;
+}
+
+/* Only the side that is to show it runs. */
+static struct effort effort_for(const struct finding *finding, unsigned runs)
+{
+	bool host = finding->kind == FINDING_HOST_RACE;
+
+	return (struct effort){ host ? runs : 0, host ? 0 : runs };
+}
+
+bool shrink_threads(struct fuzzer *fuzzer, uint8_t *bytes, size_t *count, struct finding *finding,
+		    uint64_t *runs)
+{
+	struct shrinking s = { fuzzer, bytes, *count, .finding = *finding, .most_runs = MOST_RUNS };
+	struct effort usual = fuzzer->effort;
+	unsigned took, took_again;
+
+	*runs = FIRST_RUNS;
+	fuzzer->effort = effort_for(finding, 1);
+	took = come_again(&s, FIRST_RUNS);
+	took_again = took ? come_again(&s, FIRST_RUNS) : 0;
+	if (took_again) {
+		s.patience = (took + took_again) * TIMES_AS_PATIENT / 2;
+		if (s.patience < FEWEST_RUNS)
+			s.patience = FEWEST_RUNS;
+		fuzzer->effort = effort_for(finding, s.patience);
+		cut_and_simplify(&s);
+		*count = s.count;
+		fuzzer->effort = effort_for(finding, 1);
+		took_again = come_again(&s, FIRST_RUNS);
+	}
+	*finding = s.finding;
+	fuzzer->effort = usual;
+	return took_again;
 }

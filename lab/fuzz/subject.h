@@ -9,8 +9,11 @@
 
 struct subject;
 
-/* @layout: what the oracle's zygote found out about itself. NULL with *why. */
-struct subject *subject_create(const struct wire_control *layout, const char **why);
+/*
+ * @layout: what the oracle's zygote found out about itself. @threads: how many there may be in a stretch;
+ * 0: there are no stretches. NULL with *why.
+ */
+struct subject *subject_create(const struct wire_control *layout, unsigned threads, const char **why);
 void subject_destroy(struct subject *subject);
 
 /* Another zygote has taken the oracle's place: its layout from now on. */
@@ -25,5 +28,25 @@ const struct names *subject_names(const struct subject *subject);
  */
 struct log subject_run(struct subject *subject, const struct sequence *sequence, bool looking,
 		       const char **leak);
+
+/* One thread carries out everything, in an order that keeps that of each thread. */
+struct step {
+	uint16_t op;
+	bool fault; /* not the access itself, but what brings in its page */
+};
+
+struct trial {
+	const struct step *steps;
+	const struct wire_record *const *expected; /* by operation */
+	const struct names *names;		   /* of files in these */
+	bool loose;				   /* the comparison is */
+};
+
+/*
+ * Run @sequence in the order of @trial, as long as records are as expected. True: all are, and *log has
+ * them. False: step *failed_at is the first whose record is not, and *out says how.
+ */
+bool subject_try(struct subject *subject, const struct sequence *sequence, bool looking,
+		 const struct trial *trial, struct log *log, uint32_t *failed_at, struct divergence *out);
 
 #endif

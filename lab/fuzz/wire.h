@@ -13,6 +13,9 @@
  *						...
  *	compares the logs <----------------------------------------	last op: done
  *
+ * Operations of a stretch follow each other in the list: the process carries them out at once, each in the
+ * thread that it names, and then appends their records.
+ *
  * The same operations run on Quire, which writes the same records (subject.h). Nothing but the control page
  * and the agent's own program is mapped in an agent, so that its address space is nearly empty and the same
  * in every run.
@@ -41,6 +44,8 @@
 
 enum {
 	WIRE_PROCESSES = 4,
+	WIRE_THREADS = 4,	/* of a process, in a stretch */
+	WIRE_STRETCH_OPS = 12,	/* in one stretch, at most */
 	WIRE_SLOTS = 8,		/* addresses that the kernel chose, kept for later operations */
 	WIRE_OPS = 1024,	/* in one sequence, the closing ones included */
 	WIRE_VMAS = 192,	/* seen at most in one record */
@@ -112,6 +117,7 @@ struct wire_op {
 	uint8_t peer;	/* a fork's child; vm_read's, vm_write's, mem_read's and mem_write's other side */
 	uint8_t file;	/* WIRE_NO_FILE: anonymous */
 	uint8_t origin; /* 1: the closing part, not decoded from bytes */
+	uint8_t thread; /* 0: nothing runs beside it; 1, 2, ...: of a stretch, up to the next with 0 */
 	uint32_t prot, flags; /* flags: MAP_*, MREMAP_*, MADV_*, MS_*, MCL_*, or RLIMIT_* */
 	uint64_t addr, length;
 	uint64_t addr2, length2; /* the new address, or the file's offset; the new length */
@@ -131,7 +137,8 @@ struct wire_record {
 	int64_t result; /* of the call: a value or a negative errno */
 	uint64_t value; /* what was loaded; a sum of what was read */
 	int32_t signal, code;
-	uint64_t aliased; /* Quire's only: vm_read or vm_write copied between two views of one page */
+	uint64_t began, ended; /* by its stretch's clock, which each reading moves; 0: no stretch's */
+	uint64_t aliased;      /* Quire's only: vm_read or vm_write copied between two views of one page */
 };
 
 /* Of a page. */
@@ -186,6 +193,12 @@ static inline int wire_hits_agent(uint64_t heap, uint64_t addr, uint64_t length)
 	return end >= addr && addr < heap && end > WIRE_CONTROL;
 }
 
+/* A result that is an address, or no error. */
+static inline int wire_gives_address(int64_t result)
+{
+	return result >= 0 || result < -4095;
+}
+
 /* Not an address that a page table could translate: the processor raises another exception for it. */
 static inline int wire_is_canonical(uint64_t addr)
 {
@@ -200,13 +213,14 @@ static inline uint8_t wire_pattern(uint64_t value, uint64_t at)
 
 /* The control file: one page that agents map, then the operations, which they read. */
 struct wire_control {
-	uint32_t start;		     /* futex: the driver adds one for each sequence */
-	uint32_t done;		     /* futex: the last operation's process sets it to start */
-	uint32_t count;		     /* operations */
-	uint32_t looking;	     /* 0: records show results only */
-	uint64_t log_at;	     /* where the next record goes */
-	uint32_t go[WIRE_PROCESSES]; /* futex: the operation at which the process goes on */
-	int32_t pid[WIRE_PROCESSES]; /* 0: not born, or gone as it should */
+	uint32_t start;			   /* futex: the driver adds one for each sequence */
+	uint32_t done;			   /* futex: the last operation's process sets it to start */
+	uint32_t count;			   /* operations */
+	uint32_t looking;		   /* 0: records show results only */
+	uint64_t log_at;		   /* where the next record goes */
+	uint32_t go[WIRE_PROCESSES];	   /* futex: the operation at which the process goes on */
+	int32_t pid[WIRE_PROCESSES];	   /* 0: not born, or gone as it should */
+	uint32_t processors[WIRE_THREADS]; /* where each thread runs; the driver fills it in */
 	/* what the zygote found out */
 	uint32_t ready; /* futex */
 	int32_t error;	/* negative errno: what is missing */

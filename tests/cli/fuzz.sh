@@ -32,6 +32,10 @@ expect 2 "no findings" "$quire" fuzz --findings 0
 expect 2 "no time" "$quire" fuzz --seconds 0
 expect 2 "a program of no sequence" "$quire" fuzz --program --ops 10
 expect 2 "every operation of no sequence" "$quire" fuzz --verbose --ops 10
+expect 2 "one thread" "$quire" fuzz --threads 1
+expect 2 "too many threads" "$quire" fuzz --threads 5
+expect 2 "a program of threads" "$quire" fuzz --threads 2 --program --replay 00
+expect 2 "threads against themselves" "$quire" fuzz --threads 2 --against-itself
 expect 2 "surplus argument" "$quire" fuzz what
 expect 2 "missing file" "$quire" fuzz --replay /no/such/file
 
@@ -54,6 +58,21 @@ grep -q '"divergences": 0' out.$$ || { echo "--json does not say how many diverg
 expect 0 "replay of bytes" "$quire" fuzz --replay 000000000000000000000000
 head -c 1200 "$quire" >bytes
 expect 0 "replay of a file" "$quire" fuzz --replay bytes
+
+# Several threads at once: two, three and four of them.
+operations=20000
+[ -z "${QUIRE_SANITIZE:-}" ] || operations=4000
+[ -z "${QUIRE_SOAK:-}" ] || operations=200000
+for threads in 2 3 4; do
+	expect 0 "$threads threads" "$quire" fuzz --threads $threads --ops $operations --seed 4
+	grep -q "^[0-9]* of them in [1-9][0-9]* stretches" out.$$ ||
+		{ echo "$threads threads: no stretches"; failed=1; }
+	! grep -q " 0 orders tried" out.$$ || { echo "$threads threads: nothing was judged"; failed=1; }
+done
+expect 0 "threads in json" "$quire" fuzz --threads 3 --ops 1000 --json
+grep -q '"undecided"' out.$$ || { echo "--json does not tell of stretches"; failed=1; }
+head -c 600 "$quire" >bytes
+expect 0 "replay of threads" "$quire" fuzz --threads 3 --replay bytes
 
 # Agents that die, the zygote first and then one of its children, are replaced, and the run goes on.
 children() {

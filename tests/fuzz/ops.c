@@ -21,7 +21,7 @@ static int open_it(void)
 {
 	const char *why;
 
-	if (fuzzer_open(&fuzzer, false, &why)) {
+	if (fuzzer_open(&fuzzer, false, 0, &why)) {
 		fprintf(stderr, "fuzz ops: %s: nothing is tried\n", why);
 		return -1;
 	}
