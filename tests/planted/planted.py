@@ -2,7 +2,8 @@
 """planted.py - small errors planted in the core, one at a time: does `quire fuzz` find each?
 
 An error is a patch in this directory, NN-name.patch; its first line says what is broken and which rule that
-breaks. What is tested is a copy of the source tree as it is now, uncommitted changes included, built without
+breaks. One that only threads can meet says so in its second line, "# threads: N", and how many operations they are given
+at least, "# threads: N, OPS": it is fuzzed with --threads N. What is tested is a copy of the source tree as it is now, uncommitted changes included, built without
 invariant checks: what finds the error is to be the comparison with the host's kernel, not an assertion.
 
     planted.py [--ops N] [--only NAME]... [SOURCE]        plant, build, fuzz
@@ -27,7 +28,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 PARTS = ("CMakeLists.txt", "cmake", "core", "include", "machines", "lab", "bench", "tests")
 FEWEST = 24
 FIRST_LINE = re.compile(r"# .+ \([A-Z]+-\d.*\)$")
+THREADS = re.compile(r"^# threads: ([2-4]), (\d+)$", re.M)
 PATIENCE = 120  # seconds for one run: an error may also hang what it breaks
+PATIENCE_THREADS = 600
 SKIPPED = 77
 
 
@@ -52,6 +55,8 @@ class Patch:
         self.text = path.read_text()
         self.title = self.text.splitlines()[0] if self.text else ""
         self.files = re.findall(r"^\+\+\+ b/(\S+)", self.text, re.M)
+        said = THREADS.search(self.text)
+        self.threads, self.ops = (int(said[1]), int(said[2])) if said else (0, 0)
 
     def is_called(self, name):
         return name in (self.name, self.path.name, re.sub(r"^\d+-", "", self.name))
@@ -127,10 +132,12 @@ def build(tree):
 class Fuzzing:
     """One run, and what came of it."""
 
-    def __init__(self, tree, options):
+    def __init__(self, tree, options, threads=0, ops=0):
+        words = ["--threads", threads] if threads else []
         try:
-            done = run([tree / "build" / "quire", "fuzz", "--no-shrink", "--ops", options.ops,
-                        "--seed", options.seed], timeout=PATIENCE)
+            done = run([tree / "build" / "quire", "fuzz", "--no-shrink", "--ops", max(options.ops, ops),
+                        "--seed", options.seed, *words],
+                       timeout=PATIENCE_THREADS if threads else PATIENCE)
             self.status, said = done.returncode, done.stdout
         except subprocess.TimeoutExpired:
             self.status, said = None, ""
@@ -139,14 +146,15 @@ class Fuzzing:
         self.ops = int(counted[1]) if counted else None
         self.what = differs[1] if differs else said.strip().splitlines()[-1] if said.strip() else ""
         # An error may also stop Quire. The fuzzer has then told in which sequence.
-        self.stopped = bool(self.status and self.status < 0 and "Quire stopped in this sequence" in said)
+        self.stopped = bool(self.status and self.status < 0 and
+                            re.search("Quire (stopped|got stuck) in this sequence", said))
 
     def found(self):
         return self.status == 1 or self.stopped
 
     def __str__(self):
         if self.status is None:
-            return f"no end after {PATIENCE} seconds"
+            return "no end in time"
         if self.stopped:
             return f"Quire was stopped by signal {-self.status}"
         where = f"after {self.ops} operations: " if self.ops is not None else ""
@@ -207,10 +215,26 @@ def try_patch(tree, patch, options):
             print(f"{patch.name}: does not build:\n{words}")
             return False
         began = time.monotonic()
-        fuzzing = Fuzzing(tree, options)
+        fuzzing = Fuzzing(tree, options, patch.threads, patch.ops)
     print(f"{patch.name}: {'found' if fuzzing.found() else 'NOT FOUND'}, {fuzzing} "
           f"[{time.monotonic() - began:.1f} s]", flush=True)
     return fuzzing.found()
+
+
+def clean(tree, patches, options):
+    """Does the tree without any planted error hold, in every way in which @patches are looked for?"""
+    held = True
+    for threads in sorted({patch.threads for patch in patches}):
+        fuzzing = Fuzzing(tree, options, threads, max(patch.ops for patch in patches if patch.threads == threads))
+        what = f"without any planted error{f', {threads} threads' if threads else ''}"
+        if fuzzing.status == 3:
+            raise Missing(fuzzing.what)
+        if fuzzing.status != 0:
+            held = False
+            print(f"{what}: {fuzzing}\nWhat is found below may be that, and proves nothing.")
+        else:
+            print(f"{what}: {fuzzing.ops} operations, no divergence", flush=True)
+    return held
 
 
 def run_all(source, patches, options):
@@ -222,16 +246,10 @@ def run_all(source, patches, options):
         if words:
             print(f"the tree does not build as it is:\n{words}")
             return 1
-        clean = Fuzzing(tree, options)
-        if clean.status == 3:
-            raise Missing(clean.what)
-        if clean.status != 0:
-            print(f"without any planted error: {clean}\nWhat is found below may be that, and proves nothing.")
-        else:
-            print(f"without any planted error: {clean.ops} operations, no divergence", flush=True)
+        held = clean(tree, patches, options)
         found = sum(try_patch(tree, patch, options) for patch in patches)
     print(f"{found} of {len(patches)} found")
-    return 0 if found == len(patches) and clean.status == 0 else 1
+    return 0 if found == len(patches) and held else 1
 
 
 def main():
