@@ -21,6 +21,8 @@ part()
 echo "== commit $(git rev-parse --short HEAD 2>/dev/null || echo unknown), $(uname -sr), $(nproc) processors"
 scripts/build.sh release || exit 1
 part "differential fuzzing" build/quire fuzz --ops 10000000 --seed "${QUIRE_SOAK_SEED:-1}" --findings 20
+part "differential fuzzing, several threads" build/quire fuzz --threads 3 --ops 3000000 \
+	--seed "${QUIRE_SOAK_SEED:-1}" --findings 20
 part "planted errors" python3 tests/planted/planted.py
 part "litmus files, every safeguard on and off" build/quire check --zoo --strict litmus
 part "litmus files, the weak model" build/quire check --zoo --model weak --seconds 900 litmus
