@@ -20,7 +20,8 @@ int as_create(struct quire_cpu *cpu, struct quire_as *as)
 	as->root->table.level = QUIRE_LEVELS - 1;
 	as->top = folio_memory(cpu->quire, as->root);
 	/* From 1: a tag at generation 0 is behind every address space. */
-	atomic_store_explicit(&as->generation, 1, memory_order_relaxed);
+	for (unsigned part = 0; part < QUIRE_AS_PARTS; part++)
+		atomic_store_explicit(&as->part[part].generation, 1, memory_order_relaxed);
 	as->id = atomic_fetch_add_explicit(&cpu->quire->tables->next_id, 1, memory_order_relaxed);
 	return 0;
 }

@@ -15,17 +15,30 @@
 
 #include <quire/notifier.h>
 
+/*
+ * The account of flushes, for some of the leaf tables: those of other tables write to another line. A flush
+ * counts where it begins.
+ */
+struct as_part {
+	_Alignas(64) _Atomic uint64_t generation; /* moves at every flush; see tlb.c */
+	_Atomic uint32_t owing;			  /* gathers that owe one here; see gather.c */
+};
+
 struct quire_as {
 	struct quire *quire;
-	struct folio *root;			   /* the top table; fixed until as_destroy() */
-	_Atomic quire_entry *top;		   /* its entries */
-	uint64_t id;				   /* never used twice in an instance */
-	_Alignas(64) _Atomic uint64_t generation;  /* moves at every flush; see tlb.c */
-	_Atomic uint32_t owing;			   /* gathers that owe a flush; see gather.c */
-	struct quire_cpu_mask cpus;		   /* CPUs that have the root loaded, lazy ones too */
+	struct folio *root;			 /* the top table; fixed until as_destroy() */
+	_Atomic quire_entry *top;		 /* its entries */
+	uint64_t id;				 /* never used twice in an instance */
+	_Alignas(64) struct quire_cpu_mask cpus; /* CPUs that have the root loaded, lazy ones too */
+	struct as_part part[QUIRE_AS_PARTS];
 	_Alignas(64) struct rwlock notifiers_lock; /* order: outside every other lock of table/ */
 	struct quire_notifier *_Atomic notifiers;
 };
+
+static inline unsigned as_part_of(quire_vaddr va)
+{
+	return (va >> QUIRE_LEVEL_SHIFT(1)) % QUIRE_AS_PARTS;
+}
 
 /* Instance set-up: the empty root, what idle CPUs run. */
 int tables_create(struct quire_cpu *cpu);

@@ -243,7 +243,7 @@ void change_flush_owed(struct quire_cpu *cpu, struct quire_as *as, struct folio 
 {
 	if (!table->table.owed)
 		return;
-	if (gather_owed(as))
+	if (gather_owed(as, table, va))
 		tlb_flush(cpu, as, va, end);
 	else
 		table->table.owed = false;

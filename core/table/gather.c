@@ -10,8 +10,8 @@
  * the operations that are under way.
  *
  * Others' flushes. Two operations may meet in one range: one clears an entry, the other finds it clear and
- * has nothing to flush, yet must not return before the first one's flush. as->owing says whether somebody's
- * is outstanding:
+ * has nothing to flush, yet must not return before the first one's flush. owing says, for each part of the
+ * address space, whether somebody's is outstanding:
  *
  *	first					second
  *	lock the table				lock the table
@@ -48,7 +48,7 @@ void gather_begin_untold(struct gather *gather, struct quire_as *as, quire_vaddr
 	gather->start = UINT64_MAX;
 	gather->end = 0;
 	gather->spare = NULL;
-	gather->owes = false;
+	gather->owes = 0;
 	gather->tables = false;
 	gather->count = 0;
 	gather->dead = NULL;
@@ -71,13 +71,49 @@ void gather_begin_alone(struct quire_cpu **cpu, struct gather *gather, struct qu
 		gather_begin_untold(gather, as, from, to);
 }
 
+/* The parts that leaf tables of [start, end) belong to. */
+static uint32_t parts_of(quire_vaddr start, quire_vaddr end)
+{
+	quire_vaddr first = start >> QUIRE_LEVEL_SHIFT(1), last = (end - 1) >> QUIRE_LEVEL_SHIFT(1);
+	uint32_t parts = 0;
+
+	if (last - first >= QUIRE_AS_PARTS - 1)
+		return (1u << QUIRE_AS_PARTS) - 1;
+	for (; first <= last; first++)
+		parts |= 1u << first % QUIRE_AS_PARTS;
+	return parts;
+}
+
+static uint32_t parts_of_table(const struct folio *table, quire_vaddr va)
+{
+	quire_vaddr span = QUIRE_LEVEL_SIZE(table->table.level + 1), first = align_down(va, span);
+
+	return parts_of(first, first + span);
+}
+
+static void owe(struct gather *gather, uint32_t parts)
+{
+	/* Relaxed: the table's lock, or the entry that led to a table taken out, publishes it. */
+	for (uint32_t rest = parts & ~gather->owes; rest; rest &= rest - 1)
+		atomic_fetch_add_explicit(&gather->as->part[log2_u64(rest & -rest)].owing, 1,
+					  memory_order_relaxed);
+	gather->owes |= parts;
+}
+
+void gather_settle(struct gather *gather)
+{
+	/*
+	 * Release pairs with the acquire in others_owe(): who sees the count lowered comes after the flush.
+	 */
+	for (uint32_t rest = gather->owes; rest; rest &= rest - 1)
+		atomic_fetch_sub_explicit(&gather->as->part[log2_u64(rest & -rest)].owing, 1,
+					  memory_order_release);
+	gather->owes = 0;
+}
+
 void gather_range(struct gather *gather, quire_vaddr start, quire_vaddr end)
 {
-	if (!gather->owes) {
-		/* Relaxed: the table's lock, or the entry that led to a table taken out, publishes it. */
-		atomic_fetch_add_explicit(&gather->as->owing, 1, memory_order_relaxed);
-		gather->owes = true;
-	}
+	owe(gather, parts_of(start, end));
 	gather->start = min_u64(gather->start, start);
 	gather->end = max_u64(gather->end, end);
 }
@@ -90,7 +126,8 @@ void gather_frame(struct gather *gather, struct folio *folio)
 
 /*
  * One page of what the table covered is enough: flushing it forgets the upper-level entries for its address,
- * and the only such entry that leads here is the one that this page's walk goes through.
+ * and the only such entry that leads here is the one that this page's walk goes through. But the flush is owed
+ * to whoever finds the table gone, at any address of its.
  */
 void gather_table(struct gather *gather, struct folio *table, quire_vaddr va)
 {
@@ -99,6 +136,7 @@ void gather_table(struct gather *gather, struct folio *table, quire_vaddr va)
 	table->table.rcu.next = gather->dead ? &gather->dead->table.rcu : NULL;
 	gather->dead = table;
 	gather->tables = true;
+	owe(gather, parts_of_table(table, va));
 	gather_range(gather, page, page + QUIRE_PAGE_SIZE);
 }
 
@@ -141,30 +179,39 @@ void gather_flush(struct quire_cpu *cpu, struct gather *gather)
 	gather->start = UINT64_MAX;
 	gather->end = 0;
 	gather->tables = false;
-	if (gather->owes) {
-		/*
-		 * Release pairs with the acquire in others_owe(): who sees the count lowered comes after the
-		 * flush.
-		 */
-		atomic_fetch_sub_explicit(&gather->as->owing, 1, memory_order_release);
-		gather->owes = false;
-	}
+	gather_settle(gather);
 
 	put_frames(cpu, gather);
 	put_tables(cpu, gather);
 }
 
-bool gather_owed(struct quire_as *as)
+/* Acquire pairs with the release in gather_settle(). */
+static uint32_t owing(struct quire_as *as, unsigned part)
 {
-	/* Acquire pairs with the release in gather_flush(). */
-	return atomic_load_explicit(&as->owing, memory_order_acquire) != 0;
+	return atomic_load_explicit(&as->part[part].owing, memory_order_acquire);
+}
+
+bool gather_owed(struct quire_as *as, const struct folio *table, quire_vaddr va)
+{
+	uint32_t rest = parts_of_table(table, va);
+
+	for (; rest; rest &= rest - 1)
+		if (owing(as, log2_u64(rest & -rest)))
+			return true;
+	return false;
 }
 
 /* (a) */
 static bool others_owe(const struct gather *gather)
 {
-	/* Acquire pairs with the release in gather_flush(). */
-	return atomic_load_explicit(&gather->as->owing, memory_order_acquire) > (gather->owes ? 1 : 0);
+	uint32_t rest = parts_of(gather->from, gather->to);
+
+	for (; rest; rest &= rest - 1) {
+		unsigned part = log2_u64(rest & -rest);
+		if (owing(gather->as, part) > (gather->owes >> part & 1))
+			return true;
+	}
+	return false;
 }
 
 void gather_end(struct quire_cpu **cpu, struct gather *gather)

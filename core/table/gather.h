@@ -27,7 +27,7 @@ struct gather {
 	quire_vaddr reach_from, reach_to; /* tables left empty that lie wholly in here are taken out */
 	struct table_spare *spare;	  /* of leaf tables left empty one may stay; NULL: none may */
 	bool told;			  /* secondary MMUs */
-	bool owes;			  /* counted in as->owing */
+	uint32_t owes;			  /* parts of the address space in whose owing it is counted: bits */
 	bool tables;			  /* tables were taken out: lazy CPUs leave, upper-level caches go */
 	unsigned count;
 	struct folio *frames[QUIRE_GATHER_FRAMES]; /* a reference each */
@@ -68,8 +68,11 @@ void gather_table(struct gather *gather, struct folio *table, quire_vaddr va);
 /* SLEEPS. */
 void gather_end(struct quire_cpu **cpu, struct gather *gather);
 
-/* Under the lock of a table in which something was cleared: is a flush outstanding, of whomever? */
-bool gather_owed(struct quire_as *as);
+/* Under the lock of the table, of @va, in which something was cleared: is a flush outstanding, of whomever? */
+bool gather_owed(struct quire_as *as, const struct folio *table, quire_vaddr va);
+
+/* It owes nothing any more, flushed or not. */
+void gather_settle(struct gather *gather);
 
 static inline bool gather_is_full(const struct gather *gather)
 {

@@ -61,8 +61,7 @@ static void flush_moved(struct pair *pair, quire_vaddr start, quire_vaddr end)
 
 	if (!QUIRE_SAFEGUARD(mremap_flush)) {
 		/* Later, by the gather's end, and without the others' knowing. */
-		atomic_fetch_sub_explicit(&pair->from_as->owing, 1, memory_order_relaxed);
-		pair->gather->owes = false;
+		gather_settle(pair->gather);
 		return;
 	}
 	if (moved_start < moved_end)

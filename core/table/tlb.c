@@ -1,10 +1,11 @@
 /*
  * tlb.c - which CPU may still know a translation, and how it is made to forget.
  *
- * An address space has a generation, which moves at every flush. A CPU remembers, for each of its QUIRE_ASIDS
- * tags, whose translations the tag holds and up to which generation they are flushed. So a flush need not
- * reach a CPU that does not use the address space now: the CPU finds itself behind when it comes back, and
- * flushes then, all at once.
+ * An address space has a generation, which moves at every flush; or several, each for some of its leaf tables,
+ * so that flushes of different ranges do not write to one line (VMA-6). A CPU remembers, for each of its
+ * QUIRE_ASIDS tags, whose translations the tag holds and up to which generations they are flushed. So a flush
+ * need not reach a CPU that does not use the address space now: the CPU finds itself behind when it comes back,
+ * and flushes then, all at once.
  *
  *	flush				tells	a CPU that runs the address space
  *						a lazy one, if tables were taken out: it loads the empty root
@@ -39,6 +40,7 @@ _Static_assert(QUIRE_ASIDS >= 2, "a tag can be taken only from an address space 
 struct flush {
 	struct quire_as *as;
 	quire_vaddr start, end;
+	unsigned part;	     /* of the address space, whose generation moves */
 	uint64_t generation; /* the one that this flush makes */
 	bool whole;	     /* too much for one by one */
 	bool tables;	     /* tables were taken out */
@@ -95,31 +97,47 @@ static struct asid_slot *slot_take(struct cpu_tlb *tlb, const struct quire_as *a
 	if (QUIRE_SAFEGUARD(tag_nobodys))
 		atomic_store_explicit(&slot->as_id, 0, memory_order_relaxed);
 	atomic_signal_fence(memory_order_seq_cst);
-	atomic_store_explicit(&slot->generation, 0, memory_order_relaxed);
+	for (unsigned part = 0; part < QUIRE_AS_PARTS; part++)
+		atomic_store_explicit(&slot->generation[part], 0, memory_order_relaxed);
 	atomic_signal_fence(memory_order_seq_cst);
 	atomic_store_explicit(&slot->as_id, as->id, memory_order_relaxed);
 	return slot;
 }
 
+/* Acquire pairs with the release in flush_everywhere(): the entries cleared before it are seen cleared. */
+static void read_generations(struct quire_as *as, uint64_t *generation)
+{
+	for (unsigned part = 0; part < QUIRE_AS_PARTS; part++)
+		generation[part] = atomic_load_explicit(&as->part[part].generation, memory_order_acquire);
+}
+
+/* Relaxed: only compared; slot_flush_whole() reads them again. */
+static bool is_behind(struct quire_as *as, struct asid_slot *slot)
+{
+	for (unsigned part = 0; part < QUIRE_AS_PARTS; part++)
+		if (atomic_load_explicit(&slot->generation[part], memory_order_relaxed) <
+		    atomic_load_explicit(&as->part[part].generation, memory_order_relaxed))
+			return true;
+	return false;
+}
+
 /*
- * Forget everything under the tag. The generation is read before: what moves it afterwards is not covered,
+ * Forget everything under the tag. The generations are read before: what moves one afterwards is not covered,
  * and whoever moves it sees our bit and interrupts us, or we have not set it yet and read again. A handler
  * that comes between the flush and the store is set back by the store, to a generation that is flushed all
  * the same.
  */
 static void slot_flush_whole(struct quire_cpu *cpu, struct quire_as *as, struct asid_slot *slot)
 {
-	/*
-	 * Acquire pairs with the release in flush_everywhere(): the entries cleared before it are seen
-	 * cleared.
-	 */
-	uint64_t generation = atomic_load_explicit(&as->generation, memory_order_acquire);
+	uint64_t generation[QUIRE_AS_PARTS];
 
+	read_generations(as, generation);
 	quire_port_tlb_flush_asid(cpu, slot_asid(cpu->tlb, slot));
 	atomic_signal_fence(memory_order_seq_cst);
 	if (!QUIRE_SAFEGUARD(generation_first))
-		generation = atomic_load_explicit(&as->generation, memory_order_acquire);
-	atomic_store_explicit(&slot->generation, generation, memory_order_relaxed);
+		read_generations(as, generation);
+	for (unsigned part = 0; part < QUIRE_AS_PARTS; part++)
+		atomic_store_explicit(&slot->generation[part], generation[part], memory_order_relaxed);
 }
 
 /* ---- which root is loaded ------------------------------------------------------------------------------ */
@@ -178,9 +196,7 @@ void as_run(struct quire_cpu *cpu, struct quire_as *as)
 	if (QUIRE_SAFEGUARD(wake_fence))
 		quire_port_fence(); /* (a) */
 
-	/* Relaxed: only compared; slot_flush_whole() reads it again. */
-	bool behind = atomic_load_explicit(&slot->generation, memory_order_relaxed) <
-		      atomic_load_explicit(&as->generation, memory_order_relaxed);
+	bool behind = is_behind(as, slot);
 	if (behind && QUIRE_SAFEGUARD(wake_recheck) && (old == as || QUIRE_SAFEGUARD(wake_flush_first))) {
 		slot_flush_whole(cpu, as, slot);
 		tally(&tlb->tally.full, 1);
@@ -244,7 +260,8 @@ static enum flushed flush_here(struct quire_cpu *cpu, const struct flush *flush)
 	struct asid_slot *slot = slot_find(tlb, flush->as);
 	if (!slot)
 		return FLUSHED_NOTHING;
-	uint64_t have = atomic_load_explicit(&slot->generation, memory_order_relaxed);
+	_Atomic uint64_t *flushed = &slot->generation[flush->part];
+	uint64_t have = atomic_load_explicit(flushed, memory_order_relaxed);
 	if (have >= flush->generation)
 		return FLUSHED_NOTHING;
 	if (flush->whole || (have + 1 != flush->generation && QUIRE_SAFEGUARD(missed_flush))) {
@@ -253,7 +270,7 @@ static enum flushed flush_here(struct quire_cpu *cpu, const struct flush *flush)
 	}
 	quire_port_tlb_flush_range(cpu, slot_asid(tlb, slot), flush->start, flush->end);
 	atomic_signal_fence(memory_order_seq_cst);
-	atomic_store_explicit(&slot->generation, flush->generation, memory_order_relaxed);
+	atomic_store_explicit(flushed, flush->generation, memory_order_relaxed);
 	return FLUSHED_RANGE;
 }
 
@@ -346,7 +363,10 @@ static void flush_everywhere(struct quire_cpu *cpu, struct flush *flush)
 	 * Release pairs with the acquire in slot_flush_whole(): whoever sees the generation sees the entries
 	 * cleared.
 	 */
-	flush->generation = atomic_fetch_add_explicit(&flush->as->generation, 1, memory_order_release) + 1;
+	flush->part = as_part_of(flush->start);
+	flush->generation = atomic_fetch_add_explicit(&flush->as->part[flush->part].generation, 1,
+						      memory_order_release) +
+			    1;
 
 	if (QUIRE_SAFEGUARD(flush_fence))
 		quire_port_fence(); /* (b), see as_run() */

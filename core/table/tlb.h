@@ -16,8 +16,8 @@ struct tables {
  * between any two instructions of the rest: hence atomic, relaxed.
  */
 struct asid_slot {
-	_Atomic uint64_t as_id;	     /* whose translations the tag holds; 0: nobody's that may come back */
-	_Atomic uint64_t generation; /* flushed up to here; 0: what is there is another's */
+	_Atomic uint64_t as_id; /* whose translations the tag holds; 0: nobody's that may come back */
+	_Atomic uint64_t generation[QUIRE_AS_PARTS]; /* flushed up to here; 0: what is there is another's */
 };
 
 struct tlb_tally { /* relaxed; added to by the CPU itself, read by anybody */

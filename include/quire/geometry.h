@@ -36,6 +36,7 @@
 #define QUIRE_RADIX_SHIFT 6	/* log2 of a page-cache node's slots */
 #define QUIRE_RANGE_FANOUT 15	/* ranges in one node of the VMA tree */
 #define QUIRE_MM_PARTS 16	/* lines over which CPUs spread an address space's counts */
+#define QUIRE_AS_PARTS 8	/* lines over which leaf tables spread the account of its flushes */
 #elif QUIRE_GEOMETRY == QUIRE_GEOMETRY_MINI
 #define QUIRE_PAGE_SHIFT 6
 #define QUIRE_TABLE_SHIFT 3
@@ -52,6 +53,7 @@
 #define QUIRE_RADIX_SHIFT 2
 #define QUIRE_RANGE_FANOUT 4
 #define QUIRE_MM_PARTS 4
+#define QUIRE_AS_PARTS 2
 #else
 #define QUIRE_PAGE_SHIFT 5
 #define QUIRE_TABLE_SHIFT 2
@@ -68,6 +70,7 @@
 #define QUIRE_RADIX_SHIFT 2
 #define QUIRE_RANGE_FANOUT 4
 #define QUIRE_MM_PARTS 4
+#define QUIRE_AS_PARTS 2
 #endif
 
 #define QUIRE_PAGE_SIZE (1ul << QUIRE_PAGE_SHIFT)

@@ -120,8 +120,7 @@ struct field {
 	}
 
 static const struct field fields[] = {
-	FIELD(quire_mm, "mm", as.generation),
-	FIELD(quire_mm, "mm", as.owing),
+	FIELD(quire_mm, "mm", as.part),
 	FIELD(quire_mm, "mm", as.cpus),
 	FIELD(quire_mm, "mm", as.notifiers_lock),
 	FIELD(quire_mm, "mm", as.notifiers),
