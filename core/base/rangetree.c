@@ -188,9 +188,10 @@ static struct range_head *stock_take_head(struct range_stock *stock, struct rang
 	return head;
 }
 
-static bool is_held(const struct range_hold *hold, const struct span *span)
+static void assert_held(const struct range_hold *hold, const struct span *span)
 {
-	return hold->write && span->lo >= hold->lo && span->hi <= hold->hi;
+	quire_assert(hold->write && span->lo >= hold->lo && span->hi <= hold->hi);
+	(void)hold, (void)span;
 }
 
 /* ---- a level of a change ----------------------------------------------------------------------------- */
@@ -273,7 +274,7 @@ static bool gather(struct change *c, unsigned level, struct span below, struct r
 	*span = (struct span){ left.lo, right.hi };
 	if (total < RANGE_FILL_MIN && (span->lo || span->hi != RANGE_TREE_END))
 		widen(c, level, &left, &right, &before, &after);
-	quire_assert(is_held(c->hold, span));
+	assert_held(c->hold, span);
 
 	c->pieces_n = 0;
 	if (before.node)
@@ -687,7 +688,8 @@ void range_tree_replace(struct quire_cpu *cpu, struct range_hold *hold, uint64_t
 {
 	struct span window = { start, end };
 
-	quire_assert(start < end && n <= WITH_MAX && is_held(hold, &window));
+	quire_assert(start < end && n <= WITH_MAX);
+	assert_held(hold, &window);
 	for (unsigned i = 0; i < n; i++) {
 		quire_assert(with[i].start < with[i].end && with[i].end <= end && with[i].item);
 		quire_assert(with[i].start >= (i ? with[i - 1].end : start));

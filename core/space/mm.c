@@ -41,16 +41,21 @@ struct vma_pair vma_around(struct quire_mm *mm, quire_vaddr start, quire_vaddr e
 void mm_hold(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end,
 	     struct range_hold *hold)
 {
-	if (mm->quire->config.without_vma_locks)
-		rwlock_read(cpu, &mm->lock);
-	range_hold_read(cpu, &mm->vmas, start, end, hold);
+	if (!mm->quire->config.without_vma_locks) {
+		range_hold_read(cpu, &mm->vmas, start, end, hold);
+		return;
+	}
+	/* Whoever changes anything has the single lock for writing. */
+	rwlock_read(cpu, &mm->lock);
+	*hold = (struct range_hold){ .tree = &mm->vmas, .hi = UINT64_MAX };
 }
 
 void mm_hold_done(struct quire_cpu *cpu, struct quire_mm *mm, struct range_hold *hold)
 {
-	range_hold_done(cpu, hold);
 	if (mm->quire->config.without_vma_locks)
 		rwlock_read_done(cpu, &mm->lock);
+	else
+		range_hold_done(cpu, hold);
 }
 
 /* To be sure that there is none all of the range is held; where there is one, it is held as far as that. */
