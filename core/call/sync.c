@@ -7,7 +7,7 @@
 #include "../space/mm.h"
 #include "../table/cursor.h"
 
-/* A part of the range to write back, found under the lock and done without it. */
+/* A part of the range to write back, found while it is held and done when it is not. */
 struct sync_part {
 	quire_vaddr end;
 	struct quire_file *file; /* referenced; NULL: nothing to write */

@@ -6,7 +6,7 @@
  *
  * Order:   what is held (door_close) > the reverse map's locks. Nothing here holds a table lock.
  * Errors:  -ENOMEM with nothing changed.
- * Rules:   VMA-3, VMA-6, BASE-8 (a file's last reference is dropped after the lock is).
+ * Rules:   VMA-3, VMA-6, BASE-8 (a file's last reference is dropped when nothing is held).
  */
 #include "door.h"
 

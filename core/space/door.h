@@ -27,7 +27,7 @@ struct door {
 	struct quire_mm *mm;
 	struct range_hold hold, other; /* other: mremap's second range, or nothing; it is the higher one */
 	struct vma *closed;  /* by next_closed: VMAs closed here, or made here; those that are gone too */
-	struct list retired; /* VMAs taken out, by rmap.chains: their files are put after the lock is */
+	struct list retired; /* VMAs taken out, by rmap.chains: their files are put when nothing is held */
 };
 
 /*

@@ -53,15 +53,15 @@ enum {
 
 /* H here means: held for writing, and the VMA closed (gate.h). To look one of the two, or to use it. */
 struct vma {
-	struct rmap_node rmap; /* bounds, file, anon_vma: see there */
-	struct quire_mm *mm;   /* P */
-	uint32_t flags;	       /* H, VMA_* */
-	uint32_t access;       /* P, QUIRE_FILE_*: how the file was opened */
-	uint64_t opened;       /* P: which opening of the file */
-	uint64_t base;	       /* P once it is linked: the page offset of address 0, modulo 2^64 */
-	_Atomic uint64_t gate; /* C: gate.h */
+	struct rmap_node rmap;	 /* bounds, file, anon_vma: see there */
+	struct quire_mm *mm;	 /* P */
+	uint32_t flags;		 /* H, VMA_* */
+	uint32_t access;	 /* P, QUIRE_FILE_*: how the file was opened */
+	uint64_t opened;	 /* P: which opening of the file */
+	struct vma *next_closed; /* the door's: what it opens at the end */
+	uint64_t base;		 /* P once it is linked: the page offset of address 0, modulo 2^64 */
+	_Atomic uint64_t gate;	 /* C: gate.h */
 	_Atomic quire_vaddr shown_start, shown_end; /* C: bounds, for whoever does not use the VMA */
-	struct vma *next_closed;		    /* the door's: what it opens at the end */
 	bool gone;				    /* the door's: it is out of the tree, and stays closed */
 	struct quire_rcu rcu;			    /* searches under RCU may still see it */
 };

@@ -29,22 +29,23 @@
  * Locks:  C atomic   P fixed   L pages_lock (changes; searches under RCU)   M rmap_lock
  */
 struct quire_file {
-	_Atomic uint64_t refs;		 /* C */
-	uint64_t id;			 /* P */
-	uint32_t flags;			 /* P, QUIRE_FILE_* */
-	struct quire *quire;		 /* P */
-	const struct quire_store *store; /* P */
-	void *data;			 /* P, the store's */
-	_Atomic uint64_t size;		 /* C, bytes; written under resize_lock */
+	/* What faults read is not beside what mapping and unmapping write (VMA-6). */
+	uint64_t id;			    /* P */
+	uint32_t flags;			    /* P, QUIRE_FILE_* */
+	bool tracks_writes;		    /* P */
+	struct quire *quire;		    /* P */
+	const struct quire_store *store;    /* P */
+	void *data;			    /* P, the store's */
+	_Atomic uint64_t size;		    /* C, bytes; written under resize_lock */
+	struct radix pages;		    /* L */
+	_Alignas(64) _Atomic uint64_t refs; /* C */
 	struct rwlock resize_lock; /* written by what changes the length or the store's contents, read by what
 				      reads in or writes back; outside folio locks */
-	struct radix pages;	   /* L */
-	struct quire_spin pages_lock;
-	struct rwlock rmap_lock;       /* inside folio locks, outside table locks */
+	struct rwlock rmap_lock;   /* inside folio locks, outside table locks */
 	struct interval_tree mappings; /* M: rmap_node.in_file */
-	_Atomic int32_t error;	       /* C: the last writeback error not yet reported, 0 or negative */
-	bool tracks_writes;	       /* P */
-	struct quire_rcu rcu;	       /* faults may still look at it */
+	struct quire_spin pages_lock;
+	_Atomic int32_t error; /* C: the last writeback error not yet reported, 0 or negative */
+	struct quire_rcu rcu;  /* faults may still look at it */
 };
 
 /* A reference, for a fault that found the file under RCU. False: it is about to go. */

@@ -8,7 +8,7 @@
  * move otherwise are moved under rmap_node_lock().
  *
  *	walk:   folio lock  ->  rmap_lock or the root's lock, read   ->  table locks
- *	change: S (the mm's lock)  ->  rmap_lock, written  ->  the root's lock, written
+ *	change: S (rmap.h)  ->  rmap_lock, written  ->  the root's lock, written
  *
  * Rules:   BASE-4.
  */

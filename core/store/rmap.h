@@ -13,7 +13,7 @@
  * two VMAs may merge depends on them and the result is visible in /proc/PID/maps.
  *
  * Locks: R  file side: file->rmap_lock, written to change, read to walk; anon side: the root anon_vma's lock
- *        S  the VMA's own serialisation (its door, or the mm's lock): who may change the node at all
+ *        S  the VMA's own serialisation (its door, or its range held): who may change the node at all
  *        To change start, end or pgoff both S and every R that the node hangs in are needed:
  *        rmap_node_move().
  */
@@ -34,18 +34,19 @@ struct anon_chain {
 	bool in_tree;		  /* R */
 };
 
+/* The neighbours in the file's tree write to in_file: what faults read is not beside its links (VMA-6). */
 struct rmap_node {
 	struct quire_as *as;	 /* fixed */
 	quire_vaddr start, end;	 /* R and S; page aligned */
 	uint64_t pgoff;		 /* R and S; page offset of start, in the file or the anonymous numbering */
 	struct quire_file *file; /* fixed; NULL when anonymous. The reference is the VMA's, not the node's */
-	bool shared;		 /* fixed; a private file node can have both sides */
-	bool attached;		 /* S: its file's tree has it */
-	struct interval in_file; /* R */
 	struct anon_vma *_Atomic anon; /* S; set once, by anon_prepare(), release: where new pages belong */
-	struct list chains;	       /* S: struct anon_chain, oldest ancestor last */
+	bool shared;		       /* fixed; a private file node can have both sides */
+	bool attached;		       /* S: its file's tree has it */
+	_Atomic bool own_taken;	       /* by anon_prepare(): the last field */
 	_Atomic uint32_t chain_count;  /* S; read without it by anon_is_single() */
-	_Atomic bool own_taken;	       /* by anon_prepare(): */
+	struct interval in_file;       /* R */
+	struct list chains;	       /* S: struct anon_chain, oldest ancestor last */
 	struct anon_chain own;	       /* the chain to an anon_vma of the node's own; most have no other */
 };
 

@@ -24,7 +24,7 @@ struct quire_config {
 	uint32_t overcommit_ratio;   /* percent of memory, for OVERCOMMIT_NEVER */
 	uint32_t max_map_count;	     /* VMAs in one address space; Linux's default is 65530 */
 	uint32_t fault_around_pages; /* 0: QUIRE_FAULT_AROUND; 1 turns it off; a power of two */
-	bool without_vma_locks;	     /* faults take the address space's lock: for comparison */
+	bool without_vma_locks;	     /* faults and calls take one lock of the address space: for comparison */
 	uint64_t mmap_min_addr;	     /* lowest address that may be mapped */
 };
 
@@ -64,7 +64,7 @@ struct quire_stats {
 	uint64_t faults_spurious; /* nothing to do: another CPU or a stale entry */
 	uint64_t faults_failed;	  /* ended in SIGSEGV or SIGBUS */
 	uint64_t faults_restarts;
-	/* those that succeeded, by how: under RCU alone; using their VMA; with the address space's lock */
+	/* those that succeeded, by how: under RCU alone; using their VMA; holding their address */
 	uint64_t faults_rcu, faults_held, faults_locked;
 	/* TLB */
 	uint64_t flushes_page; /* pages flushed one by one, on the initiating CPU */

@@ -22,13 +22,18 @@ struct reason {
 
 #define CUT "one of the two cuts or replaces the VMA that the other is in"
 #define TABLE "one page table has one lock, and one count of its entries"
+#define FLUSHES \
+	"both take away translations that any CPU of the space may have cached: flushes are counted in one place"
 #define FILE_MAPS "both change which mappings the one file has"
 
 static const struct reason reasons[] = {
+	{ 0, PLACED_APART, BOTH_CHANGE, "quire_mm.as.generation", FLUSHES },
+	{ 0, PLACED_APART, BOTH_CHANGE, "quire_mm.as.owing", FLUSHES },
 	{ PLACED_IN_TABLE, 0, ALL, "folio.table.*", TABLE },
 	{ PLACED_IN_TABLE, 0, ONE_FAULTS, "quire_mm.as.owing",
 	  "a fault in a table in which a flush is owed looks whether it was made" },
 	{ PLACED_IN_VMA, 0, ONE_CHANGES, "vma.*", CUT },
+	{ PLACED_IN_VMA, 0, ONE_CHANGES, "range_head.*", CUT },
 	{ PLACED_IN_VMA, 0, ONE_CHANGES, "range_node.*", CUT },
 	{ PLACED_IN_VMA, 0, BOTH_CHANGE, "anon_*", CUT },
 	{ 0, PLACED_ON_FILES, BOTH_CHANGE, "quire_file.*", FILE_MAPS },

@@ -6,6 +6,7 @@
  */
 #include "inside.h"
 
+#include "../../core/base/rangenode.h"
 #include "../../core/phys/frames.h"
 #include "../../core/store/anon.h"
 #include "../../core/table/tlb.h"
@@ -128,6 +129,12 @@ static const struct field fields[] = {
 	FIELD(quire_mm, "mm", lock),
 	FIELD(quire_mm, "mm", vmas),
 	FIELD(quire_mm, "mm", end),
+	FIELD(range_head, "leaf", leaf),
+	FIELD(range_head, "leaf", gap),
+	FIELD(range_head, "leaf", lock),
+	FIELD(range_head, "leaf", refs),
+	FIELD(range_head, "leaf", dead),
+	FIELD(range_head, "leaf", spare),
 	FIELD(quire_file, "file", refs),
 	FIELD(quire_file, "file", size),
 	FIELD(quire_file, "file", resize_lock),
@@ -183,6 +190,12 @@ static bool is_known_kind(const char *kind)
 	return strcmp(kind, "instance") == 0 || strcmp(kind, "tlb") == 0 || strcmp(kind, "frame cache") == 0;
 }
 
+/* Leaves are never given a name, and files, which are as large, mostly are. */
+static bool is_other_kind(uintptr_t start, const char *kind)
+{
+	return strcmp(kind, name_of(start) ? "leaf" : "file") == 0;
+}
+
 /* The rest by size, where only one kind has it. */
 static const char *kind_of(uintptr_t start, size_t bytes)
 {
@@ -191,7 +204,8 @@ static const char *kind_of(uintptr_t start, size_t bytes)
 	if (kind)
 		return kind;
 	for (unsigned i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
-		if (fields[i].object != bytes || is_known_kind(fields[i].kind))
+		if (fields[i].object != bytes || is_known_kind(fields[i].kind) ||
+		    is_other_kind(start, fields[i].kind))
 			continue;
 		if (kind && strcmp(kind, fields[i].kind))
 			return NULL;

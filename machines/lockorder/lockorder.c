@@ -6,6 +6,7 @@
  */
 #include "lockorder.h"
 
+#include "../../core/base/rangenode.h"
 #include "../../core/phys/frames.h"
 #include "../../core/space/mm.h"
 #include "../../core/store/anon.h"
@@ -43,6 +44,7 @@ unsigned lockorder_class(size_t bytes, size_t offset)
 		size_t bytes, offset;
 		enum lock_class class;
 	} known[] = {
+		{ sizeof(struct range_head), offsetof(struct range_head, lock), CLASS_MM },
 		{ sizeof(struct quire_mm), offsetof(struct quire_mm, lock), CLASS_MM },
 		{ sizeof(struct quire_mm), offsetof(struct quire_mm, as.notifiers_lock), CLASS_NOTIFIERS },
 		{ sizeof(struct quire_file), offsetof(struct quire_file, resize_lock), CLASS_RESIZE },

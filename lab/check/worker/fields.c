@@ -3,10 +3,11 @@
  *
  * The worker reads its own debug information. What a folio or the allocator is, is known by where it stands.
  * What an object is, its allocation tells: of the functions that were under way, innermost first, the first
- * that has a variable, a parameter or a result that points to a struct of just that size; failing that, one
- * that has a pointer to a struct with such a member.
+ * that has a variable or a result that points to a struct of just that size; failing that, a parameter, which
+ * mostly was there before the object; failing that, a pointer to a struct with such a member, or to one with a
+ * pointer to such.
  *
- *	object_alloc_raw  void *object		no struct
+ *	object_alloc_raw  void *object		no struct (but a parameter: struct quire_cpu *cpu)
  *	vma_alloc	  struct vma *vma	of 192 bytes, as the object is: a struct vma
  *
  * So nothing has to be said here of the core's objects, nor there for us. Where it is not enough, an object
@@ -22,7 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { UNITS = 512, DEPTH = 12 };
+enum { UNITS = 512, DEPTH = 12, DEEPEST = 2 };
 
 static struct {
 	Dwarf *dwarf;
@@ -97,9 +98,10 @@ static bool find_struct(const char *name, Dwarf_Die *out)
 
 struct search {
 	size_t bytes;
-	bool members;	/* of what a variable points to */
-	unsigned found; /* kinds of structs */
-	Dwarf_Die type; /* the first */
+	bool parameters; /* or variables and results */
+	unsigned deep;	 /* 0: what a variable points to; 1: what a member of that does; and so on */
+	unsigned found;	 /* kinds of structs */
+	Dwarf_Die type;	 /* the first */
 };
 
 static void take(struct search *search, Dwarf_Die *die)
@@ -114,30 +116,27 @@ static void take(struct search *search, Dwarf_Die *die)
 	search->found++;
 }
 
-static void take_members(struct search *search, Dwarf_Die *die)
+static void look_at(struct search *search, Dwarf_Die *die, unsigned deep)
 {
 	Dwarf_Die type, member;
-	int more = struct_of(die, &type) ? dwarf_child(&type, &member) : 1;
 
-	for (; more == 0; more = dwarf_siblingof(&member, &member))
-		take(search, &member);
-}
-
-static void look_at(struct search *search, Dwarf_Die *die)
-{
-	if (search->members)
-		take_members(search, die);
-	else
+	if (!deep) {
 		take(search, die);
+		return;
+	}
+	int more = struct_of(die, &type) ? dwarf_child(&type, &member) : 1;
+	for (; more == 0; more = dwarf_siblingof(&member, &member))
+		look_at(search, &member, deep - 1);
 }
 
 static void look_at_variables(struct search *search, Dwarf_Die *scope)
 {
+	int wanted = search->parameters ? DW_TAG_formal_parameter : DW_TAG_variable;
 	Dwarf_Die child;
 
 	for (int more = dwarf_child(scope, &child); more == 0; more = dwarf_siblingof(&child, &child))
-		if (dwarf_tag(&child) == DW_TAG_variable || dwarf_tag(&child) == DW_TAG_formal_parameter)
-			look_at(search, &child);
+		if (dwarf_tag(&child) == wanted)
+			look_at(search, &child, search->deep);
 }
 
 static bool is_function(Dwarf_Die *scope)
@@ -154,8 +153,8 @@ static void look_at_scope(struct search *search, Dwarf_Die *scope)
 	/* A variable that was optimised away stands in what was inlined only. */
 	if (dwarf_attr(scope, DW_AT_abstract_origin, &attribute) && dwarf_formref_die(&attribute, &origin))
 		look_at_variables(search, &origin);
-	if (is_function(scope))
-		look_at(search, scope);
+	if (is_function(scope) && !search->parameters)
+		look_at(search, scope, search->deep);
 }
 
 /* Blocks and functions around @code, innermost first. To be freed. */
@@ -169,9 +168,9 @@ static int scopes_at(const void *code, Dwarf_Die **scopes)
 	return 0;
 }
 
-static bool find_type(const struct machine_spot *spot, bool members, Dwarf_Die *out)
+static bool find_type_in(const struct machine_spot *spot, unsigned deep, bool parameters, Dwarf_Die *out)
 {
-	struct search search = { .bytes = spot->bytes, .members = members };
+	struct search search = { .bytes = spot->bytes, .deep = deep, .parameters = parameters };
 
 	for (unsigned i = 0; i < spot->code_count && !search.found; i++) {
 		Dwarf_Die *scopes = NULL;
@@ -184,6 +183,14 @@ static bool find_type(const struct machine_spot *spot, bool members, Dwarf_Die *
 	}
 	*out = search.type;
 	return search.found == 1;
+}
+
+static bool find_type(const struct machine_spot *spot, Dwarf_Die *out)
+{
+	for (unsigned deep = 0; deep <= DEEPEST; deep++)
+		if (find_type_in(spot, deep, false, out) || find_type_in(spot, deep, true, out))
+			return true;
+	return false;
 }
 
 /* The innermost that does not only pass memory on. */
@@ -312,7 +319,7 @@ static void write_object(FILE *to, const struct machine_spot *spot)
 	const char *function;
 	Dwarf_Die type;
 
-	if (find_type(spot, false, &type) || find_type(spot, true, &type)) {
+	if (find_type(spot, &type)) {
 		write_struct(to, &type, spot);
 		return;
 	}
