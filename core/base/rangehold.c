@@ -22,7 +22,7 @@
  *
  * The new heads are born locked by who makes them, so nobody comes to their ranges before he has done.
  *
- * Order:   a leaf's lock is outside all other locks (docs/locking.md: mm); of several the lower one first.
+ * Order:   docs/locking.md has a leaf's lock, row 3; of several the lower one first.
  * Rules:   VMA-1, VMA-6.
  */
 #include "rangenode.h"

@@ -200,8 +200,11 @@ static bool try_reference(_Atomic uint32_t *refs)
 enum rwlock_found rwlock_found(struct quire_cpu **cpu, struct rwlock *lock, bool write,
 			       _Atomic uint32_t *refs)
 {
-	if (write ? rwlock_try_write(lock) : rwlock_try_read(lock))
+	if (write ? enter_write(lock) : enter_read(lock)) {
+		/* Not "tried": it would have waited. */
+		quire_lock_note(lock, write ? QUIRE_LOCK_TAKEN : QUIRE_LOCK_SHARED);
 		return RWLOCK_TAKEN;
+	}
 	if (!try_reference(refs))
 		return RWLOCK_GONE;
 	quire_port_rcu_unlock(*cpu);

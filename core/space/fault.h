@@ -12,7 +12,7 @@
  *	 +--> finds the VMA closed, or none ----------------------------> try, holding the address
  *	 +--> needs a page of the file: read it, lock it, keep it ------> try
  *	 +--> needs the store's leave to write the page: ask, keep it --> try
- *	 +--> needs more stack: close the space, grow it ---------------> try
+ *	 +--> needs more stack: hold what it grows into, grow it ---------> try
  *
  * The first gear takes nothing, and writes nothing that others of its space read but the page tables; gate.h
  * draws it. Waiting for a closed VMA is waiting for its range, which its closer holds; so is being sure that

@@ -1,7 +1,7 @@
 /*
  * mm.c - searches, accounting and limits of an address space.
  *
- * Order:   a hold is outside all other locks of the core; searches are under RCU.
+ * Order:   a hold is outside all locks but a file's resize_lock and a folio's; searches are under RCU.
  * Rules:   BASE-1 (limits and overcommit policy are Linux's), BASE-4 (accounting is exact).
  */
 #include "mm.h"

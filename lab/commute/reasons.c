@@ -28,10 +28,10 @@ struct reason {
 
 static const struct reason reasons[] = {
 	{ 0, PLACED_APART, BOTH_CHANGE, "quire_mm.as.generation", FLUSHES },
+	{ PLACED_IN_TABLE, 0, ALL, "quire_mm.as.owing",
+	  "who fills a table in which a flush is owed looks whether it was made" },
 	{ 0, PLACED_APART, BOTH_CHANGE, "quire_mm.as.owing", FLUSHES },
 	{ PLACED_IN_TABLE, 0, ALL, "folio.table.*", TABLE },
-	{ PLACED_IN_TABLE, 0, ONE_FAULTS, "quire_mm.as.owing",
-	  "a fault in a table in which a flush is owed looks whether it was made" },
 	{ PLACED_IN_VMA, 0, ONE_CHANGES, "vma.*", CUT },
 	{ PLACED_IN_VMA, 0, ONE_CHANGES, "range_head.*", CUT },
 	{ PLACED_IN_VMA, 0, ONE_CHANGES, "range_node.*", CUT },

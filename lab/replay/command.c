@@ -165,8 +165,8 @@ int command_replay(int argc, char **argv)
 		{ "memory", 'm', "SIZE", 0, "Physical memory, like 512M or 4G (default: 4G)", 0 },
 		{ "json", 'j', NULL, 0, "Print JSON instead of tables", 0 },
 		{ "without", KEY_WITHOUT, "M", 0,
-		  "Do without M: fault-around; vma-locks (faults take the address space's lock); speculation of "
-		  "the emulated CPUs; or the recorded order of what concerns different addresses",
+		  "Do without M: fault-around; vma-locks (faults and calls take one lock of the address space); "
+		  "speculation of the emulated CPUs; or the recorded order of what concerns different addresses",
 		  0 },
 		{ "help", 'h', NULL, 0, "Print this", 0 },
 		{ 0 },

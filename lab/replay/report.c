@@ -102,7 +102,7 @@ static void table_faults(const struct replay *replay)
 	row("  restarted", s->faults_restarts, NULL, 0);
 	row("  under RCU alone", s->faults_rcu, NULL, 0);
 	row("  using the mapping", s->faults_held, NULL, 0);
-	row("  with the space's lock", s->faults_locked, NULL, 0);
+	row("  holding their address", s->faults_locked, NULL, 0);
 }
 
 static void table_rest(const struct replay *replay)

@@ -227,7 +227,7 @@ static void taken_exclusive(struct lock *lock)
 	memory_acquire(place(PLACE_READERS, lock->at));
 }
 
-void lock_exclusive(unsigned what, uintptr_t at, enum held_how how)
+void lock_exclusive_from(unsigned what, uintptr_t at, enum held_how how, const void *code)
 {
 	struct lock *lock = lock_at(at);
 	check_taking(lock, how);
@@ -238,7 +238,7 @@ void lock_exclusive(unsigned what, uintptr_t at, enum held_how how)
 		engine_touch(place(PLACE_WRITERS, at), TOUCH_ACQUIRE);
 		lock->waiting++;
 	}
-	begin_taking(what, lock, may_write, __builtin_return_address(0));
+	begin_taking(what, lock, may_write, code);
 	engine_touch(at, TOUCH_ACQUIRE);
 	if (how == HELD_WRITE && machine_now->config.writers_wait) {
 		engine_touch(place(PLACE_READERS, at), TOUCH_AWAIT);
@@ -246,6 +246,11 @@ void lock_exclusive(unsigned what, uintptr_t at, enum held_how how)
 	}
 	taken_exclusive(lock);
 	hold(at, how, class_at(lock, how));
+}
+
+void lock_exclusive(unsigned what, uintptr_t at, enum held_how how)
+{
+	lock_exclusive_from(what, at, how, __builtin_return_address(0));
 }
 
 bool lock_try_exclusive(unsigned what, uintptr_t at, enum held_how how)
@@ -297,18 +302,23 @@ static bool may_read(void *argument)
 	return lock->writer == NOBODY && !lock->waiting && is_drained(thread);
 }
 
-void lock_shared(unsigned what, uintptr_t at)
+void lock_shared_from(unsigned what, uintptr_t at, const void *code)
 {
 	struct lock *lock = lock_at(at);
 	check_taking(lock, HELD_READ);
 	if (is_stuck(lock, lock->writer == NOBODY))
 		return;
-	begin_taking(what, lock, may_read, __builtin_return_address(0));
+	begin_taking(what, lock, may_read, code);
 	engine_touch(machine_now->config.writers_wait ? place(PLACE_WRITERS, at) : at, TOUCH_SHARE);
 	lock->readers |= 1u << self();
 	drained();
 	memory_acquire(at);
 	hold(at, HELD_READ, class_at(lock, HELD_READ));
+}
+
+void lock_shared(unsigned what, uintptr_t at)
+{
+	lock_shared_from(what, at, __builtin_return_address(0));
 }
 
 bool lock_try_shared(unsigned what, uintptr_t at)

@@ -73,10 +73,12 @@ bool rwlock_is_write_held(struct rwlock *lock)
 enum rwlock_found rwlock_found(struct quire_cpu **cpu, struct rwlock *lock, bool write,
 			       _Atomic uint32_t *refs)
 {
+	const void *code = __builtin_return_address(0);
+
 	(void)cpu, (void)refs;
 	if (write)
-		lock_exclusive(STEP_WRITE_LOCK, at(lock), HELD_WRITE);
+		lock_exclusive_from(STEP_WRITE_LOCK, at(lock), HELD_WRITE, code);
 	else
-		lock_shared(STEP_READ_LOCK, at(lock));
+		lock_shared_from(STEP_READ_LOCK, at(lock), code);
 	return RWLOCK_TAKEN;
 }

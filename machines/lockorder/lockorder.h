@@ -22,7 +22,7 @@ enum lock_class {
 	CLASS_OTHER,
 	CLASS_RESIZE,
 	CLASS_FOLIO,
-	CLASS_MM,
+	CLASS_MM, /* a leaf of its tree of VMAs, or the lock instead of them */
 	CLASS_FILE_RMAP,
 	CLASS_ANON,
 	CLASS_NOTIFIERS,

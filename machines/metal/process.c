@@ -491,7 +491,7 @@ static void print_stats(const struct quire_stats *stats)
 		{ "faults: restarts", stats->faults_restarts },
 		{ "faults: under RCU alone", stats->faults_rcu },
 		{ "faults: using the mapping", stats->faults_held },
-		{ "faults: with the space's lock", stats->faults_locked },
+		{ "faults: holding their address", stats->faults_locked },
 		{ "pages flushed", stats->flushes_page },
 		{ "full flushes", stats->flushes_full },
 		{ "shootdowns", stats->shootdowns },

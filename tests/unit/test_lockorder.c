@@ -57,13 +57,26 @@ static void base_8_readers_close_no_circle(void **state)
 
 static void in_order(struct quire_cpu **cpu, struct quire_mm *mm)
 {
-	rwlock_write(cpu, &mm->lock);
+	struct range_hold hold;
+	range_hold_write(cpu, &mm->vmas, 0, QUIRE_PAGE_SIZE, 1, 0, &hold);
 	rwlock_read(cpu, &mm->as.notifiers_lock);
 	rwlock_read_done(*cpu, &mm->as.notifiers_lock);
-	rwlock_write_done(*cpu, &mm->lock);
+	range_hold_done(*cpu, &hold);
 }
 
+/* What is held of an address space is free: it would be waited for, all the same. */
 static void out_of_order(struct quire_cpu **cpu, struct quire_mm *mm)
+{
+	struct range_hold hold;
+	in_order(cpu, mm);
+	rwlock_write(cpu, &mm->as.notifiers_lock);
+	mm_hold(cpu, mm, 0, QUIRE_PAGE_SIZE, &hold);
+	mm_hold_done(*cpu, mm, &hold);
+	rwlock_write_done(*cpu, &mm->as.notifiers_lock);
+}
+
+/* Where one lock for all is asked for, it stands where ranges do. */
+static void single_out_of_order(struct quire_cpu **cpu, struct quire_mm *mm)
 {
 	in_order(cpu, mm);
 	rwlock_write(cpu, &mm->as.notifiers_lock);
@@ -128,7 +141,9 @@ static void base_8_the_machine_watches_the_order(void **state)
 	assert_int_equal(run_apart(in_order, said, sizeof(said)), 0);
 	assert_int_equal(run_apart(tried, said, sizeof(said)), 0);
 	assert_int_equal(run_apart(out_of_order, said, sizeof(said)), SIGABRT);
-	assert_non_null(strstr(said, "mm.lock with notifiers_lock held"));
+	assert_non_null(strstr(said, "a range of an mm with notifiers_lock held"));
+	assert_int_equal(run_apart(single_out_of_order, said, sizeof(said)), SIGABRT);
+	assert_non_null(strstr(said, "a range of an mm with notifiers_lock held"));
 }
 
 #else

@@ -475,7 +475,7 @@ BODY(base_7_exec_releases_notifiers)
 }
 TEST(base_7_exec_releases_notifiers)
 
-/* VMA-2, VMA-5: only what must sleep uses its mapping, and only what finds none takes the space's lock. */
+/* VMA-2, VMA-5: only what must sleep uses its mapping, and only what finds none holds its address. */
 BODY(vma_5_faults_shift_up_only_when_they_must)
 {
 	struct listener l = { .notifier = { .ops = &hearing, .data = &l } };

@@ -1,5 +1,5 @@
 /*
- * fields.c - what stands at an address of the core's memory, as the source calls it: "quire_mm.lock of A".
+ * fields.c - what stands at an address of the core's memory, as the source calls it: "quire_mm.refs of A".
  *
  * The worker reads its own debug information. What a folio or the allocator is, is known by where it stands.
  * What an object is, its allocation tells: of the functions that were under way, innermost first, the first

@@ -102,7 +102,7 @@ static void want_lines(void)
 			source_want(line[i]->writes ? line[i]->writes : line[i]->reads);
 }
 
-/* {"meet": true, "uses": [{"column": 0, "writes": true, "field": "quire_mm.lock", "where": ...}, ...]} */
+/* {"meet": true, "uses": [{"column": 0, "writes": true, "field": "quire_mm.refs", "where": ...}, ...]} */
 static json_t *lines_json(struct run *run)
 {
 	json_t *list = json_array();

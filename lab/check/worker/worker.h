@@ -235,7 +235,7 @@ char *explain(struct run *run, const char *text);
 
 /* ---- fields.c ------------------------------------------------------------------------------------------ */
 
-/* What stands at an address, by debug information: "quire_mm.lock", and the same with whose it is. */
+/* What stands at an address, by debug information: "quire_mm.refs", and the same with whose it is. */
 struct field {
 	char name[160], where[240];
 };

@@ -218,7 +218,7 @@ static void chk_5_order_of_locks(void **state)
 	struct scene scene = { .setup = setup_words, .column = { col_lock_two, col_lock_two_after } };
 
 	(void)state;
-	broken(WRONG_ORDER, &scene, "order of locks|mm.lock|notifiers_lock");
+	broken(WRONG_ORDER, &scene, "order of locks|a range of an mm|notifiers_lock");
 	sound(&scene);
 }
 
@@ -251,7 +251,7 @@ static void base_8_wait_for_a_folio(void **state)
 	struct scene scene = { .column = { col_hold_folio, col_wait_for_folio } };
 
 	(void)state;
-	broken(MM_LOCK_HELD, &scene, "waits for a folio lock with mm.lock held");
+	broken(MM_LOCK_HELD, &scene, "waits for a folio lock with a range of an mm held");
 	sound(&scene);
 }
 
