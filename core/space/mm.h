@@ -5,10 +5,10 @@
  *            look    W  the same, all of the tree to change, any part to look    C  atomic    P  fixed
  *
  * Whoever changes an address range holds the leaves of the tree that are for it and its edges; changes of
- * other ranges go on beside it, and share no line with it (VMA-6). Outside that hold are a file's resize_lock
- * and a folio's lock alone. Faults do without it, but for those that found a VMA closed, or none: a fault that
- * holds its address, for reading, waits for nothing under it but the reverse map's locks; whatever else it needs
- * it prepares with nothing held, and starts again (fault.c).
+ * other ranges go on beside it, and share no line with it (VMA-6). Outside that hold are a file's
+ * resize_lock and a folio's lock alone. Faults do without it, but for those that found a VMA closed, or none:
+ * a fault that holds its address, for reading, waits for nothing under it but the reverse map's locks; what
+ * else it needs it prepares with nothing held, and starts again (fault.c).
  *
  * Counts are kept in parts, by CPU. A limit is judged by their sum; so that two changes at a time cannot pass
  * it together, a space that has one, other than on the number of mappings, is held whole to be changed

@@ -3,9 +3,9 @@
  *
  * The worker reads its own debug information. What a folio or the allocator is, is known by where it stands.
  * What an object is, its allocation tells: of the functions that were under way, innermost first, the first
- * that has a variable or a result that points to a struct of just that size; failing that, a parameter, which
- * mostly was there before the object; failing that, a pointer to a struct with such a member, or to one with a
- * pointer to such.
+ * that has a variable or a result that points to a struct of just that size; failing that, a parameter,
+ * which mostly was there before the object; failing that, a pointer to a struct with such a member, or to one
+ * with a pointer to such.
  *
  *	object_alloc_raw  void *object		no struct (but a parameter: struct quire_cpu *cpu)
  *	vma_alloc	  struct vma *vma	of 192 bytes, as the object is: a struct vma
