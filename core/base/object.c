@@ -2,8 +2,8 @@
  * object.c - small objects from the port, counted.
  *
  * Everything in the core that is not a frame comes from here, so that after the last exit one number says
- * whether anything was lost (BASE-4). Each CPU counts its own, modulo 2^64, so that they share no line; only the
- * sum is a number of objects.
+ * whether anything was lost (BASE-4). Each CPU counts its own, modulo 2^64, so that they share no line; only
+ * the sum is a number of objects.
  *
  * Order:   callable under any lock; takes none. object_free() also in RCU callbacks.
  * Errors:  object_alloc() returns NULL, with nothing counted.

@@ -5,8 +5,8 @@
  * the neighbouring leaf, below the sibling of the lowest node on the way that has one: no leaf is empty, but
  * an only one. It goes there from the node that it passed, not from the root again, so that it sees each
  * change that takes leaves in or out whole: the node was replaced then, and this search goes on in the old
- * one. What changes inside a leaf while a search without the lock passes by, it does see or not, leaf by leaf;
- * and then it may even find nothing in a leaf that was never without a range.
+ * one. What changes inside a leaf while a search without the lock passes by, it does see or not, leaf by
+ * leaf; and then it may even find nothing in a leaf that was never without a range.
  *
  * Order:   under RCU, or all that is passed is held; writes nothing.
  * Rules:   VMA-1.

@@ -78,7 +78,9 @@ int range_hold_reserve(struct quire_cpu *cpu, struct range_hold *hold);
 void range_tree_replace(struct quire_cpu *cpu, struct range_hold *hold, uint64_t start, uint64_t end,
 			const struct range *with, unsigned n);
 
-/* The tree goes, whatever is in it, and the hold, which is of all of it. Nobody begins to search it any more. */
+/*
+ * The tree goes, whatever is in it, and the hold, which is of all of it. Nobody begins to search it any more.
+ */
 void range_tree_destroy(struct quire_cpu *cpu, struct range_hold *hold);
 
 /*

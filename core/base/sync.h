@@ -37,8 +37,8 @@ void rwlock_write_done(struct quire_cpu *cpu, struct rwlock *lock);
 
 /*
  * A lock in memory that a read-side section keeps, found in one. TAKEN: it was free, and the section goes on.
- * WAITED: it was not; the section has ended, and the caller has the reference on the lock's memory, one more in
- * *refs, with which he waited. GONE: *refs was 0, so nobody may wait for it. SLEEPS.
+ * WAITED: it was not; the section has ended, and the caller has the reference on the lock's memory, one more
+ * in *refs, with which he waited. GONE: *refs was 0, so nobody may wait for it. SLEEPS.
  */
 enum rwlock_found { RWLOCK_TAKEN, RWLOCK_WAITED, RWLOCK_GONE };
 enum rwlock_found rwlock_found(struct quire_cpu **cpu, struct rwlock *lock, bool write,

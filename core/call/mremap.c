@@ -6,8 +6,8 @@
  *	smaller				unmap the end
  *	larger				grow in place; or move, with MREMAP_MAYMOVE
  *
- * The source's range is held, and the destination's; where that is for us to choose, it is chosen first and held
- * then, and if it is taken by that time, again.
+ * The source's range is held, and the destination's; where that is for us to choose, it is chosen first and
+ * held then, and if it is taken by that time, again.
  *
  * A move makes the destination's VMA first, then takes the entries over with the reverse map's walks held
  * off, so that a truncate finds each page at its old or its new address; then the source goes, or stays empty

@@ -10,9 +10,9 @@
  *
  * What is changed here is shut here, if it was not yet; what is linked is closed from birth, so that no fault
  * sees it before what it replaces is gone and flushed (VMA-4); and a VMA taken out stays closed, and is freed
- * after a grace period (VMA-3). Changes of different ranges of one space go on side by side, merges and splits
- * included: each holds the leaves of the tree that are for its range and the page on both sides, where the
- * neighbours are that could merge with it. Of what is not held it knows nothing.
+ * after a grace period (VMA-3). Changes of different ranges of one space go on side by side, merges and
+ * splits included: each holds the leaves of the tree that are for its range and the page on both sides, where
+ * the neighbours are that could merge with it. Of what is not held it knows nothing.
  *
  * Whoever walks the reverse map must not miss a page while bounds change, so a VMA that grows over another's
  * range grows first, and the other shrinks or goes after it; in between both cover it, which harms nobody.
@@ -32,8 +32,8 @@ struct door {
 
 /*
  * SLEEP, with nothing held. To change what meets [start, end), with two mappings more at a time at most; two
- * such ranges, with four more; or everything, which is also what becomes of the others in a space whose limits
- * must be judged exactly (mm.h).
+ * such ranges, with four more; or everything, which is also what becomes of the others in a space whose
+ * limits must be judged exactly (mm.h).
  */
 void door_close(struct door *door, struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start,
 		quire_vaddr end);
@@ -44,8 +44,8 @@ void door_open(struct door *door);
 
 /*
  * The VMAs of what is held. NULL when there is none: that contains @addr; the first that meets [start, end);
- * the next one after @vma that begins below @end. Around: the nearest on both sides, if they are held, as those
- * are that touch the range.
+ * the next one after @vma that begins below @end. Around: the nearest on both sides, if they are held, as
+ * those are that touch the range.
  */
 struct vma *door_find(struct door *door, quire_vaddr addr);
 struct vma *door_meets(struct door *door, quire_vaddr start, quire_vaddr end);
@@ -55,7 +55,8 @@ struct vma_pair door_around(struct door *door, quire_vaddr start, quire_vaddr en
 /*
  * Close @vma until door_open(): on return no fault uses it, and whatever was installed before is found. To be
  * done before its entries are taken away, and before anything rests on what faults may change of it (its
- * anon_vma). SLEEPS, with nothing locked but what is held. What is linked here is closed already; twice is once.
+ * anon_vma). SLEEPS, with nothing locked but what is held. What is linked here is closed already; twice is
+ * once.
  */
 void door_shut(struct door *door, struct vma *vma);
 
@@ -84,14 +85,15 @@ int door_split_below(struct door *door, struct vma *vma, quire_vaddr addr);
 
 /*
  * Take the VMAs of [start, end), which cuts none, from @first on, out of the tree and of the reverse map;
- * their entries are clear. Cannot fail when a change was reserved for it, where it begins. They are freed after
- * a grace period.
+ * their entries are clear. Cannot fail when a change was reserved for it, where it begins. They are freed
+ * after a grace period.
  */
 int door_reserve(struct door *door, quire_vaddr start);
 void door_unlink_range(struct door *door, struct vma *first, quire_vaddr start, quire_vaddr end);
 
 /*
- * Every VMA at once, for exit and exec. The tree goes on showing them: exec empties it, exit has done with it.
+ * Every VMA at once, for exit and exec. The tree goes on showing them: exec empties it, exit has done with
+ * it.
  */
 void door_retire_all(struct door *door);
 void door_empty(struct door *door); /* a change was reserved for it */

@@ -48,7 +48,9 @@ static bool prepared_fits(const struct fault *fault)
 	return fault->file == fault->vma->rmap.file && fault->index == vma_index(fault->vma, fault->va);
 }
 
-/* Nothing is mapped there, surely. The stack above, if it is one, need not be held: who grows it looks again. */
+/*
+ * Nothing is mapped there, surely. The stack above, if it is one, need not be held: who grows it looks again.
+ */
 static enum fault_step look_above(struct fault *fault)
 {
 	struct vma_view above = { .flags = 0 };

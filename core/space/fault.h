@@ -1,8 +1,8 @@
 /*
  * fault.h - one fault's state, carried from one try to the next.
  *
- * A try runs in one of three gears: under RCU; shifting up, before it sleeps, to using the VMA; or holding its
- * address in the tree. It waits for nothing but locks of the reverse map and notifiers. What else it
+ * A try runs in one of three gears: under RCU; shifting up, before it sleeps, to using the VMA; or holding
+ * its address in the tree. It waits for nothing but locks of the reverse map and notifiers. What else it
  * misses it names (enum fault_step), lets go of everything, prepares it holding nothing, and tries again from
  * the tree with it in hand (BASE-8):
  *
@@ -54,9 +54,9 @@ enum fault_step {
 };
 
 enum fault_gear {
-	GEAR_RCU,  /* in a read-side section, no more: what is installed is checked against the gate */
-	GEAR_HELD, /* using the VMA */
-	GEAR_LOCKED, /* the address held to look at it; the whole space to change it, after QUIRE_FAULT_RESTARTS */
+	GEAR_RCU,    /* in a read-side section, no more: what is installed is checked against the gate */
+	GEAR_HELD,   /* using the VMA */
+	GEAR_LOCKED, /* holding the address, to look; or the whole space, after QUIRE_FAULT_RESTARTS */
 };
 
 struct fault {

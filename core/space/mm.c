@@ -8,7 +8,9 @@
 
 #include "../base/assert.h"
 
-/* Where the sum of what is committed decides, it is one word for the instance; else each CPU counts its own. */
+/*
+ * Where the sum of what is committed decides, it is one word for the instance; else each CPU counts its own.
+ */
 struct spaces {
 	_Alignas(64) _Atomic uint64_t committed; /* pages: QUIRE_OVERCOMMIT_NEVER */
 	/* the page that reads of untouched anonymous memory find; never written, and read by their faults */

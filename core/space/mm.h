@@ -136,7 +136,9 @@ void mm_hold(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, qui
 	     struct range_hold *hold);
 void mm_hold_done(struct quire_cpu *cpu, struct quire_mm *mm, struct range_hold *hold);
 
-/* The first VMA that meets [start, end), with it and what is before it held; NULL, with nothing held. SLEEPS. */
+/*
+ * The first VMA that meets [start, end), with it and what is before it held; NULL, with nothing held. SLEEPS.
+ */
 struct vma *mm_hold_next(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end,
 			 struct range_hold *hold);
 

@@ -16,8 +16,8 @@ enum {
 /*
  * An address for @length bytes from @offset of a file on (0 when there is none), page aligned, at @hint if
  * that is free; the highest that fits below mmap_base otherwise. Negative errno: -ENOMEM when there is none,
- * -EINVAL for a fixed one that is not page aligned. Nothing need be held, and what was found may be taken when
- * it is: look again.
+ * -EINVAL for a fixed one that is not page aligned. Nothing need be held, and what was found may be taken
+ * when it is: look again.
  */
 int64_t search_unmapped(struct quire_cpu *cpu, struct quire_mm *mm, quire_vaddr hint, quire_vaddr length,
 			uint64_t offset, unsigned how);

@@ -8,9 +8,9 @@
 #include "door.h"
 
 /*
- * Unmap [start, end), page aligned; the door is closed over it. Cuts the VMAs at the ends, clears and flushes, then
- * retires what lies inside, commit and counts with it. -ENOMEM with nothing unmapped (an end may stay cut, as
- * on Linux).
+ * Unmap [start, end), page aligned; the door is closed over it. Cuts the VMAs at the ends, clears and
+ * flushes, then retires what lies inside, commit and counts with it. -ENOMEM with nothing unmapped (an end
+ * may stay cut, as on Linux).
  */
 int unmap_range(struct door *door, quire_vaddr start, quire_vaddr end);
 

@@ -126,8 +126,8 @@ void gather_frame(struct gather *gather, struct folio *folio)
 
 /*
  * One page of what the table covered is enough: flushing it forgets the upper-level entries for its address,
- * and the only such entry that leads here is the one that this page's walk goes through. But the flush is owed
- * to whoever finds the table gone, at any address of its.
+ * and the only such entry that leads here is the one that this page's walk goes through. But the flush is
+ * owed to whoever finds the table gone, at any address of its.
  */
 void gather_table(struct gather *gather, struct folio *table, quire_vaddr va)
 {

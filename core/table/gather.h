@@ -68,7 +68,9 @@ void gather_table(struct gather *gather, struct folio *table, quire_vaddr va);
 /* SLEEPS. */
 void gather_end(struct quire_cpu **cpu, struct gather *gather);
 
-/* Under the lock of the table, of @va, in which something was cleared: is a flush outstanding, of whomever? */
+/*
+ * Under the lock of the table, of @va, in which something was cleared: is a flush outstanding, of whomever?
+ */
 bool gather_owed(struct quire_as *as, const struct folio *table, quire_vaddr va);
 
 /* It owes nothing any more, flushed or not. */

@@ -1,11 +1,11 @@
 /*
  * tlb.c - which CPU may still know a translation, and how it is made to forget.
  *
- * An address space has a generation, which moves at every flush; or several, each for some of its leaf tables,
- * so that flushes of different ranges do not write to one line (VMA-6). A CPU remembers, for each of its
- * QUIRE_ASIDS tags, whose translations the tag holds and up to which generations they are flushed. So a flush
- * need not reach a CPU that does not use the address space now: the CPU finds itself behind when it comes back,
- * and flushes then, all at once.
+ * An address space has a generation, which moves at every flush; or several, each for some of its leaf
+ * tables, so that flushes of different ranges do not write to one line (VMA-6). A CPU remembers, for each of
+ * its QUIRE_ASIDS tags, whose translations the tag holds and up to which generations they are flushed. So a
+ * flush need not reach a CPU that does not use the address space now: the CPU finds itself behind when it
+ * comes back, and flushes then, all at once.
  *
  *	flush				tells	a CPU that runs the address space
  *						a lazy one, if tables were taken out: it loads the empty root

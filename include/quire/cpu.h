@@ -21,7 +21,10 @@ struct quire_cpu {
 	struct cpu_frames *frames;   /* the frame allocator's part */
 	struct cpu_tlb *tlb;	     /* the flush machinery's part */
 	struct fault_counts *faults; /* what the fault handler counts */
-	/* Small objects that it had from the port, less those that it gave back; others read the lines before. */
+	/*
+	 * Small objects that it had from the port, less those that it gave back; others read the lines
+	 * before.
+	 */
 	_Alignas(64) _Atomic uint64_t objects;
 };
 

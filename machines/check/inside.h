@@ -303,6 +303,7 @@ void heap_changed(uintptr_t address);
 
 void locks_reset(struct machine *machine);
 void locks_image(struct image *image);
+void lock_born(uintptr_t at); /* held for writing by its maker */
 void lock_exclusive(unsigned what, uintptr_t lock, enum held_how how);
 void lock_exclusive_from(unsigned what, uintptr_t lock, enum held_how how, const void *code);
 bool lock_try_exclusive(unsigned what, uintptr_t lock, enum held_how how);

@@ -227,6 +227,15 @@ static void taken_exclusive(struct lock *lock)
 	memory_acquire(place(PLACE_READERS, lock->at));
 }
 
+/* Nobody knows it yet: no step, and no order, for nobody could have had to wait. */
+void lock_born(uintptr_t at)
+{
+	struct lock *lock = lock_at(at);
+
+	lock->writer = (uint8_t)self();
+	hold(at, HELD_WRITE, class_at(lock, HELD_WRITE));
+}
+
 void lock_exclusive_from(unsigned what, uintptr_t at, enum held_how how, const void *code)
 {
 	struct lock *lock = lock_at(at);

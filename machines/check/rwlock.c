@@ -21,7 +21,7 @@ static uintptr_t at(struct rwlock *lock)
 
 void rwlock_init_write(struct rwlock *lock)
 {
-	lock_exclusive(STEP_WRITE_LOCK, at(lock), HELD_WRITE);
+	lock_born(at(lock));
 }
 
 void rwlock_read(struct quire_cpu **cpu, struct rwlock *lock)
@@ -66,9 +66,9 @@ bool rwlock_is_write_held(struct rwlock *lock)
 }
 
 /*
- * A try would have to be a step, and every giving back one. Who waits stays in the read-side section here, as if
- * that could last: it keeps the memory as a reference would. So nobody may wait for a grace period with such a
- * lock held.
+ * A try would have to be a step, and every giving back one. Who waits stays in the read-side section here, as
+ * if that could last: it keeps the memory as a reference would. So nobody may wait for a grace period with
+ * such a lock held.
  */
 enum rwlock_found rwlock_found(struct quire_cpu **cpu, struct rwlock *lock, bool write,
 			       _Atomic uint32_t *refs)

@@ -307,7 +307,6 @@ for change in 'r0 = load x+1' 'munmap(x)' 'mprotect(x, r)' 'madvise(x, DONTNEED)
 	says out 'Lines 0 shared'
 done
 lines 'mprotect(x, r)' 'mprotect(y, r)'
-says out 'writes quire_mm.as.generation of A'
 says out 'writes range_head.lock.word'
 says out ' lock_leaf'
 expect 2 "$quire" check --lines --random 5 lines.litmus
