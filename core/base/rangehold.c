@@ -3,10 +3,10 @@
  *
  * Who wants to change ranges takes the locks of the leaves that are for them, in ascending order. Mostly that
  * is one leaf, which has room for what comes and keeps something when ranges go. Where it might overflow or
- * run empty, leaves come and go, and nodes above are copied; of such a node all leaves below are held, so
- * that nobody else stores anything in it or copies it. How far up that may reach is known beforehand: a node
- * with room for two more children, and more than enough of them, is not split or joined by one operation. So
- * what is held is always all that is below one node, and in the end the whole tree.
+ * run empty, leaves come and go, and nodes above are copied; of such a node all leaves below are held, so that
+ * nobody else stores anything in it or copies it. How far up that may reach is known beforehand: a node with
+ * room for as many more children as ranges come, and more than enough of them, is not split or joined by one
+ * operation. So what is held is always all that is below one node, and in the end the whole tree.
  *
  *	an operation		another			a third, that splits leaf 2
  *	lock leaf 1		lock leaf 3		lock leaves 1, 2, 3, as the node above is copied
@@ -112,12 +112,12 @@ static bool leaf_suffices(const struct range_place *place, uint64_t start, uint6
 	return leaf->live > meets;
 }
 
-/* A change of ranges in [start, end) below @node neither splits it nor joins it with another. */
-static bool inner_suffices(const struct range_node *node, uint64_t start, uint64_t end)
+/* Changes of ranges in [start, end) below @node neither split it nor join it with another. */
+static bool inner_suffices(const struct range_node *node, uint64_t start, uint64_t end, unsigned more)
 {
 	unsigned meets = range_slot(node, end - 1) - range_slot(node, start);
 
-	return node->n + 2 <= RANGE_FANOUT && node->n >= RANGE_FILL_MIN + meets + 2;
+	return node->n + more <= RANGE_FANOUT && node->n >= RANGE_FILL_MIN + meets + 2;
 }
 
 struct cover {
@@ -125,7 +125,7 @@ struct cover {
 };
 
 /* Under RCU: the numbers below the lowest inner node that no change of [start, end) takes out. */
-static struct cover cover_of(const struct range_tree *tree, uint64_t start, uint64_t end)
+static struct cover cover_of(const struct range_tree *tree, uint64_t start, uint64_t end, unsigned more)
 {
 	const struct range_node *node = range_root(tree);
 	struct cover cover = { 0, RANGE_TREE_END }, at = cover;
@@ -138,7 +138,7 @@ static struct cover cover_of(const struct range_tree *tree, uint64_t start, uint
 		if (end > at.hi)
 			break;
 		node = range_child(node, slot);
-		if (inner_suffices(node, start, end))
+		if (inner_suffices(node, start, end, more))
 			cover = at;
 	}
 	return cover;
@@ -211,10 +211,10 @@ static bool hold_one(struct quire_cpu **cpu, uint64_t start, uint64_t end, unsig
 }
 
 static struct cover look_for_cover(struct quire_cpu *cpu, const struct range_tree *tree, uint64_t start,
-				   uint64_t end)
+				   uint64_t end, unsigned more)
 {
 	quire_port_rcu_lock(cpu);
-	struct cover cover = cover_of(tree, start, end);
+	struct cover cover = cover_of(tree, start, end, more);
 	quire_port_rcu_unlock(cpu);
 	return cover;
 }
@@ -222,18 +222,18 @@ static struct cover look_for_cover(struct quire_cpu *cpu, const struct range_tre
 /*
  * All that is below a node which a change of [start, end) does not take out. False: that is not above @floor.
  */
-static bool hold_several(struct quire_cpu **cpu, uint64_t start, uint64_t end, uint64_t floor,
+static bool hold_several(struct quire_cpu **cpu, uint64_t start, uint64_t end, unsigned more, uint64_t floor,
 			 struct range_hold *hold)
 {
 	for (;;) {
-		struct cover cover = look_for_cover(*cpu, hold->tree, start, end);
+		struct cover cover = look_for_cover(*cpu, hold->tree, start, end, more);
 
 		if (cover.lo < floor)
 			return false;
 		hold->lo = cover.lo;
 		lock_leaves(cpu, hold, cover.hi);
 		/* It may have changed before the last leaf was locked. Not from now on. */
-		cover = look_for_cover(*cpu, hold->tree, start, end);
+		cover = look_for_cover(*cpu, hold->tree, start, end, more);
 		if (cover.lo >= hold->lo && cover.hi <= hold->hi)
 			return true;
 		unlock_leaves(*cpu, hold);
@@ -262,7 +262,7 @@ bool range_hold_write(struct quire_cpu **cpu, struct range_tree *tree, uint64_t 
 	if (more != RANGE_MORE_ANY && hold_one(cpu, start, end, more, hold))
 		return true;
 	hold->stock = (struct range_stock){ 0 };
-	return hold_several(cpu, start, end, floor, hold);
+	return hold_several(cpu, start, end, more, floor, hold);
 }
 
 /* ---- looking at what is held ------------------------------------------------------------------------- */

@@ -255,6 +255,9 @@ static void widen(struct change *c, unsigned level, const struct range_place *le
 /*
  * Gather this level's pieces. @below is what the level below replaced; the span becomes that of this level.
  * Returns whether it is a single node, whose place is then in @single.
+ *
+ * A leaf with a single range is good enough: were it joined for having few, the next change in the same hold
+ * could find too few there again, and of several such changes each would take in one more neighbour.
  */
 static bool gather(struct change *c, unsigned level, struct span below, struct range_place *single)
 {
@@ -266,13 +269,14 @@ static bool gather(struct change *c, unsigned level, struct span below, struct r
 			 entries_in(right.node, lost, right.node->n);
 	struct range_place before = { 0 }, after = { 0 };
 	struct span *span = &c->span[level];
+	unsigned least = level ? RANGE_FILL_MIN : 1;
 
 	if (!level) {
 		assert_uncut(left.node, kept_left, below.lo);
 		assert_uncut(right.node, lost, below.hi);
 	}
 	*span = (struct span){ left.lo, right.hi };
-	if (total < RANGE_FILL_MIN && (span->lo || span->hi != RANGE_TREE_END))
+	if (total < least && (span->lo || span->hi != RANGE_TREE_END))
 		widen(c, level, &left, &right, &before, &after);
 	assert_held(c->hold, span);
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "../../core/base/rangetree.h"
+#include "../../core/base/rangenode.h"
 #include "../support/solo.h"
 
 #define WORLD 512 /* numbers; the model holds an item, or 0, for each, and where ranges begin */
@@ -361,6 +361,80 @@ static void vma_6_changes_far_apart_are_held_apart(void **state)
 	scene_end(s);
 }
 
+/* Inner nodes above the leaves, from the left: those that lie outside [lo, hi). */
+static unsigned nodes_outside(struct scene *s, uint64_t lo, uint64_t hi, struct range_node **out)
+{
+	unsigned n = 0;
+
+	for (uint64_t at = 0; at < WORLD * SCALE;) {
+		struct range_place place = range_place_of(&s->tree, 1, at);
+
+		if (place.hi <= lo || place.lo >= hi)
+			out[n++] = place.node;
+		at = place.hi;
+	}
+	return n;
+}
+
+static const struct range_node *leaf_of(struct range_node *node, unsigned slot)
+{
+	return range_leaf(range_child(node, slot));
+}
+
+/* A leaf keeps its first range alone. */
+static void thin_out(struct scene *s)
+{
+	for (unsigned at = 0; at < WORLD; at++) {
+		uint64_t first = range_place_of(&s->tree, 0, at * SCALE).node->key[0];
+
+		if (s->item[at] && first != at * SCALE)
+			replace(s, at, at + 1, NULL, 0);
+	}
+}
+
+/*
+ * Ranges are joined one after the other, as mprotect does, in leaves that hold one each: of the nodes above
+ * none goes that was not held.
+ */
+static void vma_6_changes_stay_in_what_is_held(void **state)
+{
+	struct scene *s = scene(1);
+	struct range_node *before[WORLD], *after[WORLD], *node;
+	unsigned at = WORLD / 2;
+
+	(void)state;
+	for (unsigned i = 0; i < WORLD; i += 2)
+		replace(s, i, i + 1, &(struct range){ i, i + 1, s }, 1);
+	while ((node = range_place_of(&s->tree, 1, WORLD / 2 * SCALE).node)->n < 12) {
+		at++;
+		if (!s->item[at])
+			replace(s, at, at + 1, &(struct range){ at, at + 1, s }, 1);
+	}
+	thin_out(s);
+	unsigned start = (unsigned)leaf_of(node, 4)->key[0] / SCALE, end[5];
+	for (unsigned i = 0; i < 5; i++)
+		end[i] = (unsigned)leaf_of(node, 4 + i)->end[0] / SCALE;
+
+	struct quire_cpu *cpu = &s->cpu;
+	struct range_hold held;
+	assert_true(range_hold_write(&cpu, &s->tree, start * SCALE, end[4] * SCALE, 2, 0, &held));
+	unsigned n = nodes_outside(s, held.lo, held.hi, before);
+	assert_true(n > 1);
+	for (unsigned i = 1; i < 5; i++) {
+		struct range with = { start * SCALE, end[i] * SCALE, s };
+
+		assert_int_equal(range_hold_reserve(&s->cpu, &held), 0);
+		range_tree_replace(&s->cpu, &held, with.start, with.end, &with, 1);
+		model_clear(s, start, end[i]);
+		model_put(s, start, end[i], (uintptr_t)s);
+	}
+	assert_int_equal(nodes_outside(s, held.lo, held.hi, after), n);
+	assert_memory_equal(before, after, n * sizeof(before[0]));
+	range_hold_done(&s->cpu, &held);
+	expect_sound(s);
+	scene_end(s);
+}
+
 static void base_6_what_cannot_be_reserved_changes_nothing(void **state)
 {
 	struct scene *s = scene(1);
@@ -448,6 +522,7 @@ int main(void)
 		cmocka_unit_test(vma_1_one_window_takes_all),
 		cmocka_unit_test(vma_1_a_range_goes_and_comes_in_place),
 		cmocka_unit_test(vma_6_changes_far_apart_are_held_apart),
+		cmocka_unit_test(vma_6_changes_stay_in_what_is_held),
 		cmocka_unit_test(base_6_what_cannot_be_reserved_changes_nothing),
 		cmocka_unit_test(vma_1_old_nodes_live_for_a_grace_period),
 		cmocka_unit_test(vma_1_the_ends_of_all_numbers),
