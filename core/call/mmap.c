@@ -237,7 +237,7 @@ static int map_region(struct door *door, struct request *request)
 static int64_t map_held(struct door *door, const struct quire_mmap *map, quire_vaddr start,
 			quire_vaddr length, bool *populate, bool *again)
 {
-	struct request request;
+	struct request request = { .populate = false };
 	bool taken = false;
 	if (!(map->flags & QUIRE_MAP_FIXED)) {
 		request.around = door_around(door, start, start);
@@ -255,6 +255,23 @@ static int64_t map_held(struct door *door, const struct quire_mmap *map, quire_v
 	return err ? err : (int64_t)start;
 }
 
+/* As map_held(); with all of the space held, so that the address is chosen for good. */
+static int64_t map_whole(struct quire_cpu **cpu, struct quire_mm *mm, const struct quire_mmap *map,
+			 quire_vaddr length, bool *populate, bool *again)
+{
+	struct door door;
+	door_close_whole(&door, cpu, mm);
+	int64_t result = choose(*cpu, mm, map, length);
+	if (result >= 0)
+		result = map_held(&door, map, (uint64_t)result, length, populate, again);
+	door_open(&door);
+	return result;
+}
+
+/*
+ * That there is no room is sure only when nobody else maps and unmaps; and what is locked counts against a
+ * limit.
+ */
 static int64_t map_somewhere(struct quire_cpu **cpu, struct quire_mm *mm, const struct quire_mmap *map,
 			     bool *populate)
 {
@@ -263,13 +280,11 @@ static int64_t map_somewhere(struct quire_cpu **cpu, struct quire_mm *mm, const 
 		struct door door;
 		bool again = false;
 		int64_t start = choose(*cpu, mm, map, length);
-		if (start < 0)
+		if (start < 0 && (start != -QUIRE_ENOMEM || is_fixed(map)))
 			return start;
-		/* What is locked counts against a limit. */
-		if (map->flags & QUIRE_MAP_LOCKED)
-			door_close_whole(&door, cpu, mm);
-		else
-			door_close(&door, cpu, mm, (uint64_t)start, (uint64_t)start + length);
+		if (start < 0 || (map->flags & QUIRE_MAP_LOCKED))
+			return map_whole(cpu, mm, map, length, populate, &again);
+		door_close(&door, cpu, mm, (uint64_t)start, (uint64_t)start + length);
 		int64_t result = map_held(&door, map, (uint64_t)start, length, populate, &again);
 		door_open(&door);
 		if (!again)

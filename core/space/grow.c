@@ -52,7 +52,8 @@ static int grow(struct door *door, struct vma *vma, quire_vaddr va)
 	return 0;
 }
 
-int grow_stack(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr va)
+/* -EAGAIN: what was above went before it was held. */
+static int grow_next(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr va)
 {
 	struct door door;
 	struct range above;
@@ -64,10 +65,21 @@ int grow_stack(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr va)
 	int err = -QUIRE_EFAULT;
 	door_close(&door, cpu, mm, va, above.end);
 	struct vma *vma = door_meets(&door, va, above.end);
-	if (vma && vma->rmap.start <= va)
+	if (!vma)
+		err = -QUIRE_EAGAIN;
+	else if (vma->rmap.start <= va)
 		err = 0;
-	else if (vma && (vma->flags & VMA_GROWSDOWN))
+	else if (vma->flags & VMA_GROWSDOWN)
 		err = grow(&door, vma, va);
 	door_open(&door);
+	return err;
+}
+
+int grow_stack(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr va)
+{
+	int err;
+	do {
+		err = grow_next(cpu, mm, va);
+	} while (err == -QUIRE_EAGAIN);
 	return err;
 }

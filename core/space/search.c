@@ -82,11 +82,11 @@ static bool is_free(struct quire_mm *mm, quire_vaddr addr, quire_vaddr length, q
 
 static quire_vaddr search(struct quire_mm *mm, quire_vaddr hint, quire_vaddr length, unsigned how)
 {
-	quire_vaddr end = mm_end(mm);
-	if (hint && is_free(mm, hint, length, how & SEARCH_LOW ? LOW_END : end))
+	quire_vaddr end = mm_end(mm), low_end = min_u64(LOW_END, end);
+	if (hint && is_free(mm, hint, length, how & SEARCH_LOW ? low_end : end))
 		return hint;
 	if (how & SEARCH_LOW)
-		return lowest(mm, LOW_START, LOW_END, length);
+		return lowest(mm, LOW_START, low_end, length);
 	quire_vaddr at = highest(mm, QUIRE_PAGE_SIZE, load(&mm->mmap_base), length);
 	return at != NOWHERE ? at : lowest(mm, load(&mm->mmap_bottom), end, length);
 }
