@@ -165,7 +165,7 @@ static bool hunt_leaf_down(struct hunt *hunt, const struct range_node *leaf, uin
 	unsigned last = leaf->n;
 
 	hunt->above.item = NULL;
-	if (hi < hunt->high && range_tree_next(hunt->tree, hi, &hunt->above))
+	if (hi != RANGE_TREE_END && range_tree_next(hunt->tree, hi, &hunt->above))
 		edge = min_u64(hunt->above.start, hunt->high);
 	for (unsigned slot = leaf->n; slot-- > 0;) {
 		if (!range_item(leaf, slot))

@@ -118,9 +118,8 @@ struct range_pair range_tree_around(const struct range_tree *tree, uint64_t from
  * Under RCU. Exact when nobody changes the tree, else a proposal. Not linear in the number of ranges where
  * large gaps are rare (rangegap.c).
  */
-uint64_t range_tree_gap_down(
-	struct range_tree *tree, uint64_t low, uint64_t high, uint64_t size,
-	struct range *above); /* where the gap ends, if it does so below @high: item or NULL */
+uint64_t range_tree_gap_down(struct range_tree *tree, uint64_t low, uint64_t high, uint64_t size,
+			     struct range *above); /* the range above it, be that above @high; item or NULL */
 uint64_t range_tree_gap_up(struct range_tree *tree, uint64_t low, uint64_t high, uint64_t size);
 
 /*
