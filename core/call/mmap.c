@@ -245,6 +245,8 @@ static int64_t map_held(struct door *door, const struct quire_mmap *map, quire_v
 	}
 	if (taken && (map->flags & QUIRE_MAP_FIXED_NOREPLACE))
 		return -QUIRE_EEXIST;
+	if (!is_fixed(map)) /* a stack may have grown */
+		taken |= !search_is_clear(*door->cpu, door->mm, start, length);
 	*again = taken || start + length > door->mm->layout.end;
 	if (*again)
 		return -QUIRE_EAGAIN;

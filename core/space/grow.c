@@ -8,19 +8,15 @@
 #include "gate.h"
 #include "lineage.h"
 
-/* Not closer than the gap to a mapping below that could be hit by running over. */
-static bool keeps_gap(struct quire_cpu *cpu, struct quire_mm *mm, const struct vma *vma, quire_vaddr va)
+#define GAP (QUIRE_STACK_GAP * QUIRE_PAGE_SIZE)
+
+/* Not closer than the gap to a mapping below that could be hit by running over. What is that near is held. */
+static bool keeps_gap(struct door *door, const struct vma *vma, quire_vaddr va)
 {
-	struct vma_view below = { .flags = 0 };
-	struct range range;
-	quire_port_rcu_lock(cpu); /* it need not be held */
-	bool found = range_tree_prev(&mm->vmas, vma->rmap.start, &range);
-	if (found)
-		vma_look(range.item, &below);
-	quire_port_rcu_unlock(cpu);
-	if (!found || (below.flags & VMA_GROWSDOWN) || !(below.flags & VMA_ACCESS))
+	struct vma *below = door_around(door, vma->rmap.start, vma->rmap.start).before;
+	if (!below || (below->flags & VMA_GROWSDOWN) || !vma_is_accessible(below))
 		return true;
-	return va >= range.end && va - range.end >= QUIRE_STACK_GAP * QUIRE_PAGE_SIZE;
+	return va >= below->rmap.end && va - below->rmap.end >= GAP;
 }
 
 static int grow(struct door *door, struct vma *vma, quire_vaddr va)
@@ -30,7 +26,7 @@ static int grow(struct door *door, struct vma *vma, quire_vaddr va)
 	uint64_t charge = vma->flags & VMA_ACCOUNT ? pages : 0;
 	if (va < mm->quire->config.mmap_min_addr)
 		return -QUIRE_EPERM;
-	if (!keeps_gap(*door->cpu, mm, vma, va))
+	if (!keeps_gap(door, vma, va))
 		return -QUIRE_ENOMEM;
 	door_shut(door, vma);
 	/* Linux gives a growing stack its anon_vma at this point, which later merges depend on. */
@@ -63,7 +59,7 @@ static int grow_next(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr va
 	if (!found)
 		return -QUIRE_EFAULT;
 	int err = -QUIRE_EFAULT;
-	door_close(&door, cpu, mm, va, above.end);
+	door_close(&door, cpu, mm, va > GAP ? va - GAP : 0, above.end);
 	struct vma *vma = door_meets(&door, va, above.end);
 	if (!vma)
 		err = -QUIRE_EAGAIN;

@@ -141,3 +141,12 @@ int64_t search_unmapped(struct quire_cpu *cpu, struct quire_mm *mm, quire_vaddr 
 	quire_port_rcu_unlock(cpu);
 	return at == NOWHERE ? -QUIRE_ENOMEM : (int64_t)at;
 }
+
+bool search_is_clear(struct quire_cpu *cpu, struct quire_mm *mm, quire_vaddr at, quire_vaddr length)
+{
+	struct range above;
+	quire_port_rcu_lock(cpu);
+	bool clear = is_clear(mm, at, length, &above);
+	quire_port_rcu_unlock(cpu);
+	return clear;
+}

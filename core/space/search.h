@@ -33,4 +33,7 @@ static inline unsigned search_kind(const struct quire_file *file)
 	return file->flags & QUIRE_FILE_RAM ? SEARCH_MEMORY : SEARCH_STORE;
 }
 
+/* Is [at, at + length) free still, and clear of stacks? */
+bool search_is_clear(struct quire_cpu *cpu, struct quire_mm *mm, quire_vaddr at, quire_vaddr length);
+
 #endif
