@@ -3,10 +3,10 @@
  *
  * Who wants to change ranges takes the locks of the leaves that are for them, in ascending order. Mostly that
  * is one leaf, which has room for what comes and keeps something when ranges go. Where it might overflow or
- * run empty, leaves come and go, and nodes above are copied; of such a node all leaves below are held, so that
- * nobody else stores anything in it or copies it. How far up that may reach is known beforehand: a node with
- * room for as many more children as ranges come, and more than enough of them, is not split or joined by one
- * operation. So what is held is always all that is below one node, and in the end the whole tree.
+ * run empty, leaves come and go, and nodes above are copied; of such a node all leaves below are held, so
+ * that nobody else stores anything in it or copies it. How far up that may reach is known beforehand: a node
+ * with room for as many more children as ranges come, and more than enough of them, is not split or joined by
+ * one operation. So what is held is always all that is below one node, and in the end the whole tree.
  *
  *	an operation		another			a third, that splits leaf 2
  *	lock leaf 1		lock leaf 3		lock leaves 1, 2, 3, as the node above is copied

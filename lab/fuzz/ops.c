@@ -403,7 +403,7 @@ static void decode_limit(struct wire_op *op, const uint8_t *b)
 		uint64_t values[8];
 	} limits[4] = {
 		{ RESOURCE_AS, { ~0ul, ~0ul, ~0ul, 1ul << 20, 2ul << 20, 4ul << 20, 1ul << 30, 16ul << 20 } },
-		{ RESOURCE_DATA, { ~0ul, ~0ul, 0, WIRE_PAGE, 200 << 10, 300 << 10, 1ul << 20, 4ul << 20 } },
+		{ RESOURCE_DATA, { ~0ul, ~0ul, 0, WIRE_PAGE, 500 << 10, 600 << 10, 1ul << 20, 4ul << 20 } },
 		{ RESOURCE_STACK,
 		  { 8ul << 20, 8ul << 20, 8ul << 20, WIRE_PAGE, 16 << 10, 64 << 10, 256 << 10, 1ul << 20 } },
 		{ RESOURCE_MEMLOCK,
