@@ -265,6 +265,74 @@ bool range_hold_write(struct quire_cpu **cpu, struct range_tree *tree, uint64_t 
 	return hold_several(cpu, start, end, more, floor, hold);
 }
 
+/* ---- the stock --------------------------------------------------------------------------------------- */
+
+static void stock_shrink(struct quire_cpu *cpu, struct range_stock *stock, unsigned nodes, unsigned heads)
+{
+	while (stock->node_count > nodes) {
+		struct range_node *node = stock->nodes;
+
+		stock->nodes = node->next;
+		stock->node_count--;
+		object_free(cpu, node, sizeof(*node));
+	}
+	while (stock->head_count > heads) {
+		struct range_head *head = stock->heads;
+
+		stock->heads = head->next;
+		stock->head_count--;
+		object_free(cpu, head, sizeof(*head));
+	}
+}
+
+void range_stock_drain(struct quire_cpu *cpu, struct range_stock *stock)
+{
+	stock_shrink(cpu, stock, 0, 0);
+}
+
+static bool stock_grow(struct quire_cpu *cpu, struct range_stock *stock, unsigned nodes, unsigned heads)
+{
+	while (stock->node_count < nodes) {
+		struct range_node *node = object_alloc_raw(cpu, sizeof(*node)); /* large, and never full */
+
+		if (!node)
+			return false;
+		node->next = stock->nodes;
+		stock->nodes = node;
+		stock->node_count++;
+	}
+	while (stock->head_count < heads) {
+		struct range_head *head = object_alloc(cpu, sizeof(*head));
+
+		if (!head)
+			return false;
+		head->next = stock->heads;
+		stock->heads = head;
+		stock->head_count++;
+	}
+	return true;
+}
+
+int range_stock_fill(struct quire_cpu *cpu, struct range_stock *stock, unsigned nodes, unsigned heads)
+{
+	unsigned had_nodes = stock->node_count, had_heads = stock->head_count;
+
+	if (stock_grow(cpu, stock, nodes, heads))
+		return 0;
+	stock_shrink(cpu, stock, had_nodes, had_heads);
+	return -QUIRE_ENOMEM;
+}
+
+/* Mostly it is there, and costs the look. */
+int range_hold_reserve(struct quire_cpu *cpu, struct range_hold *hold)
+{
+	if (!hold->one)
+		return range_stock_fill(cpu, &hold->stock, 3 * (range_root(hold->tree)->level + 1), 3);
+	if (!hold->one->spare)
+		hold->one->spare = object_alloc_raw(cpu, sizeof(*hold->one->spare));
+	return hold->one->spare ? 0 : -QUIRE_ENOMEM;
+}
+
 /* ---- looking at what is held ------------------------------------------------------------------------- */
 
 void *range_hold_find(struct quire_cpu *cpu, const struct range_hold *hold, uint64_t at)

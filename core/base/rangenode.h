@@ -192,6 +192,8 @@ static inline uint64_t range_gap(const struct range_node *node, unsigned slot)
 /* The tree lets go of a head, which its caller holds for writing: it is dead. */
 void range_head_retire(struct quire_cpu *cpu, struct range_head *head);
 
+/* So many nodes and heads at least. -ENOMEM leaves the stock as it was. */
+int range_stock_fill(struct quire_cpu *cpu, struct range_stock *stock, unsigned nodes, unsigned heads);
 void range_stock_drain(struct quire_cpu *cpu, struct range_stock *stock);
 
 #endif

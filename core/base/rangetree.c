@@ -81,74 +81,7 @@ struct change {
 	uint32_t leaves; /* made, less those that went away */
 };
 
-/* ---- the stock --------------------------------------------------------------------------------------- */
-
-static void stock_shrink(struct quire_cpu *cpu, struct range_stock *stock, unsigned nodes, unsigned heads)
-{
-	while (stock->node_count > nodes) {
-		struct range_node *node = stock->nodes;
-
-		stock->nodes = node->next;
-		stock->node_count--;
-		object_free(cpu, node, sizeof(*node));
-	}
-	while (stock->head_count > heads) {
-		struct range_head *head = stock->heads;
-
-		stock->heads = head->next;
-		stock->head_count--;
-		object_free(cpu, head, sizeof(*head));
-	}
-}
-
-void range_stock_drain(struct quire_cpu *cpu, struct range_stock *stock)
-{
-	stock_shrink(cpu, stock, 0, 0);
-}
-
-static bool stock_grow(struct quire_cpu *cpu, struct range_stock *stock, unsigned nodes, unsigned heads)
-{
-	while (stock->node_count < nodes) {
-		struct range_node *node = object_alloc_raw(cpu, sizeof(*node)); /* large, and never full */
-
-		if (!node)
-			return false;
-		node->next = stock->nodes;
-		stock->nodes = node;
-		stock->node_count++;
-	}
-	while (stock->head_count < heads) {
-		struct range_head *head = object_alloc(cpu, sizeof(*head));
-
-		if (!head)
-			return false;
-		head->next = stock->heads;
-		stock->heads = head;
-		stock->head_count++;
-	}
-	return true;
-}
-
-static __attribute__((noinline)) int stock_fill(struct quire_cpu *cpu, struct range_stock *stock,
-						unsigned nodes, unsigned heads)
-{
-	unsigned had_nodes = stock->node_count, had_heads = stock->head_count;
-
-	if (stock_grow(cpu, stock, nodes, heads))
-		return 0;
-	stock_shrink(cpu, stock, had_nodes, had_heads);
-	return -QUIRE_ENOMEM;
-}
-
-/* Mostly it is there, and costs the look. */
-int range_hold_reserve(struct quire_cpu *cpu, struct range_hold *hold)
-{
-	if (!hold->one)
-		return stock_fill(cpu, &hold->stock, 3 * (range_root(hold->tree)->level + 1), 3);
-	if (!hold->one->spare)
-		hold->one->spare = object_alloc_raw(cpu, sizeof(*hold->one->spare));
-	return hold->one->spare ? 0 : -QUIRE_ENOMEM;
-}
+/* ---- new nodes ---------------------------------------------------------------------------------------- */
 
 static struct range_node *node_begin(struct range_node *node, unsigned level, unsigned n)
 {
@@ -598,7 +531,7 @@ int range_tree_init(struct quire_cpu *cpu, struct range_tree *tree)
 {
 	struct range_stock stock = { 0 };
 
-	if (stock_fill(cpu, &stock, 2, 1))
+	if (range_stock_fill(cpu, &stock, 2, 1))
 		return -QUIRE_ENOMEM;
 	struct range_node *root = stock_take(&stock, 1, 1);
 	struct range_head *head = stock_take_head(&stock, be_empty(stock_take(&stock, 0, 1)), UINT64_MAX);
@@ -630,11 +563,6 @@ void range_tree_destroy(struct quire_cpu *cpu, struct range_hold *hold)
 {
 	range_stock_drain(cpu, &hold->stock);
 	destroy(cpu, range_root(hold->tree));
-}
-
-uint64_t range_tree_count_max(struct range_tree *tree)
-{
-	return (uint64_t)atomic_load_explicit(&tree->leaves, memory_order_relaxed) * RANGE_FANOUT;
 }
 
 /* What the searches for gaps must hear of: what is behind each range that has a new neighbour. */
