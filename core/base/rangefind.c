@@ -79,7 +79,9 @@ bool range_tree_next(const struct range_tree *tree, uint64_t at, struct range *o
 		return false;
 	for (node = aside, slot = aside_slot; node->level > 1; slot = 0)
 		node = range_child(node, slot);
-	return first_from(range_leaf(range_child(node, slot)), 0, out);
+	leaf = range_leaf(range_child(node, slot));
+	/* It was never empty; but what came while another went, behind our back, we may have missed. */
+	return first_from(leaf, 0, out) || range_tree_next(tree, leaf->end[leaf->n - 1], out);
 }
 
 bool range_tree_prev(const struct range_tree *tree, uint64_t at, struct range *out)
@@ -107,7 +109,7 @@ bool range_tree_prev(const struct range_tree *tree, uint64_t at, struct range *o
 	for (node = aside, slot = aside_slot; node->level > 1; slot = node->n - 1)
 		node = range_child(node, slot);
 	leaf = range_leaf(range_child(node, slot));
-	return last_of(leaf, leaf->n, out);
+	return last_of(leaf, leaf->n, out) || range_tree_prev(tree, leaf->key[0], out); /* as above */
 }
 
 /* Most often both are in the leaf where @from would be. */

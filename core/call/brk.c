@@ -83,10 +83,11 @@ static bool move_break(struct door *door, quire_vaddr brk)
 static quire_vaddr close_heap(struct door *door, struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr brk)
 {
 	for (;;) {
-		quire_vaddr begin = mm_heap(mm), now = mm_brk(mm);
+		quire_vaddr heap = mm_heap(mm), now = mm_brk(mm);
+		quire_vaddr begin = min_u64(heap, QUIRE_USER_END - QUIRE_PAGE_SIZE);
 		quire_vaddr end = align_up(max_u64(now, brk), QUIRE_PAGE_SIZE);
 		door_close(door, cpu, mm, begin, min_u64(max_u64(end, begin + 1), QUIRE_USER_END));
-		if (mm_heap(mm) == begin && mm_brk(mm) == now)
+		if (mm_heap(mm) == heap && mm_brk(mm) == now)
 			return now;
 		door_open(door);
 	}

@@ -33,6 +33,7 @@ struct remap {
 	bool has_target;      /* new_length from here on is held beside the source */
 	quire_vaddr target;
 	bool again; /* nothing happened, but the target should be held */
+	bool whole; /* or everything, and is, in the next try */
 };
 
 static bool names_target(const struct remap *remap)
@@ -256,13 +257,18 @@ static int place(struct remap *remap)
 	int64_t addr = search_unmapped(*remap->door->cpu, remap->mm,
 				       names_target(remap) ? remap->new_addr : 0, remap->new_length, offset,
 				       how);
+	if (addr == -QUIRE_ENOMEM && !(how & SEARCH_FIXED) && !remap->whole) {
+		/* There may have been room all the time, here or there. */
+		remap->again = remap->whole = true;
+		return -QUIRE_EAGAIN;
+	}
 	if (addr < 0)
 		return (int)addr;
 	if ((uint64_t)addr < remap->mm->quire->config.mmap_min_addr)
 		return -QUIRE_EPERM;
 	remap->new_addr = (uint64_t)addr;
 	/* A gap that was found is of use if it is held, and still one. */
-	if (how & SEARCH_FIXED ||
+	if ((how & SEARCH_FIXED) || remap->whole ||
 	    (remap->has_target && remap->new_addr == remap->target && !has_target_mappings(remap)))
 		return 0;
 	remap->has_target = true;
@@ -407,12 +413,12 @@ static int64_t move_all(struct remap *remap)
 }
 
 /* Hold the source as far as it is to reach, and the target. */
-static void close_ranges(struct remap *remap, struct quire_cpu **cpu, bool whole)
+static void close_ranges(struct remap *remap, struct quire_cpu **cpu)
 {
 	quire_vaddr start = remap->addr, length = max_u64(remap->old_length, remap->new_length);
 	quire_vaddr room = start < QUIRE_USER_END ? QUIRE_USER_END - start : 1;
 	quire_vaddr end = start + min_u64(length, room);
-	if (whole)
+	if (remap->whole)
 		door_close_whole(remap->door, cpu, remap->mm);
 	else if (remap->has_target)
 		door_close_both(remap->door, cpu, remap->mm, start, end, remap->target,
@@ -457,16 +463,17 @@ int64_t quire_mremap(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr ad
 	if (result)
 		return result;
 	struct remap remap = { .has_target = flags & QUIRE_MREMAP_FIXED, .target = new_addr };
-	for (bool whole = false, again = true; again;) {
-		bool has_target = remap.has_target;
+	for (bool again = true; again;) {
+		bool has_target = remap.has_target, whole = remap.whole;
 		quire_vaddr target = remap.target;
 		remap = asked;
 		remap.has_target = has_target;
 		remap.target = target;
-		close_ranges(&remap, cpu, whole);
+		remap.whole = whole;
+		close_ranges(&remap, cpu);
 		again = !whole && moves_several(&remap);
 		if (again) {
-			whole = true;
+			remap.whole = true;
 		} else {
 			result = remap_held(&remap);
 			again = remap.again;

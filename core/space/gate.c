@@ -42,8 +42,9 @@ void vma_leave(struct quire_cpu *cpu, struct vma *vma)
 
 void vma_be_born(struct vma *vma)
 {
-	/* Nobody knows it yet. */
-	atomic_store_explicit(&vma->gate, CLOSED, memory_order_relaxed);
+	/* Nobody knows it yet. Who looks for room looks at the flags of a closed one, too. */
+	atomic_store_explicit(&vma->gate, CLOSED | (uint64_t)vma->flags << VMA_GATE_FLAGS_SHIFT,
+			      memory_order_relaxed);
 }
 
 static bool has_users(struct vma *vma)

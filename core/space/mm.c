@@ -64,7 +64,7 @@ void mm_hold_done(struct quire_cpu *cpu, struct quire_mm *mm, struct range_hold 
 struct vma *mm_hold_next(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end,
 			 struct range_hold *hold)
 {
-	for (bool last = false; !last;) {
+	for (bool last = false; !last && start < end;) {
 		struct range range;
 		quire_port_rcu_lock(*cpu);
 		last = !range_tree_next(&mm->vmas, start, &range) || range.start >= end;
