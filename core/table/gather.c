@@ -49,6 +49,8 @@ void gather_begin_untold(struct gather *gather, struct quire_as *as, quire_vaddr
 	gather->end = 0;
 	gather->spare = NULL;
 	gather->owes = 0;
+	gather->owed_from = 0;
+	gather->owed_to = 0;
 	gather->tables = false;
 	gather->count = 0;
 	gather->dead = NULL;
@@ -109,11 +111,22 @@ void gather_settle(struct gather *gather)
 		atomic_fetch_sub_explicit(&gather->as->part[log2_u64(rest & -rest)].owing, 1,
 					  memory_order_release);
 	gather->owes = 0;
+	gather->owed_from = 0;
+	gather->owed_to = 0;
+}
+
+/* Out of line: once for each table. */
+static __attribute__((noinline)) void owe_range(struct gather *gather, quire_vaddr start, quire_vaddr end)
+{
+	owe(gather, parts_of(start, end));
+	gather->owed_from = align_down(start, QUIRE_LEVEL_SIZE(1));
+	gather->owed_to = gather->owed_from + QUIRE_LEVEL_SIZE(1);
 }
 
 void gather_range(struct gather *gather, quire_vaddr start, quire_vaddr end)
 {
-	owe(gather, parts_of(start, end));
+	if (start < gather->owed_from || end > gather->owed_to)
+		owe_range(gather, start, end);
 	gather->start = min_u64(gather->start, start);
 	gather->end = max_u64(gather->end, end);
 }

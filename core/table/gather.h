@@ -28,6 +28,7 @@ struct gather {
 	struct table_spare *spare;	  /* of leaf tables left empty one may stay; NULL: none may */
 	bool told;			  /* secondary MMUs */
 	uint32_t owes;			  /* parts of the address space in whose owing it is counted: bits */
+	quire_vaddr owed_from, owed_to;	  /* a leaf table's range, of such a part: most ranges lie in it */
 	bool tables;			  /* tables were taken out: lazy CPUs leave, upper-level caches go */
 	unsigned count;
 	struct folio *frames[QUIRE_GATHER_FRAMES]; /* a reference each */

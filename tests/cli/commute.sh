@@ -120,9 +120,9 @@ sed -n '/faults x faults/,$p' out | grep -qE '^tables +1 of 1 +6 of 6 ' || compl
 says page.html '"placement":"tables"'
 ! grep -qE '(src|href)=' page.html || complain 'the page fetches something'
 
-# Of changes those that take translations away share one line, and those of one file's mappings the file.
+# Of changes only those of one file's mappings share lines, of the file.
 expect 0 "$quire" commute --only shared-read,private-write,mmap-file,munmap-file,munmap -p tables --strict
-sed -n '/faults x faults/,$p' out | grep -qE '^tables +3 of 3 +6 of 6 +1 of 6$' || complain "a file is shared: $(cat out)"
+sed -n '/faults x faults/,$p' out | grep -qE '^tables +3 of 3 +6 of 6 +3 of 6$' || complain "a file is shared: $(cat out)"
 says out 'which mappings the one file has (vma, quire_file)'
 
 # And in one VMA, which has one count of users.
