@@ -23,14 +23,14 @@ struct reason {
 #define CUT "one of the two cuts or replaces the VMA that the other is in"
 #define TABLE "one page table has one lock, and one count of its entries"
 #define FLUSHES \
-	"both take away translations that any CPU of the space may have cached: flushes are counted in one place"
+	"both take away translations that any CPU may have cached: a part of the tables has one account of flushes"
 #define FILE_MAPS "both change which mappings the one file has"
 
 static const struct reason reasons[] = {
-	{ 0, PLACED_APART, BOTH_CHANGE, "quire_mm.as.generation", FLUSHES },
-	{ PLACED_IN_TABLE, 0, ALL, "quire_mm.as.owing",
+	{ 0, PLACED_APART, BOTH_CHANGE, "quire_mm.as.part*.generation", FLUSHES },
+	{ PLACED_IN_TABLE, 0, ALL, "quire_mm.as.part*.owing",
 	  "who fills a table in which a flush is owed looks whether it was made" },
-	{ 0, PLACED_APART, BOTH_CHANGE, "quire_mm.as.owing", FLUSHES },
+	{ 0, PLACED_APART, BOTH_CHANGE, "quire_mm.as.part*.owing", FLUSHES },
 	{ PLACED_IN_TABLE, 0, ALL, "folio.table.*", TABLE },
 	{ PLACED_IN_VMA, 0, ONE_CHANGES, "vma.*", CUT },
 	{ PLACED_IN_VMA, 0, ONE_CHANGES, "range_head.*", CUT },

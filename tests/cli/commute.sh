@@ -120,7 +120,7 @@ sed -n '/faults x faults/,$p' out | grep -qE '^tables +1 of 1 +6 of 6 ' || compl
 says page.html '"placement":"tables"'
 ! grep -qE '(src|href)=' page.html || complain 'the page fetches something'
 
-# Of changes only those of one file's mappings share lines, of the file.
+# Changes that take translations away share nothing in another table; those of one file's mappings the file.
 expect 0 "$quire" commute --only shared-read,private-write,mmap-file,munmap-file,munmap -p tables --strict
 sed -n '/faults x faults/,$p' out | grep -qE '^tables +3 of 3 +6 of 6 +3 of 6$' || complain "a file is shared: $(cat out)"
 says out 'which mappings the one file has (vma, quire_file)'
