@@ -62,7 +62,7 @@ const struct zoo_safeguard zoo[] = {
 	{ "absent-lock", "newborn missing", "VMA-7", "a fault sees the hole in the midst of a replacement",
 	  "replace-vs-load", 2 },
 	{ "dead-recheck", NULL, "VMA-6", "a leaf of the tree is changed that another one stands for by now",
-	  "leaf-split-vs-munmap", 2 },
+	  "leaf-goes-vs-munmap", 2 },
 	{ "owner-early", NULL, "VMA-4", "a new page has no owner, as its mapping merges into another",
 	  "merge-vs-first-store", 2 },
 	{ "refusal-recheck", NULL, "VMA-7", "SIGSEGV by flags of one moment and bounds of another",
