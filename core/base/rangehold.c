@@ -380,18 +380,8 @@ struct range_pair range_hold_around(struct quire_cpu *cpu, const struct range_ho
 	struct range_pair pair = { NULL, NULL };
 	struct range range;
 
-	if (hold->one) {
-		const struct range_node *leaf = range_leaf(hold->one);
-		unsigned slot = range_slot(leaf, from), before = slot + (leaf->key[slot] < from);
-
-		while (slot < leaf->n && leaf->end[slot] <= to)
-			slot++;
-		while (before && !(pair.prev = range_item(leaf, before - 1)))
-			before--;
-		while (slot < leaf->n && !(pair.next = range_item(leaf, slot)))
-			slot++;
-		return pair;
-	}
+	if (hold->one)
+		return range_leaf_around(range_leaf(hold->one), from, to);
 	quire_port_rcu_lock(cpu);
 	if (range_tree_prev(hold->tree, from, &range) && range.start >= hold->lo)
 		pair.prev = range.item;

@@ -122,6 +122,9 @@ static inline struct range_node *range_leaf_at(const struct range_tree *tree, ui
 	return range_leaf(range_child(node, range_child_slot(node, at)));
 }
 
+/* What range_tree_around() says, as far as it is in the leaf. */
+struct range_pair range_leaf_around(const struct range_node *leaf, uint64_t from, uint64_t to);
+
 /* A node and where it stands. */
 struct range_place {
 	struct range_node *node, *parent; /* no parent: the root */

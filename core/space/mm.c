@@ -28,12 +28,6 @@ struct vma *vma_next(struct quire_mm *mm, quire_vaddr addr)
 	return range_tree_next(&mm->vmas, addr, &range) ? range.item : NULL;
 }
 
-struct vma *vma_prev(struct quire_mm *mm, quire_vaddr addr)
-{
-	struct range range;
-	return range_tree_prev(&mm->vmas, addr, &range) ? range.item : NULL;
-}
-
 struct vma_pair vma_around(struct quire_mm *mm, quire_vaddr start, quire_vaddr end)
 {
 	struct range_pair pair = range_tree_around(&mm->vmas, start, end);

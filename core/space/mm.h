@@ -183,9 +183,8 @@ static inline struct anon_vma *vma_anon(const struct vma *vma)
 /* Searches; the caller holds all of it, or is under RCU. NULL when there is none. */
 struct vma *vma_find(struct quire_mm *mm, quire_vaddr addr); /* that contains @addr */
 struct vma *vma_next(struct quire_mm *mm, quire_vaddr addr); /* the first that ends above @addr */
-struct vma *vma_prev(struct quire_mm *mm, quire_vaddr addr); /* the last that starts below @addr */
 
-/* vma_prev(@start) and vma_next(@end) */
+/* The last that starts below @start, and vma_next(@end). */
 struct vma_pair {
 	struct vma *before, *after;
 };

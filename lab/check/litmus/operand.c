@@ -5,11 +5,11 @@
 
 #include <string.h>
 
-int register_of(const struct token *token)
+int numbered(const struct token *token, char letter)
 {
 	unsigned number = 0;
 
-	if (token->kind != TOKEN_NAME || token->length < 2 || token->length > 3 || token->start[0] != 'r')
+	if (token->kind != TOKEN_NAME || token->length < 2 || token->length > 3 || token->start[0] != letter)
 		return -1;
 	for (size_t i = 1; i < token->length; i++) {
 		if (token->start[i] < '0' || token->start[i] > '9')
@@ -17,6 +17,11 @@ int register_of(const struct token *token)
 		number = number * 10 + (unsigned)(token->start[i] - '0');
 	}
 	return (int)number;
+}
+
+int register_of(const struct token *token)
+{
+	return numbered(token, 'r');
 }
 
 unsigned register_expect(struct parser *p)

@@ -105,6 +105,8 @@ int column_number(const struct token *token);		  /* P0, P1, ...: its number, or 
 /* ---- operand.c ----------------------------------------------------------------------------------------- */
 
 /* rN, of the current token: its number, or -1. */
+int numbered(const struct token *token,
+	     char letter); /* that letter and a number of one or two digits, or -1 */
 int register_of(const struct token *token);
 unsigned register_expect(struct parser *p);
 

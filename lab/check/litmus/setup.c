@@ -53,16 +53,7 @@ void place_fixed(struct parser *p)
 
 int column_number(const struct token *token)
 {
-	unsigned number = 0;
-
-	if (token->kind != TOKEN_NAME || token->length < 2 || token->length > 3 || token->start[0] != 'P')
-		return -1;
-	for (size_t i = 1; i < token->length; i++) {
-		if (token->start[i] < '0' || token->start[i] > '9')
-			return -1;
-		number = number * 10 + (unsigned)(token->start[i] - '0');
-	}
-	return (int)number;
+	return numbered(token, 'P');
 }
 
 /* ---- names --------------------------------------------------------------------------------------------- */
