@@ -51,7 +51,10 @@ static void stand(struct pair *pair, struct cursor *cursor, struct quire_as *as,
 	(void)inside;
 }
 
-/* Lock both tables of @level; false, with nothing locked, when one is not there any more. */
+/*
+ * Lock both tables of @level; false, with nothing locked, when one is not there any more. Not before it is
+ * let go does the read-side section end: a dead table is ours for no longer than that (see walk.c).
+ */
 static bool try_both(struct pair *pair, unsigned level)
 {
 	quire_vaddr from = pair->at, to = pair->at + pair->offset;
@@ -61,15 +64,15 @@ static bool try_both(struct pair *pair, unsigned level)
 	walk_down(pair->from_as, from, level, &a);
 	walk_down(pair->to_as, to, level, &b);
 	bool both = a.level == level && b.level == level;
-	if (both)
+	if (both) {
 		lock_two(pair, a.table, b.table);
+		both = !a.table->table.dead && !b.table->table.dead;
+		if (!both)
+			unlock_two(pair, a.table, b.table);
+	}
 	quire_port_rcu_unlock(pair->cpu);
 	if (!both)
 		return false;
-	if (a.table->table.dead || b.table->table.dead) {
-		unlock_two(pair, a.table, b.table);
-		return false;
-	}
 	stand(pair, &pair->from, pair->from_as, &a, from);
 	stand(pair, &pair->to, pair->to_as, &b, to);
 	if (pair->to_as != pair->from_as)
