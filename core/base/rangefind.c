@@ -112,10 +112,10 @@ bool range_tree_prev(const struct range_tree *tree, uint64_t at, struct range *o
 	return last_of(leaf, leaf->n, out) || range_tree_prev(tree, leaf->key[0], out); /* as above */
 }
 
-struct range_pair range_leaf_around(const struct range_node *leaf, uint64_t from, uint64_t to)
+struct range_pair range_leaf_around(const struct range_node *leaf, unsigned slot, uint64_t from, uint64_t to)
 {
 	struct range_pair pair = { NULL, NULL };
-	unsigned slot = range_slot(leaf, from), before = slot + (leaf->key[slot] < from);
+	unsigned before = slot + (leaf->key[slot] < from);
 
 	while (slot < leaf->n && leaf->end[slot] <= to)
 		slot++;
@@ -129,7 +129,8 @@ struct range_pair range_leaf_around(const struct range_node *leaf, uint64_t from
 /* Most often both are in the leaf where @from would be. */
 struct range_pair range_tree_around(const struct range_tree *tree, uint64_t from, uint64_t to)
 {
-	struct range_pair pair = range_leaf_around(range_leaf_at(tree, from), from, to);
+	const struct range_node *leaf = range_leaf_at(tree, from);
+	struct range_pair pair = range_leaf_around(leaf, range_slot(leaf, from), from, to);
 	struct range range;
 
 	if (!pair.prev && range_tree_prev(tree, from, &range))

@@ -97,17 +97,17 @@ static inline struct range_place lock_leaf(struct quire_cpu **cpu, struct range_
 /* ---- what to hold ------------------------------------------------------------------------------------ */
 
 /* A change of ranges in [start, end) leaves the leaf's bounds alone: it has room, and does not run empty. */
-static bool leaf_suffices(const struct range_place *place, uint64_t start, uint64_t end, unsigned more)
+static bool leaf_suffices(const struct range_place *place, unsigned slot, uint64_t start, uint64_t end,
+			  unsigned more)
 {
 	const struct range_node *leaf = place->node;
-	unsigned slot = range_entries_before(leaf, start), meets = 0;
+	unsigned meets = 0;
 
 	if (leaf->live + more > RANGE_FANOUT)
 		return false;
 	if (!place->lo && place->hi == RANGE_TREE_END)
 		return true;
-	slot -= slot && leaf->end[slot - 1] > start;
-	for (; slot < leaf->n && leaf->key[slot] < end; slot++)
+	for (slot += leaf->end[slot] <= start; slot < leaf->n && leaf->key[slot] < end; slot++)
 		meets += range_item(leaf, slot) != NULL;
 	return leaf->live > meets;
 }
@@ -198,7 +198,8 @@ static bool hold_one(struct quire_cpu **cpu, uint64_t start, uint64_t end, unsig
 	struct range_place place = lock_leaf(cpu, hold->tree, start, true);
 
 	place.node = range_leaf(place.head);
-	if (end <= place.hi && leaf_suffices(&place, start, end, more)) {
+	hold->near = range_slot(place.node, start);
+	if (end <= place.hi && leaf_suffices(&place, hold->near, start, end, more)) {
 		hold->lo = place.lo;
 		hold->hi = place.hi;
 		hold->one = place.head;
@@ -342,7 +343,7 @@ void *range_hold_find(struct quire_cpu *cpu, const struct range_hold *hold, uint
 	quire_assert(at >= hold->lo && at < hold->hi);
 	if (hold->one) {
 		const struct range_node *leaf = range_leaf(hold->one);
-		unsigned slot = range_slot(leaf, at);
+		unsigned slot = range_slot_near(leaf, hold->near, at);
 
 		return leaf->key[slot] <= at && at < leaf->end[slot] ? range_item(leaf, slot) : NULL;
 	}
@@ -360,7 +361,7 @@ void *range_hold_meets(struct quire_cpu *cpu, const struct range_hold *hold, uin
 	quire_assert(start >= hold->lo && end <= hold->hi);
 	if (hold->one) {
 		const struct range_node *leaf = range_leaf(hold->one);
-		unsigned slot = range_slot(leaf, start);
+		unsigned slot = range_slot_near(leaf, hold->near, start);
 
 		for (slot += leaf->end[slot] <= start; slot < leaf->n && leaf->key[slot] < end && !item;
 		     slot++)
@@ -380,8 +381,11 @@ struct range_pair range_hold_around(struct quire_cpu *cpu, const struct range_ho
 	struct range_pair pair = { NULL, NULL };
 	struct range range;
 
-	if (hold->one)
-		return range_leaf_around(range_leaf(hold->one), from, to);
+	if (hold->one) {
+		const struct range_node *leaf = range_leaf(hold->one);
+
+		return range_leaf_around(leaf, range_slot_near(leaf, hold->near, from), from, to);
+	}
 	quire_port_rcu_lock(cpu);
 	if (range_tree_prev(hold->tree, from, &range) && range.start >= hold->lo)
 		pair.prev = range.item;

@@ -106,6 +106,16 @@ static inline unsigned range_slot(const struct range_node *node, uint64_t at)
 	return slot;
 }
 
+/* The same, for what is near @slot. */
+static inline unsigned range_slot_near(const struct range_node *node, unsigned slot, uint64_t at)
+{
+	while (slot + 1 < node->n && node->key[slot + 1] <= at)
+		slot++;
+	while (slot && node->key[slot] > at)
+		slot--;
+	return slot;
+}
+
 /* The same for an inner node, which has one child where there is but one leaf: then nothing is compared. */
 static inline unsigned range_child_slot(const struct range_node *node, uint64_t at)
 {
@@ -122,8 +132,8 @@ static inline struct range_node *range_leaf_at(const struct range_tree *tree, ui
 	return range_leaf(range_child(node, range_child_slot(node, at)));
 }
 
-/* What range_tree_around() says, as far as it is in the leaf. */
-struct range_pair range_leaf_around(const struct range_node *leaf, uint64_t from, uint64_t to);
+/* What range_tree_around() says, as far as it is in the leaf; @slot is @from's. */
+struct range_pair range_leaf_around(const struct range_node *leaf, unsigned slot, uint64_t from, uint64_t to);
 
 /* A node and where it stands. */
 struct range_place {

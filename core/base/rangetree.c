@@ -450,10 +450,11 @@ static unsigned put_ranges(struct range_node *leaf, unsigned at, const struct ra
 	return at;
 }
 
-/* A leaf, and whether it may be left empty: it is the only one then. */
+/* A leaf, where in it, and whether it may be left empty: it is the only one then. */
 struct target {
 	struct range_head *head;
 	uint64_t hi;
+	unsigned near;
 	bool only;
 };
 
@@ -465,7 +466,9 @@ static inline bool change_slot(const struct target *target, struct span window, 
 			       unsigned n)
 {
 	struct range_node *leaf = range_leaf(target->head);
-	unsigned slot = range_entries_before(leaf, window.lo), next = slot + 1;
+	unsigned slot = range_slot_near(leaf, target->near, window.lo);
+	slot += leaf->key[slot] < window.lo;
+	unsigned next = slot + 1;
 
 	if (n > 1 || slot == leaf->n || leaf->end[slot] > window.hi || window.hi > target->hi ||
 	    (next < leaf->n && leaf->key[next] < window.hi))
@@ -521,6 +524,7 @@ static __attribute__((noinline)) bool change_leaf(struct quire_cpu *cpu, struct 
 		be_empty(leaf);
 	}
 	atomic_store_explicit(&target->head->leaf, leaf, memory_order_release);
+	hold->near = min_u64(before, leaf->n - 1);
 	node_retire(cpu, old);
 	return true;
 }
@@ -601,7 +605,8 @@ static bool is_gap_known(const struct range_head *head, struct span window)
 static void replace_in_one(struct quire_cpu *cpu, struct range_hold *hold, struct span window,
 			   const struct range *with, unsigned n)
 {
-	const struct target target = { hold->one, hold->hi, !hold->lo && hold->hi == RANGE_TREE_END };
+	const struct target target = { hold->one, hold->hi, hold->near,
+				       !hold->lo && hold->hi == RANGE_TREE_END };
 
 	if (!change_slot(&target, window, with, n) && !change_leaf(cpu, hold, &target, window, with, n))
 		quire_assert(false);
@@ -632,7 +637,7 @@ void range_tree_replace(struct quire_cpu *cpu, struct range_hold *hold, uint64_t
 	}
 	quire_port_rcu_lock(cpu); /* nodes above what is held may go */
 	struct range_place place = range_place_of(hold->tree, 0, start);
-	const struct target target = { place.head, place.hi, !place.lo && place.hi == RANGE_TREE_END };
+	const struct target target = { place.head, place.hi, 0, !place.lo && place.hi == RANGE_TREE_END };
 	if (!change_slot(&target, window, with, n) && !change_leaf(cpu, hold, &target, window, with, n))
 		change_levels(cpu, hold, window, with, n);
 	if (!range_is_one_leaf(range_root(hold->tree)))

@@ -45,6 +45,7 @@ struct range_hold {
 	struct range_tree *tree;
 	uint64_t lo, hi;	/* whole leaves */
 	struct range_head *one; /* the only one, when none may come or go; or NULL */
+	unsigned near;		/* of that one, an entry where what follows will look */
 	bool write;
 	struct range_stock stock; /* where @one is NULL */
 };

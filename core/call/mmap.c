@@ -92,6 +92,11 @@ static bool is_fixed(const struct quire_mmap *map)
 	return map->flags & (QUIRE_MAP_FIXED | QUIRE_MAP_FIXED_NOREPLACE);
 }
 
+static bool may_replace(const struct quire_mmap *map)
+{
+	return (map->flags & (QUIRE_MAP_FIXED | QUIRE_MAP_FIXED_NOREPLACE)) == QUIRE_MAP_FIXED;
+}
+
 /* An address for it, with nothing held. */
 static int64_t place(struct quire_cpu *cpu, struct quire_mm *mm, const struct quire_mmap *map,
 		     quire_vaddr length)
@@ -239,14 +244,13 @@ static int64_t map_held(struct door *door, const struct quire_mmap *map, quire_v
 {
 	struct request request = { .populate = false };
 	bool taken = false;
-	if (!(map->flags & QUIRE_MAP_FIXED)) {
+	if (!may_replace(map))
 		request.around = door_around(door, start, start);
-		taken = request.around.after && request.around.after->rmap.start < start + length;
-	}
-	if (taken && (map->flags & QUIRE_MAP_FIXED_NOREPLACE))
-		return -QUIRE_EEXIST;
+	struct vma *after = request.around.after;
 	if (!is_fixed(map)) /* a stack may have grown */
-		taken |= !search_is_clear(*door->cpu, door->mm, start, length);
+		taken = !search_is_clear(*door->cpu, door->mm, start, length, after);
+	else if (after && after->rmap.start < start + length)
+		return -QUIRE_EEXIST;
 	*again = taken || start + length > door->mm->layout.end;
 	if (*again)
 		return -QUIRE_EAGAIN;

@@ -22,12 +22,17 @@ static quire_vaddr load(_Atomic quire_vaddr *word)
 	return atomic_load_explicit(word, memory_order_relaxed);
 }
 
+static quire_vaddr with_gap(quire_vaddr start, uint32_t flags)
+{
+	quire_vaddr gap = flags & VMA_GROWSDOWN ? QUIRE_STACK_GAP * QUIRE_PAGE_SIZE : 0;
+	return start > gap ? start - gap : 0;
+}
+
 quire_vaddr space_below(const struct range *range)
 {
 	struct vma_view view;
 	vma_look(range->item, &view);
-	quire_vaddr gap = view.flags & VMA_GROWSDOWN ? QUIRE_STACK_GAP * QUIRE_PAGE_SIZE : 0;
-	return range->start > gap ? range->start - gap : 0;
+	return with_gap(range->start, view.flags);
 }
 
 /* Does nothing of @above, with the gap below a stack, come down to @end? */
@@ -142,9 +147,12 @@ int64_t search_unmapped(struct quire_cpu *cpu, struct quire_mm *mm, quire_vaddr 
 	return at == NOWHERE ? -QUIRE_ENOMEM : (int64_t)at;
 }
 
-bool search_is_clear(struct quire_cpu *cpu, struct quire_mm *mm, quire_vaddr at, quire_vaddr length)
+bool search_is_clear(struct quire_cpu *cpu, struct quire_mm *mm, quire_vaddr at, quire_vaddr length,
+		     const struct vma *after)
 {
 	struct range above;
+	if (after)
+		return with_gap(after->rmap.start, after->flags) >= at + length;
 	quire_port_rcu_lock(cpu);
 	bool clear = is_clear(mm, at, length, &above);
 	quire_port_rcu_unlock(cpu);

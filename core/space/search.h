@@ -33,7 +33,11 @@ static inline unsigned search_kind(const struct quire_file *file)
 	return file->flags & QUIRE_FILE_RAM ? SEARCH_MEMORY : SEARCH_STORE;
 }
 
-/* Is [at, at + length) free still, and clear of stacks? */
-bool search_is_clear(struct quire_cpu *cpu, struct quire_mm *mm, quire_vaddr at, quire_vaddr length);
+/*
+ * What is around [at, at + length) is held, and @after is the next mapping there, NULL if what is held has
+ * none: is the range free still, and clear of stacks?
+ */
+bool search_is_clear(struct quire_cpu *cpu, struct quire_mm *mm, quire_vaddr at, quire_vaddr length,
+		     const struct vma *after);
 
 #endif

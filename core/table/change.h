@@ -24,6 +24,7 @@ static inline void change_stop(struct cursor *cursor, quire_vaddr va)
 	quire_vaddr span = table_span(cursor->level);
 
 	cursor->stop = min_u64(cursor->end, align_down(va, span) + span);
+	cursor->run = cursor->level ? 0 : cursor->stop;
 }
 
 /*

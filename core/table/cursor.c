@@ -55,6 +55,7 @@ static void begin(struct cursor *cursor, struct quire_cpu *cpu, struct quire_as 
 	cursor->table = NULL;
 	cursor->level = 0;
 	cursor->stop = 0;
+	cursor->run = 0;
 	cursor->entry = 0;
 }
 
@@ -198,7 +199,7 @@ static bool scan(struct cursor *cursor, quire_vaddr *at)
 bool cursor_next_table(struct cursor *cursor)
 {
 	quire_vaddr at = cursor->table ? cursor->va + cursor_size(cursor) : cursor->va;
-	if (cursor->table && cursor_must_flush(cursor)) {
+	if (cursor->table && cursor->gather && gather_is_full(cursor->gather)) {
 		step_out(cursor);
 		gather_flush(cursor->cpu, cursor->gather);
 	}
@@ -265,6 +266,14 @@ void cursor_set(struct cursor *cursor, quire_entry entry, struct folio *folio)
 	cursor->entry = entry;
 }
 
+/* Its page's reference is the gather's now. When that is full, cursor_next() flushes before it goes on. */
+static inline void let_go(struct cursor *cursor, struct folio *folio, quire_entry old)
+{
+	mapping_removed(folio, old, cursor->gather);
+	if (gather_is_full(cursor->gather))
+		cursor->run = 0;
+}
+
 /* Empty the slot and say what was there, in one step: what hardware sets in between would be lost (PIN-8). */
 static quire_entry take_entry(_Atomic quire_entry *slot)
 {
@@ -285,7 +294,7 @@ quire_entry cursor_clear(struct cursor *cursor)
 	quire_assert(entry_is_mapped(old) && !(cursor->level && entry_is_table(old)));
 	struct folio *folio = entry_folio(cursor->as->quire, old);
 	table_count_out(cursor->table, folio);
-	mapping_removed(folio, old, cursor->gather);
+	let_go(cursor, folio, old);
 	cursor->table->table.owed = true;
 	if (QUIRE_SAFEGUARD(munmap_flush))
 		owe_flush(cursor);
@@ -348,7 +357,7 @@ void cursor_replace(struct cursor *cursor, quire_entry entry, struct folio *foli
 	table_count_in(cursor->table, folio);
 	/* Release as in cursor_set(). */
 	atomic_store_explicit(cursor->slot, entry, memory_order_release);
-	mapping_removed(before, old, cursor->gather);
+	let_go(cursor, before, old);
 	if (!QUIRE_SAFEGUARD(cow_flush_first))
 		owe_flush(cursor); /* when others have long written to the new page */
 	cursor->entry = entry;

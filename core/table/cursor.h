@@ -54,7 +54,8 @@ struct cursor {
 	struct gather *gather; /* for intents PAGE and MM; FILL needs one for cursor_replace() only */
 	enum cursor_intent intent;
 	quire_vaddr end;	    /* of the range, for cursor_next() */
-	quire_vaddr stop;	    /* where what it can do in this table ends; without one not above va */
+	quire_vaddr stop;	    /* where what is for it in this table ends */
+	quire_vaddr run;	    /* where small leaves end that it may go to at once; not above va: none */
 	struct folio *table;	    /* locked; NULL: the cursor holds nothing */
 	unsigned level;		    /* of the table; above 0 at a huge leaf */
 	_Atomic quire_entry *slots; /* its entries */
@@ -150,22 +151,15 @@ struct folio *entry_folio(struct quire *quire, quire_entry entry);
 /* cursor_next()'s way on when the table that is held, if any, has no small leaf to go on to. */
 bool cursor_next_table(struct cursor *cursor);
 
-static inline bool cursor_must_flush(const struct cursor *cursor)
-{
-	return cursor->gather && gather_is_full(cursor->gather);
-}
-
 /* Most often the next leaf stands in the same table: what a change of many pages does for each of them. */
 static inline bool cursor_next(struct cursor *cursor)
 {
-	if (cursor->level == 0 && !cursor_must_flush(cursor)) {
-		while (cursor->va + QUIRE_PAGE_SIZE < cursor->stop) {
-			cursor->va += QUIRE_PAGE_SIZE;
-			/* Relaxed: but for hardware's bits it changes under the lock only. */
-			cursor->entry = atomic_load_explicit(++cursor->slot, memory_order_relaxed);
-			if (entry_is_mapped(cursor->entry))
-				return true;
-		}
+	while (cursor->va + QUIRE_PAGE_SIZE < cursor->run) {
+		cursor->va += QUIRE_PAGE_SIZE;
+		/* Relaxed: but for hardware's bits it changes under the lock only. */
+		cursor->entry = atomic_load_explicit(++cursor->slot, memory_order_relaxed);
+		if (entry_is_mapped(cursor->entry))
+			return true;
 	}
 	return cursor_next_table(cursor);
 }

@@ -77,11 +77,13 @@ void gather_begin_alone(struct quire_cpu **cpu, struct gather *gather, struct qu
 static uint32_t parts_of(quire_vaddr start, quire_vaddr end)
 {
 	quire_vaddr first = start >> QUIRE_LEVEL_SHIFT(1), last = (end - 1) >> QUIRE_LEVEL_SHIFT(1);
-	uint32_t parts = 0;
+	uint32_t parts = 1u << first % QUIRE_AS_PARTS;
 
+	if (first == last) /* as most often */
+		return parts;
 	if (last - first >= QUIRE_AS_PARTS - 1)
 		return (1u << QUIRE_AS_PARTS) - 1;
-	for (; first <= last; first++)
+	while (first++ < last)
 		parts |= 1u << first % QUIRE_AS_PARTS;
 	return parts;
 }
@@ -116,7 +118,8 @@ void gather_settle(struct gather *gather)
 }
 
 /* Out of line: once for each table. */
-static __attribute__((noinline)) void owe_range(struct gather *gather, quire_vaddr start, quire_vaddr end)
+static __attribute__((noinline, cold)) void owe_range(struct gather *gather, quire_vaddr start,
+						      quire_vaddr end)
 {
 	owe(gather, parts_of(start, end));
 	gather->owed_from = align_down(start, QUIRE_LEVEL_SIZE(1));

@@ -176,7 +176,7 @@ static void decode_mmap_place(struct wire_op *op, const uint8_t *b)
 	if (b[10] < 150) {
 		op->flags |= QUIRE_MAP_FIXED;
 	} else if (b[10] < 170) {
-		op->flags |= QUIRE_MAP_FIXED_NOREPLACE;
+		op->flags |= QUIRE_MAP_FIXED_NOREPLACE | (b[10] < 165 ? 0 : QUIRE_MAP_FIXED);
 	} else if (b[10] >= 205) {
 		op->base = WIRE_ABSOLUTE;
 		op->addr = 0;

@@ -93,6 +93,9 @@ BODY(base_1_fixed_replaces)
 	struct quire_mmap map = { AT(4), PAGE, RW, PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED_NOREPLACE,
 				  NULL,	 0,    0,  0 };
 	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), -QUIRE_EEXIST);
+	map.flags |= QUIRE_MAP_FIXED; /* does not make it replace anything */
+	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), -QUIRE_EEXIST);
+	CHECK_PICTURE(maps(s, s->mm), "AABBBC");
 	map.addr = AT(6);
 	CHECK_EQUAL(quire_mmap(s->cpu, s->mm, &map), (int64_t)AT(6));
 }
