@@ -32,6 +32,7 @@
 
 #include "../base/assert.h"
 #include "../base/bits.h"
+#include "../base/object.h"
 #include "../base/safeguard.h"
 #include "notifier.h"
 #include "table.h"
@@ -52,7 +53,10 @@ void gather_begin_untold(struct gather *gather, struct quire_as *as, quire_vaddr
 	gather->owed_from = 0;
 	gather->owed_to = 0;
 	gather->tables = false;
+	gather->frames = gather->few;
 	gather->count = 0;
+	gather->room = QUIRE_GATHER_FRAMES;
+	gather->more = NULL;
 	gather->dead = NULL;
 }
 
@@ -81,7 +85,7 @@ static uint32_t parts_of(quire_vaddr start, quire_vaddr end)
 
 	if (first == last) /* as most often */
 		return parts;
-	if (last - first >= QUIRE_AS_PARTS - 1)
+	if (last - first + 1 >= QUIRE_AS_PARTS)
 		return (1u << QUIRE_AS_PARTS) - 1;
 	while (first++ < last)
 		parts |= 1u << first % QUIRE_AS_PARTS;
@@ -165,11 +169,36 @@ static void free_tables(struct quire_cpu *cpu, struct folio *table)
 	}
 }
 
+bool gather_grow(struct quire_cpu *cpu, struct gather *gather)
+{
+	if (gather->more)
+		return false;
+	gather->more = object_alloc_raw(cpu, sizeof(*gather->more));
+	if (!gather->more)
+		return false;
+	gather->frames = gather->more->frames;
+	gather->count = 0;
+	gather->room = QUIRE_GATHER_MORE;
+	return true;
+}
+
+static void put_all(struct quire_cpu *cpu, struct folio **frames, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		folio_put(cpu, frames[i]);
+}
+
 static void put_frames(struct quire_cpu *cpu, struct gather *gather)
 {
-	for (unsigned i = 0; i < gather->count; i++)
-		folio_put(cpu, gather->frames[i]);
+	put_all(cpu, gather->frames, gather->count);
 	gather->count = 0;
+	if (!gather->more)
+		return;
+	put_all(cpu, gather->few, QUIRE_GATHER_FRAMES);
+	object_free(cpu, gather->more, sizeof(*gather->more));
+	gather->more = NULL;
+	gather->frames = gather->few;
+	gather->room = QUIRE_GATHER_FRAMES;
 }
 
 static void put_tables(struct quire_cpu *cpu, struct gather *gather)

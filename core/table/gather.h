@@ -20,6 +20,11 @@ struct table_spare {
 	_Atomic quire_vaddr va;
 };
 
+/* Room for more frames, while there is memory for it: one flush costs what many frames do. */
+struct gather_more {
+	struct folio *frames[QUIRE_GATHER_MORE];
+};
+
 struct gather {
 	struct quire_as *as;
 	quire_vaddr from, to;		  /* what secondary MMUs were told */
@@ -30,9 +35,11 @@ struct gather {
 	uint32_t owes;			  /* parts of the address space in whose owing it is counted: bits */
 	quire_vaddr owed_from, owed_to;	  /* a leaf table's range, of such a part: most ranges lie in it */
 	bool tables;			  /* tables were taken out: lazy CPUs leave, upper-level caches go */
-	unsigned count;
-	struct folio *frames[QUIRE_GATHER_FRAMES]; /* a reference each */
-	struct folio *dead;			   /* tables taken out, linked by table.rcu.next */
+	struct folio **frames;		  /* a reference each: in @few, and then, if it is there, in @more */
+	unsigned count, room;		  /* of @frames */
+	struct gather_more *more;	  /* or NULL */
+	struct folio *dead;		  /* tables taken out, linked by table.rcu.next */
+	struct folio *few[QUIRE_GATHER_FRAMES];
 };
 
 /*
@@ -79,7 +86,10 @@ void gather_settle(struct gather *gather);
 
 static inline bool gather_is_full(const struct gather *gather)
 {
-	return gather->count == QUIRE_GATHER_FRAMES;
+	return gather->count == gather->room;
 }
+
+/* Make room in a full one, if it may have more and there is memory. May be called under table locks. */
+bool gather_grow(struct quire_cpu *cpu, struct gather *gather);
 
 #endif

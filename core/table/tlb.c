@@ -14,7 +14,8 @@
  *
  * Who is told but has caught up already (generation not below the flush's) does nothing. One exactly one
  * behind flushes the range; one that is further behind does not know what it has missed, and flushes
- * everything.
+ * everything. It says so of the flush's own generation alone, though others are covered: to look at them is
+ * to ask for a line of every part, of which somebody else has just written one.
  *
  * Interrupts. The IPI handler may run between any two instructions of the functions that it meets here on the
  * same CPU. What they share is atomic, and each is so ordered that the handler finds it either as before or
@@ -264,14 +265,14 @@ static enum flushed flush_here(struct quire_cpu *cpu, const struct flush *flush)
 	uint64_t have = atomic_load_explicit(flushed, memory_order_relaxed);
 	if (have >= flush->generation)
 		return FLUSHED_NOTHING;
-	if (flush->whole || (have + 1 != flush->generation && QUIRE_SAFEGUARD(missed_flush))) {
-		slot_flush_whole(cpu, flush->as, slot);
-		return FLUSHED_WHOLE;
-	}
-	quire_port_tlb_flush_range(cpu, slot_asid(tlb, slot), flush->start, flush->end);
+	bool whole = flush->whole || (have + 1 != flush->generation && QUIRE_SAFEGUARD(missed_flush));
+	if (whole)
+		quire_port_tlb_flush_asid(cpu, slot_asid(tlb, slot));
+	else
+		quire_port_tlb_flush_range(cpu, slot_asid(tlb, slot), flush->start, flush->end);
 	atomic_signal_fence(memory_order_seq_cst);
 	atomic_store_explicit(flushed, flush->generation, memory_order_relaxed);
-	return FLUSHED_RANGE;
+	return whole ? FLUSHED_WHOLE : FLUSHED_RANGE;
 }
 
 static void flush_handler(struct quire_cpu *cpu, void *argument)

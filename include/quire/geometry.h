@@ -28,7 +28,8 @@
 #define QUIRE_MAX_CPUS 256
 #define QUIRE_ASIDS 6		/* address spaces whose translations one CPU keeps */
 #define QUIRE_FLUSH_CEILING 33	/* pages; a larger range is flushed whole */
-#define QUIRE_GATHER_FRAMES 62	/* frames that one gather holds before it must flush */
+#define QUIRE_GATHER_FRAMES 62	/* frames that one gather holds of its own */
+#define QUIRE_GATHER_MORE 512	/* and so many more, with memory for them, before it must flush */
 #define QUIRE_CPU_FRAMES 64	/* frames a CPU keeps for itself, per order kept */
 #define QUIRE_FAULT_AROUND 16	/* pages mapped round a read fault on a cached file page */
 #define QUIRE_STACK_GAP 256	/* pages kept free below a growing stack */
@@ -45,7 +46,8 @@
 #define QUIRE_MAX_CPUS 4
 #define QUIRE_ASIDS 2
 #define QUIRE_FLUSH_CEILING 3
-#define QUIRE_GATHER_FRAMES 4
+#define QUIRE_GATHER_FRAMES 2
+#define QUIRE_GATHER_MORE 2
 #define QUIRE_CPU_FRAMES 4
 #define QUIRE_FAULT_AROUND 2
 #define QUIRE_STACK_GAP 1
@@ -62,7 +64,8 @@
 #define QUIRE_MAX_CPUS 4
 #define QUIRE_ASIDS 2
 #define QUIRE_FLUSH_CEILING 3
-#define QUIRE_GATHER_FRAMES 4
+#define QUIRE_GATHER_FRAMES 2
+#define QUIRE_GATHER_MORE 2
 #define QUIRE_CPU_FRAMES 4
 #define QUIRE_FAULT_AROUND 2
 #define QUIRE_STACK_GAP 1
@@ -70,7 +73,7 @@
 #define QUIRE_RADIX_SHIFT 2
 #define QUIRE_RANGE_FANOUT 4
 #define QUIRE_MM_PARTS 4
-#define QUIRE_AS_PARTS 2
+#define QUIRE_AS_PARTS 1
 #endif
 
 #define QUIRE_PAGE_SIZE (1ul << QUIRE_PAGE_SHIFT)
