@@ -43,4 +43,10 @@ static inline unsigned log2_u64(uint64_t value)
 	return 63 - (unsigned)__builtin_clzll(value);
 }
 
+/* Which bit is the lowest that is set; @value is not 0. */
+static inline unsigned lowest_bit(uint64_t value)
+{
+	return (unsigned)__builtin_ctzll(value);
+}
+
 #endif

@@ -103,7 +103,7 @@ static void owe(struct gather *gather, uint32_t parts)
 {
 	/* Relaxed: the table's lock, or the entry that led to a table taken out, publishes it. */
 	for (uint32_t rest = parts & ~gather->owes; rest; rest &= rest - 1)
-		atomic_fetch_add_explicit(&gather->as->part[log2_u64(rest & -rest)].owing, 1,
+		atomic_fetch_add_explicit(&gather->as->part[lowest_bit(rest)].owing, 1,
 					  memory_order_relaxed);
 	gather->owes |= parts;
 }
@@ -114,7 +114,7 @@ void gather_settle(struct gather *gather)
 	 * Release pairs with the acquire in others_owe(): who sees the count lowered comes after the flush.
 	 */
 	for (uint32_t rest = gather->owes; rest; rest &= rest - 1)
-		atomic_fetch_sub_explicit(&gather->as->part[log2_u64(rest & -rest)].owing, 1,
+		atomic_fetch_sub_explicit(&gather->as->part[lowest_bit(rest)].owing, 1,
 					  memory_order_release);
 	gather->owes = 0;
 	gather->owed_from = 0;
@@ -241,7 +241,7 @@ bool gather_owed(struct quire_as *as, const struct folio *table, quire_vaddr va)
 	uint32_t rest = parts_of_table(table, va);
 
 	for (; rest; rest &= rest - 1)
-		if (owing(as, log2_u64(rest & -rest)))
+		if (owing(as, lowest_bit(rest)))
 			return true;
 	return false;
 }
@@ -252,7 +252,7 @@ static bool others_owe(const struct gather *gather)
 	uint32_t rest = parts_of(gather->from, gather->to);
 
 	for (; rest; rest &= rest - 1) {
-		unsigned part = log2_u64(rest & -rest);
+		unsigned part = lowest_bit(rest);
 		if (owing(gather->as, part) > (gather->owes >> part & 1))
 			return true;
 	}

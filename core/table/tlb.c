@@ -331,7 +331,7 @@ static unsigned flush_targets(struct quire_cpu *self, const struct flush *flush,
 	for (unsigned word = 0; word < MASK_WORDS; word++) {
 		uint64_t bits = atomic_load_explicit(&targets->bits[word], memory_order_relaxed);
 		for (uint64_t rest = bits; rest; rest &= rest - 1) {
-			unsigned bit = log2_u64(rest & -rest);
+			unsigned bit = lowest_bit(rest);
 			if (!flush->tables && cpu_is_lazy(self->quire, word * MASK_WORD_BITS + bit))
 				bits &= ~(1ul << bit);
 			else
