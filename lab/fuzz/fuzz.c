@@ -368,9 +368,10 @@ static void print_summary(const struct run *run)
 		printf("%" PRIu64 " of them in %" PRIu64
 		       " stretches of threads, each run once on Linux and %u times on "
 		       "Quire; %" PRIu64 " orders tried, %" PRIu64 " outcomes undecided, %" PRIu64
-		       " with mappings apart, %" PRIu64 " of Linux's excused\n",
+		       " with mappings apart, %" PRIu64 " placed late, %" PRIu64 " of Linux's excused\n",
 		       t->together, t->stretches, run->fuzzer.effort.quire, run->fuzzer.legal.tries,
-		       run->fuzzer.undecided, run->fuzzer.legal.loose, run->fuzzer.excused);
+		       run->fuzzer.undecided, run->fuzzer.legal.loose, run->fuzzer.legal.placed,
+		       run->fuzzer.excused);
 	if (t->once)
 		printf("%" PRIu64 " differences did not come again when repeated\n", t->once);
 	if (t->restarts)
@@ -395,12 +396,13 @@ static void print_json(const struct run *run)
 	json_object_set_new(all, "kinds", kinds);
 	if (run->options.threads)
 		json_object_set_new(all, "stretches",
-				    json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "operations",
+				    json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "operations",
 					      (json_int_t)t->together, "stretches", (json_int_t)t->stretches,
 					      "runs", (json_int_t)run->fuzzer.effort.quire, "orders",
 					      (json_int_t)run->fuzzer.legal.tries, "undecided",
 					      (json_int_t)run->fuzzer.undecided, "apart",
-					      (json_int_t)run->fuzzer.legal.loose, "excused",
+					      (json_int_t)run->fuzzer.legal.loose, "placed_late",
+					      (json_int_t)run->fuzzer.legal.placed, "excused",
 					      (json_int_t)run->fuzzer.excused));
 	json_dumpf(all, stdout, JSON_INDENT(2));
 	putchar('\n');

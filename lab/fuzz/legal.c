@@ -61,7 +61,7 @@ struct judging {
 	struct log log;
 	const struct names *names;
 	const struct wire_record *expected[WIRE_OPS];
-	bool loose;
+	bool loose, placed;
 	struct nearest *nearest;
 };
 
@@ -69,13 +69,13 @@ struct judging {
 static bool comes_out(struct judging *j, uint32_t *place)
 {
 	struct legal *legal = j->legal;
-	struct trial trial = { legal->orders.steps, j->expected, j->names, j->loose };
+	struct trial trial = { legal->orders.steps, j->expected, j->names, j->loose, j->placed };
 	struct divergence divergence;
 	struct log log;
 
 	legal->tries++;
 	if (subject_try(legal->quire, legal->sequence, legal->looking, &trial, &log, place, &divergence)) {
-		if (!j->loose)
+		if (!j->loose && !j->placed)
 			keep(legal, log, subject_names(legal->quire));
 		return true;
 	}
@@ -121,10 +121,15 @@ enum verdict legal_judge(struct legal *legal, struct log log, const struct names
 	verdict = try_all(&j, CUT_COARSE);
 	if (verdict == VERDICT_ILLEGAL)
 		verdict = try_all(&j, CUT_FINE);
-	if (verdict != VERDICT_ILLEGAL || !stretch_may_part_mappings(legal->sequence))
-		return verdict;
-	j.loose = true;
-	verdict = try_all(&j, CUT_FINE);
-	legal->loose += verdict == VERDICT_LEGAL;
+	if (verdict == VERDICT_ILLEGAL && stretch_may_part_mappings(legal->sequence)) {
+		j.loose = true;
+		verdict = try_all(&j, CUT_FINE);
+		legal->loose += verdict == VERDICT_LEGAL;
+	}
+	if (verdict == VERDICT_ILLEGAL && stretch_may_place_late(legal->sequence)) {
+		j.placed = true;
+		verdict = try_all(&j, CUT_FINE);
+		legal->placed += verdict == VERDICT_LEGAL;
+	}
 	return verdict;
 }

@@ -33,7 +33,8 @@ struct legal {
 	} kept[LEGAL_KEPT];
 	unsigned count;
 	uint64_t tries; /* orders, since the beginning */
-	uint64_t loose; /* logs that are legal but for mappings that stayed apart */
+	uint64_t loose;	 /* logs that are legal but for mappings that stayed apart */
+	uint64_t placed; /* or but for an address that was chosen by what was there before */
 	struct orders orders;
 };
 

@@ -293,6 +293,23 @@ static bool write_both(const struct wire_op *one, const struct wire_op *other)
 	return writes(one) && writes(other);
 }
 
+bool stretch_chooses(const struct wire_op *op)
+{
+	if (op->kind == WIRE_MMAP)
+		return !(op->flags & (QUIRE_MAP_FIXED | QUIRE_MAP_FIXED_NOREPLACE));
+	return op->kind == WIRE_MREMAP && !(op->flags & QUIRE_MREMAP_FIXED);
+}
+
+static bool chooses_beside(const struct wire_op *one, const struct wire_op *other)
+{
+	return stretch_chooses(one) && takes_mappings(other);
+}
+
+bool stretch_may_place_late(const struct sequence *sequence)
+{
+	return any_pair(sequence, chooses_beside);
+}
+
 bool stretch_may_part_mappings(const struct sequence *sequence)
 {
 	return any_pair(sequence, write_both);

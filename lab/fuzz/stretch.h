@@ -56,6 +56,15 @@ bool stretch_may_show_two_steps(const struct sequence *sequence);
  */
 bool stretch_may_part_mappings(const struct sequence *sequence);
 
+/*
+ * Where a mapping goes is chosen before its place is held: what another thread takes away in between does not
+ * count. So it may come to lie in a gap that is not the first one any more. May that happen in @sequence?
+ */
+bool stretch_may_place_late(const struct sequence *sequence);
+
+/* Does it choose an address? */
+bool stretch_chooses(const struct wire_op *op);
+
 /* Say which of the random records at @bytes are whose. */
 void stretch_generate(uint64_t *state, uint8_t *bytes, size_t records);
 

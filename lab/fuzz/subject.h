@@ -40,6 +40,7 @@ struct trial {
 	const struct wire_record *const *expected; /* by operation */
 	const struct names *names;		   /* of files in these */
 	bool loose;				   /* the comparison is */
+	bool placed;				   /* in stretches, who chooses an address gets that */
 };
 
 /*

@@ -246,6 +246,52 @@ static void vma_7_a_state_of_no_order_is_found(void **state)
 	assert_int_equal(nearest.divergence.op, 4);
 }
 
+/*
+ * Thread 2 takes away 32 pages from the only mapping of 32 bits on (or protects them), while thread 1 makes
+ * one more of these. It goes behind the other one, for that was there when it looked; alone it never would.
+ */
+static struct log placed_late(uint8_t kind)
+{
+	enum { LOW = 0x40000000 };
+	struct wire_op *op;
+	struct log log;
+
+	begin(&sequence);
+	op = add(&sequence, WIRE_MMAP, 0, 0, 1);
+	*op = (struct wire_op){ .kind = WIRE_MMAP,     .length = WIRE_PAGE, .base = WIRE_ABSOLUTE,
+				.slot = WIRE_NO_SLOT,  .file = WIRE_NO_FILE, .prot = PROT_READ_WRITE,
+				.flags = QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_32BIT };
+	op = add(&sequence, kind, 0, 0, 32);
+	op->base = WIRE_ABSOLUTE;
+	op->addr = LOW;
+	sequence.ops[sequence.count++] = sequence.ops[1];
+	end(&sequence);
+	log = run(); /* one after another; then made what two threads at once may give */
+	sequence.ops[2].thread = 2;
+	sequence.ops[3].thread = 1;
+	for (unsigned at = 2; at <= 3; at++) {
+		record(log, at)->began = 1, record(log, at)->ended = 4;
+		record(log, at)->vmas = 0, record(log, at)->pages = 0; /* nobody looks within a stretch */
+	}
+	record(log, 3)->result = LOW + WIRE_PAGE;
+	for (unsigned at = 4; at <= 5; at++) {
+		struct wire_vma *lowest = (struct wire_vma *)(record(log, at) + 1);
+
+		lowest->start = LOW + WIRE_PAGE;
+		lowest->end = LOW + 2 * WIRE_PAGE;
+	}
+	return log;
+}
+
+static void vma_7_an_address_may_be_chosen_by_what_was_there(void **state)
+{
+	(void)state;
+	legal.placed = 0;
+	assert_int_equal(judge(placed_late(WIRE_MUNMAP)), VERDICT_LEGAL);
+	assert_int_equal(legal.placed, 1);
+	assert_int_equal(judge(placed_late(WIRE_MPROTECT)), VERDICT_ILLEGAL);
+}
+
 /* ---- stretches ------------------------------------------------------------------------------- */
 
 /* Beside a call that changes two pages, another thread touches one of them, but not both. */
@@ -271,6 +317,7 @@ int main(void)
 		cmocka_unit_test(vma_7_a_value_of_no_order_is_found),
 		cmocka_unit_test(vma_7_a_value_of_the_past_is_found),
 		cmocka_unit_test(vma_7_a_state_of_no_order_is_found),
+		cmocka_unit_test(vma_7_an_address_may_be_chosen_by_what_was_there),
 		cmocka_unit_test(vma_7_no_call_is_seen_in_pieces),
 	};
 

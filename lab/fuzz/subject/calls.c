@@ -2,6 +2,7 @@
  * calls.c - operations, as Quire carries them out.
  */
 #include "inside.h"
+#include "lab/fuzz/stretch.h"
 
 #include <quire/notifier.h>
 
@@ -263,6 +264,25 @@ static int64_t mapping_call(struct subject *subject, struct quire_cpu **cpu, str
 	default:
 		return locking_call(cpu, mm, op, addr);
 	}
+}
+
+struct wire_op as_placed(const struct subject *subject, const struct wire_op *op, int64_t result)
+{
+	struct wire_op placed = *op;
+
+	if (!stretch_chooses(op) || !wire_gives_address(result))
+		return placed;
+	if (op->kind == WIRE_MMAP) {
+		placed.flags |= QUIRE_MAP_FIXED_NOREPLACE;
+		placed.base = WIRE_ABSOLUTE;
+		placed.addr = (uint64_t)result;
+	} else if ((op->flags & QUIRE_MREMAP_MAYMOVE) &&
+		   (uint64_t)result != address(subject, op->process, op->base, op->addr)) {
+		placed.flags |= QUIRE_MREMAP_FIXED;
+		placed.base2 = WIRE_ABSOLUTE;
+		placed.addr2 = (uint64_t)result;
+	}
+	return placed;
 }
 
 int64_t carry_out(struct subject *subject, struct quire_cpu **cpu, struct quire_mm *mm,

@@ -93,6 +93,9 @@ void switch_to(struct subject *subject, unsigned which, struct quire_cpu *cpu, s
 int64_t carry_out(struct subject *subject, struct quire_cpu **cpu, struct quire_mm *mm,
 		  const struct wire_op *op, struct wire_record *head);
 
+/* @op that chose the address which is its result is told to take that one. */
+struct wire_op as_placed(const struct subject *subject, const struct wire_op *op, int64_t result);
+
 /* The fault of an access, whatever comes of it. */
 void fault_in_page(struct subject *subject, struct quire_cpu **cpu, struct quire_mm *mm,
 		   const struct wire_op *op);

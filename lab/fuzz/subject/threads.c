@@ -158,14 +158,19 @@ static void run_in_order(struct subject *subject, struct quire_cpu **cpu)
 		struct step step = trial->steps[subject->step];
 		const struct wire_op *op = &subject->sequence->ops[step.op];
 		struct wire_record *head = &s->heads[step.op - s->from];
+		const struct wire_record *expected = trial->expected[step.op];
+		struct wire_op placed;
 
+		if (trial->placed && expected) {
+			placed = as_placed(subject, op, expected->result);
+			op = &placed;
+		}
 		if (step.fault) {
 			fault_in_page(subject, cpu, s->mm, op);
 			continue;
 		}
 		head->result = carry_out(subject, cpu, s->mm, op, head);
-		subject->failed = comparison_step(&subject->comparison, step.op, trial->expected[step.op],
-						  head);
+		subject->failed = comparison_step(&subject->comparison, step.op, expected, head);
 		if (subject->failed)
 			return;
 	}
