@@ -190,8 +190,10 @@ static int populate_part(const struct advice *advice, const struct part *part)
 	if ((part->flags & VMA_SPECIAL) || !(part->flags & (write ? VMA_WRITE : VMA_READ)))
 		return -QUIRE_EINVAL;
 	struct quire_fault fault;
-	return access_populate(advice->cpu, advice->mm, part->start, part->end, write ? FAULT_WRITE : 0,
-			       &fault);
+	int err = access_populate(advice->cpu, advice->mm, part->start, part->end, write ? FAULT_WRITE : 0,
+				  &fault);
+	/* It was allowed when the mapping was looked at: somebody has changed that. */
+	return err == -QUIRE_EFAULT && fault.signal == QUIRE_SIGSEGV ? -QUIRE_EAGAIN : err;
 }
 
 static int will_need_part(const struct advice *advice, const struct part *part)
@@ -215,7 +217,7 @@ static int work_on_part(const struct advice *advice, const struct part *part)
 	}
 }
 
-/* POPULATE stops at a hole, the others go on. */
+/* POPULATE stops at a hole, the others go on. -EAGAIN of a part: look at it again. */
 static int work_unlocked(const struct advice *advice, quire_vaddr start, quire_vaddr end)
 {
 	bool stops = advice->kind == QUIRE_MADV_POPULATE_READ || advice->kind == QUIRE_MADV_POPULATE_WRITE;
@@ -228,9 +230,10 @@ static int work_unlocked(const struct advice *advice, quire_vaddr start, quire_v
 		int err = !found || (stops && hole) ? hole : work_on_part(advice, &part);
 		if (found && part.file)
 			quire_file_put(advice->cpu, part.file);
-		if (err)
+		if (err && err != -QUIRE_EAGAIN)
 			return err;
-		start = part.end;
+		if (!err)
+			start = part.end;
 	}
 	return hole;
 }

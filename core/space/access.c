@@ -156,7 +156,8 @@ static bool next_part(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr s
 	return true;
 }
 
-static int populate_part(struct quire_cpu **cpu, struct quire_mm *mm, const struct populate_part *part)
+static int populate_part(struct quire_cpu **cpu, struct quire_mm *mm, const struct populate_part *part,
+			 struct quire_fault *fault)
 {
 	unsigned flags = 0;
 	if (part->vma_flags & (VMA_LOCK_ON_FAULT | VMA_SPECIAL))
@@ -165,8 +166,13 @@ static int populate_part(struct quire_cpu **cpu, struct quire_mm *mm, const stru
 		flags |= FAULT_WRITE;
 	if (part->vma_flags & VMA_ACCESS)
 		flags |= FAULT_FORCE;
-	struct quire_fault fault;
-	return access_populate(cpu, mm, part->start, part->end, flags, &fault);
+	return access_populate(cpu, mm, part->start, part->end, flags, fault);
+}
+
+/* Some access was allowed, and yet a fault refused: the mapping has changed since it was looked at. */
+static bool has_changed(const struct populate_part *part, int err, const struct quire_fault *fault)
+{
+	return err == -QUIRE_EFAULT && fault->signal == QUIRE_SIGSEGV && (part->vma_flags & VMA_ACCESS);
 }
 
 enum { POPULATE_STOP = 1, POPULATE_LOCKED = 2 };
@@ -175,17 +181,16 @@ static int populate_parts(struct quire_cpu **cpu, struct quire_mm *mm, quire_vad
 			  unsigned how)
 {
 	struct populate_part part;
-	bool stop = how & POPULATE_STOP;
-	for (; start < end && next_part(cpu, mm, start, end, &part); start = part.end) {
-		if (stop && part.start > start)
-			return -QUIRE_ENOMEM;
-		if ((how & POPULATE_LOCKED) && !(part.vma_flags & VMA_LOCKED))
-			continue;
-		int err = populate_part(cpu, mm, &part);
-		if (err && stop)
+	struct quire_fault fault;
+	while (start < end && next_part(cpu, mm, start, end, &part)) {
+		int err = 0;
+		if (!(how & POPULATE_LOCKED) || (part.vma_flags & VMA_LOCKED))
+			err = populate_part(cpu, mm, &part, &fault);
+		if (err && (how & POPULATE_STOP) && !has_changed(&part, err, &fault))
 			return err;
+		start = err && (how & POPULATE_STOP) ? part.start : part.end;
 	}
-	return start < end && stop ? -QUIRE_ENOMEM : 0;
+	return 0;
 }
 
 int populate(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end)

@@ -23,7 +23,7 @@ int access_populate(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr sta
 
 /*
  * What mlock and MAP_POPULATE do for [start, end): every mapping's pages, written to where that copies
- * anyway. Stops at the first error, unless told to go on (_all). Holes: -ENOMEM. SLEEPS; nothing held.
+ * anyway. Stops at the first error, unless told to go on (_all). Passes holes. SLEEPS; nothing held.
  */
 int populate(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end);
 void populate_all(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end);

@@ -11,8 +11,7 @@
  *   - A call changes mappings at once, but pages one after another: a thread that looks at two of them
  *     may see one changed and the other not. So of all pages that a call changes, empties or populates,
  *     the other threads touch one at most in the same stretch. And what populates (MADV_POPULATE_READ,
- *     MADV_POPULATE_WRITE) runs beside no change of mappings there: it looks at mapping and page one
- *     after the other.
+ *     MADV_POPULATE_WRITE) runs beside no change of mappings there: it brings in page after page.
  *   - No mapping grows downwards: an access that makes it grow does so in one step more.
  *   - No file is mapped both privately and shared: a copy on write copies word by word, beside stores.
  *     Accesses are to whole words, and each thread stores to one of its own, so that no store hides that
