@@ -114,6 +114,16 @@ static void script_space(struct stage *s)
 	note(quire_munlockall(s->cpu, s->mm));
 }
 
+/* More than a gather has room for without memory: refused more, it flushes. */
+static void script_many(struct stage *s)
+{
+	int pages = QUIRE_GATHER_FRAMES + 2;
+	if (note(map_at(s, 8, pages, RW, PRIVATE)) == 8) {
+		note(advise_at(s, 8, pages, QUIRE_MADV_POPULATE_WRITE));
+		note(unmap_at(s, 8, pages));
+	}
+}
+
 static void script_stack(struct stage *s)
 {
 	quire_vaddr top = AT(4 * QUIRE_STACK_GAP);
@@ -137,6 +147,7 @@ static void script(struct stage *s)
 	}
 	quire_mm_set_layout(s->cpu, s->mm, &layout);
 	quire_cpu_run(*s->cpu, s->mm);
+	script_many(s);
 	if (note(map_at(s, 0, 6, RW, PRIVATE)) == 0) {
 		bool written = !note(store_at(s, 0, 1));
 		note(store_at(s, 4, 4));
