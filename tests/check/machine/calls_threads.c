@@ -1,7 +1,11 @@
 /*
- * calls_threads.c - a call of the core's against a store.
+ * calls_threads.c - a call of the core's against a store; and changes of tables, which no call makes so.
  */
 #include "calls_threads.h"
+
+#include "../../../core/space/mm.h"
+#include "../../../core/table/cursor.h"
+#include "../../../core/table/move.h"
 
 static struct quire_mm **mms; /* A and its child, in memory of the machine's */
 
@@ -61,4 +65,44 @@ void col_fork_and_exit(struct quire_cpu **cpu)
 void col_store(struct quire_cpu **cpu)
 {
 	machine_store(scene_machine, cpu, scene_mm, X, 8, 9);
+}
+
+/* ---- tables ----------------------------------------------------------------------------------------- */
+
+#define Z (X + 2 * QUIRE_HUGE_SIZE)
+
+void setup_move(void)
+{
+	struct quire_cpu *cpu = *machine_cpu(scene_machine, 0);
+	struct folio *folio = folio_alloc_zeroed(cpu, FOLIO_ANON, 0);
+	struct cursor cursor;
+
+	cursor_open(&cursor, cpu, &scene_mm->as, Z, CURSOR_FILL, NULL, NULL);
+	cursor_set(&cursor, entry_make(folio_pfn(cpu->quire, folio), ENTRY_PRESENT | ENTRY_USER), folio);
+	cursor_close(&cursor);
+}
+
+void col_move(struct quire_cpu **cpu)
+{
+	struct quire_as *as = &scene_mm->as;
+	struct gather gather;
+	quire_vaddr moved;
+
+	gather_begin(cpu, &gather, as, X, X + QUIRE_PAGE_SIZE);
+	table_move(*cpu, as, X, Z + QUIRE_PAGE_SIZE, QUIRE_PAGE_SIZE, &gather, &moved);
+	gather_end(cpu, &gather);
+}
+
+void col_empty(struct quire_cpu **cpu)
+{
+	struct quire_as *as = &scene_mm->as;
+	struct gather gather;
+	struct cursor cursor;
+
+	gather_begin(cpu, &gather, as, Z, Z + QUIRE_HUGE_SIZE);
+	cursor_begin(&cursor, *cpu, as, Z, Z + QUIRE_HUGE_SIZE, CURSOR_MM, &gather);
+	while (cursor_next(&cursor))
+		cursor_clear(&cursor);
+	cursor_end(&cursor);
+	gather_end(cpu, &gather);
 }

@@ -62,12 +62,28 @@ static void base_4_exit_against_a_store(void **state)
 	}
 }
 
+/*
+ * Two tables are locked together, and one of them has died since it was found. Its frame is a table for no
+ * longer than the read-side section lasts, so it is unlocked in there.
+ */
+static void base_4_a_dead_table_is_unlocked_before_it_is_freed(void **state)
+{
+	struct scene scene = { .config = { .rcu_agent = true },
+			       .setup = setup_move,
+			       .column = { col_move, col_empty },
+			       .without_accounts = true };
+
+	(void)state;
+	scene_must_hold(&scene);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(base_3_munmap_against_a_store),
 		cmocka_unit_test(base_1_fork_against_a_store),
 		cmocka_unit_test(base_4_exit_against_a_store),
+		cmocka_unit_test(base_4_a_dead_table_is_unlocked_before_it_is_freed),
 	};
 
 	if (argc > 1)
