@@ -25,6 +25,12 @@ part "differential fuzzing, several threads" build/quire fuzz --threads 3 --ops 
 	--seed "${QUIRE_SOAK_SEED:-1}" --findings 20
 part "planted errors" python3 tests/planted/planted.py
 part "litmus files, every safeguard on and off" build/quire check --zoo --strict litmus
+# Words of $vma are files.
+vma=$(grep -l '^   Rule:.*VMA-' litmus/*.litmus)
+# shellcheck disable=SC2086
+for model in sc tso weak; do
+	part "races of the VMA rules to the end, $model" build/quire check --strict --model $model --seconds 1200 $vma
+done
 part "litmus files, the weak model" build/quire check --zoo --model weak --seconds 900 litmus
 part "what is too large for more than few preemptions" build/quire check --bound 3 --seconds 3600 \
 	litmus/invalidate-vs-dontneed.litmus litmus/unregister-vs-truncate.litmus
