@@ -28,7 +28,7 @@ import planted  # noqa: E402  the same patches, trees and builds
 planted.PARTS += ("litmus",)
 FEWEST = 40
 LITMUS = re.compile(r"^# litmus: (\S+)$", re.M)
-WORKER = "quire-check-mini"
+GEOMETRY = re.compile(r"^\s*Geometry: (\w+)$", re.M)
 MARGIN = 60  # seconds beyond those that a check was given
 
 
@@ -63,9 +63,9 @@ def run_check(source, patches):
 
 # ---- building and checking -----------------------------------------------------------------------
 
-def build(tree, target):
+def build(tree, targets):
     """None, or the compiler's words."""
-    done = planted.run(["cmake", "--build", tree / "build", "--target", target, "-j2"])
+    done = planted.run(["cmake", "--build", tree / "build", "-j2", "--target", *targets])
     return done.stdout[-2000:] if done.returncode else None
 
 
@@ -93,26 +93,39 @@ class Checking:
         return ""
 
 
-def runs_of(tree, patch, options):
+def files_of(tree, patch, options):
+    """Litmus files to be run, until one fails."""
+    if options.fuzz:
+        return []
+    first = tree / "litmus" / f"{litmus_of(patch)}.litmus"
+    others = [] if options.first else sorted(set((tree / "litmus").glob("*.litmus")) - {first})
+    return [first, *others]
+
+
+def workers_for(files):
+    """What runs them: a worker for each geometry."""
+    found = [GEOMETRY.search(file.read_text()) for file in files]
+    return sorted({f"quire-check-{geometry[1] if geometry else 'mini'}" for geometry in found} or {"quire-check-mini"})
+
+
+def runs_of(tree, files, options):
     """What is to be run, until something fails: name, Checking."""
     if options.fuzz:
         yield "quire fuzz --check", Checking(tree, ["fuzz", "--check", "--seconds", options.seconds], options.seconds)
-        return
-    first = tree / "litmus" / f"{litmus_of(patch)}.litmus"
-    others = [] if options.first else sorted(set((tree / "litmus").glob("*.litmus")) - {first})
-    for file in [first, *others]:
+    for file in files:
         yield file.stem, Checking(tree, ["check", "--seconds", options.seconds, file], options.seconds)
 
 
 def try_patch(tree, patch, options):
     """Is it found? Says where."""
+    files = files_of(tree, patch, options)
     with planted.planted(tree, patch) as why:
-        words = why or build(tree, WORKER)
+        words = why or build(tree, workers_for(files))
         if words:
             print(f"{patch.name}: cannot be tried:\n{words}")
             return False
         began = time.monotonic()
-        for name, checking in runs_of(tree, patch, options):
+        for name, checking in runs_of(tree, files, options):
             if checking.found():
                 print(f"{patch.name}: found by {name} after {time.monotonic() - began:.1f} s: "
                       f"{checking.what()[:110]}", flush=True)
@@ -129,11 +142,10 @@ def run_all(source, patches, options):
         tree = pathlib.Path(name)
         planted.copy_tree(source, tree)
         planted.configure(tree)
-        for target in ("quire_command", WORKER):
-            words = build(tree, target)
-            if words:
-                print(f"the tree does not build as it is:\n{words}")
-                return 1
+        words = build(tree, ["quire_command"])
+        if words:
+            print(f"the tree does not build as it is:\n{words}")
+            return 1
         found = sum(try_patch(tree, patch, options) for patch in patches)
     print(f"{found} of {len(patches)} found")
     return 0 if found == len(patches) else 1
