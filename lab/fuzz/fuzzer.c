@@ -107,7 +107,9 @@ static int run_both(struct fuzzer *fuzzer, const char **leak)
 {
 	oracle_start(fuzzer->host, &fuzzer->sequence, fuzzer->looking);
 	if (fuzzer->quire) {
+		alarm(STUCK_SECONDS);
 		fuzzer->quire_log = subject_run(fuzzer->quire, &fuzzer->sequence, fuzzer->looking, leak);
+		alarm(0);
 	} else {
 		oracle_start(fuzzer->other, &fuzzer->sequence, fuzzer->looking);
 		fuzzer->quire_log.at = oracle_finish(fuzzer->other, &fuzzer->quire_log.bytes);
