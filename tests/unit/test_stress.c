@@ -19,7 +19,7 @@
 #endif
 #define WINDOW 64 /* pages that all fight over */
 
-static unsigned seconds = 7;
+static unsigned seconds = 20;
 static uint64_t first_seed = 20260101;
 
 struct worker {
