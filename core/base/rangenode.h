@@ -106,7 +106,13 @@ static inline unsigned range_slot(const struct range_node *node, uint64_t at)
 	return slot;
 }
 
-/* The same, for what is near @slot. */
+/* The same for an inner node, which has one child where there is but one leaf: then nothing is compared. */
+static inline unsigned range_child_slot(const struct range_node *node, uint64_t at)
+{
+	return node->n == 1 ? 0 : range_slot(node, at);
+}
+
+/* As range_slot(), for what is near @slot. */
 static inline unsigned range_slot_near(const struct range_node *node, unsigned slot, uint64_t at)
 {
 	while (slot + 1 < node->n && node->key[slot + 1] <= at)
@@ -114,12 +120,6 @@ static inline unsigned range_slot_near(const struct range_node *node, unsigned s
 	while (slot && node->key[slot] > at)
 		slot--;
 	return slot;
-}
-
-/* The same for an inner node, which has one child where there is but one leaf: then nothing is compared. */
-static inline unsigned range_child_slot(const struct range_node *node, uint64_t at)
-{
-	return node->n == 1 ? 0 : range_slot(node, at);
 }
 
 /* The leaf that is for @at. */

@@ -192,8 +192,7 @@ static int populate_part(const struct advice *advice, const struct part *part)
 	struct quire_fault fault;
 	int err = access_populate(advice->cpu, advice->mm, part->start, part->end, write ? FAULT_WRITE : 0,
 				  &fault);
-	/* It was allowed when the mapping was looked at: somebody has changed that. */
-	return err == -QUIRE_EFAULT && fault.signal == QUIRE_SIGSEGV ? -QUIRE_EAGAIN : err;
+	return access_was_refused(err, &fault) ? -QUIRE_EAGAIN : err;
 }
 
 static int will_need_part(const struct advice *advice, const struct part *part)

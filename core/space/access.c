@@ -169,12 +169,6 @@ static int populate_part(struct quire_cpu **cpu, struct quire_mm *mm, const stru
 	return access_populate(cpu, mm, part->start, part->end, flags, fault);
 }
 
-/* Some access was allowed, and yet a fault refused: the mapping has changed since it was looked at. */
-static bool has_changed(const struct populate_part *part, int err, const struct quire_fault *fault)
-{
-	return err == -QUIRE_EFAULT && fault->signal == QUIRE_SIGSEGV && (part->vma_flags & VMA_ACCESS);
-}
-
 enum { POPULATE_STOP = 1, POPULATE_LOCKED = 2 };
 
 static int populate_parts(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end,
@@ -186,9 +180,10 @@ static int populate_parts(struct quire_cpu **cpu, struct quire_mm *mm, quire_vad
 		int err = 0;
 		if (!(how & POPULATE_LOCKED) || (part.vma_flags & VMA_LOCKED))
 			err = populate_part(cpu, mm, &part, &fault);
-		if (err && (how & POPULATE_STOP) && !has_changed(&part, err, &fault))
+		if (!err || !(how & POPULATE_STOP))
+			start = part.end;
+		else if (!access_was_refused(err, &fault) || !(part.vma_flags & VMA_ACCESS))
 			return err;
-		start = err && (how & POPULATE_STOP) ? part.start : part.end;
 	}
 	return 0;
 }

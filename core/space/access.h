@@ -21,6 +21,12 @@ size_t access_copy(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr addr
 int access_populate(struct quire_cpu **cpu, struct quire_mm *mm, quire_vaddr start, quire_vaddr end,
 		    unsigned flags, struct quire_fault *out);
 
+/* It was @err because no mapping allows it. Who had seen one that does looks again: it has changed. */
+static inline bool access_was_refused(int err, const struct quire_fault *fault)
+{
+	return err == -QUIRE_EFAULT && fault->signal == QUIRE_SIGSEGV;
+}
+
 /*
  * What mlock and MAP_POPULATE do for [start, end): every mapping's pages, written to where that copies
  * anyway. Stops at the first error, unless told to go on (_all). Passes holes. SLEEPS; nothing held.
