@@ -59,11 +59,9 @@ static inline void mapping_added(struct folio *folio, unsigned entries)
 	atomic_fetch_add_explicit(&folio->maps, (int32_t)entries, memory_order_acq_rel);
 }
 
-/* @old maps @folio, if that is one, no more: its dirty bit and its reference go where they belong. */
+/* @old maps @folio no more: its dirty bit and its reference go where they belong. */
 static inline void mapping_removed(struct folio *folio, quire_entry old, struct gather *gather)
 {
-	if (!folio)
-		return;
 	if ((old & ENTRY_DIRTY) && QUIRE_SAFEGUARD(dirty_mark))
 		folio_set(folio, FOLIO_DIRTY);
 	/* Release: whoever finds the page unmapped (acquire) finds the dirty mark. */

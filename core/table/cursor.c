@@ -269,6 +269,8 @@ void cursor_set(struct cursor *cursor, quire_entry entry, struct folio *folio)
 /* Its page's reference is the gather's now. When that stays full, cursor_next() flushes before it goes on. */
 static inline void let_go(struct cursor *cursor, struct folio *folio, quire_entry old)
 {
+	if (!folio)
+		return;
 	mapping_removed(folio, old, cursor->gather);
 	if (gather_is_full(cursor->gather) && !gather_grow(cursor->cpu, cursor->gather))
 		cursor->run = 0;

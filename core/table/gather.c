@@ -110,6 +110,8 @@ static void owe(struct gather *gather, uint32_t parts)
 
 void gather_settle(struct gather *gather)
 {
+	if (!gather->owes)
+		return;
 	/*
 	 * Release pairs with the acquire in others_owe(): who sees the count lowered comes after the flush.
 	 */
